@@ -1,0 +1,68 @@
+//! Where things are, and the cargo commands that several tasks share.
+//!
+//! # One set of features
+//!
+//! Cargo unites the features of the packages that one command selects, so `-p penholder-gateway`
+//! and `--workspace` compile some dependencies twice, and all that stands on them. Every command
+//! here selects the whole workspace and narrows by *target* (`--bin`, `--test`, `--example`)
+//! instead: what one step has compiled, the next one reuses.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// The optional cargo feature that derives TypeScript types, in the syntax that fits `--workspace`.
+const TYPESCRIPT: &str = "penholder-protocol/typescript";
+
+/// Returns the root of the repository.
+pub(crate) fn root() -> &'static Path {
+    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest_dir.ancestors().nth(2).unwrap_or(manifest_dir)
+}
+
+/// Returns a cargo command that runs in the root, with the arguments in `line`, split at spaces.
+pub(crate) fn cargo(line: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(root()).args(line.split_whitespace());
+    command
+}
+
+/// Returns the command that builds the server, and with it the targets in `others`.
+pub(crate) fn build_server(others: &str) -> Command {
+    cargo(&format!("build --workspace --bin penholder {others}"))
+}
+
+/// Returns the command that builds the program that prints the TypeScript types.
+pub(crate) fn build_typescript_printer() -> Command {
+    cargo(&format!("build --workspace --features {TYPESCRIPT} --example typescript"))
+}
+
+/// Returns the directory that holds what a profile builds, `debug` or `release`.
+///
+/// It is beside the running program, which cargo has put there: right for every way of telling
+/// cargo about another target directory.
+///
+/// # Errors
+///
+/// The operating system does not tell where the running program is.
+pub(crate) fn profile_dir(profile: &str) -> Result<PathBuf> {
+    Ok(target_dir()?.join(profile))
+}
+
+/// Returns cargo's target directory.
+///
+/// # Errors
+///
+/// As [`profile_dir`].
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    let program = env::current_exe().context("cannot tell where this program is")?;
+    let dir = program.ancestors().nth(2).context("this program was not started by cargo")?;
+    Ok(dir.to_owned())
+}
+
+/// Returns a path as a person in the root would type it.
+pub(crate) fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
