@@ -1,0 +1,236 @@
+//! What other replicas say, and what is thought of them.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::PresenceSet;
+use super::changes::Changes;
+use super::rooms::{Member, RoomIx};
+use super::slots::{NOWHERE, Slot};
+use crate::context::Life;
+use crate::delta::Delta;
+use crate::diff::Diff;
+use crate::dot::ReplicaId;
+use crate::entry::Presence;
+use crate::name::ReplicaName;
+
+impl PresenceSet {
+    /// Merges a delta, or a full state, and returns what became visible and what ceased to be.
+    ///
+    /// Deltas may come in any order, repeated, through anyone, or cut otherwise than they were made;
+    /// the set that has received all of them is the same. Costs in proportion to the delta and to
+    /// what it removes, with a logarithm of the state, whatever the size of the state.
+    ///
+    /// An entry is kept when both sides hold it, or when one holds it and the other has not seen its
+    /// dot; contexts are united. (Almeida et al. 2018, section 7.3.)
+    pub fn merge(&mut self, delta: Delta) -> Diff {
+        let (context, entries) = delta.into_parts();
+        let mut changes = Changes::with_capacity(entries.len());
+        let mut entries = entries.into_iter().peekable();
+        for life in &context {
+            let name = &life.replica().name;
+            // Both are in name order, and every entry's dot is in the context.
+            let mine =
+                std::iter::from_fn(|| entries.next_if(|entry| entry.dot.replica.name == *name));
+            self.merge_life(life, mine.collect(), &mut changes);
+        }
+        changes.finish(&mut self.rooms)
+    }
+
+    /// Returns the whole state as a delta: what a replica that knows nothing has to merge.
+    /// Cost: in proportion to the state.
+    #[must_use]
+    pub fn full_state(&self) -> Delta {
+        let live = self.lives.values().flat_map(BTreeMap::values);
+        let entries = live.map(|&slot| Arc::clone(self.slots.get(slot))).collect();
+        Delta::new(self.context.clone(), entries)
+    }
+
+    /// Hides the entries of a replica thought to be down, and those it will be said to have, until it
+    /// is [up](Self::replica_up) again. Does nothing for this set's own name.
+    ///
+    /// Only what is visible changes: the state keeps the entries, and passes them on.
+    /// Cost: in proportion to the entries of the replica.
+    pub fn replica_down(&mut self, name: &ReplicaName) -> Diff {
+        if *name == self.replica.name || !self.down.insert(name.clone()) {
+            return Diff::default();
+        }
+        let live = self.live_slots(name).into_iter();
+        // Room by room, which finds each in the cache but the first time.
+        let mut live: Vec<_> = live.map(|slot| (self.slots.room(slot), slot)).collect();
+        live.sort_unstable();
+        let mut changes = Changes::with_capacity(live.len());
+        for gone in live.chunk_by(|a, b| a.0 == b.0) {
+            self.hide_in_room(gone, name, &mut changes);
+        }
+        changes.finish(&mut self.rooms)
+    }
+
+    /// Shows the entries of a replica again. Cost: in proportion to them.
+    pub fn replica_up(&mut self, name: &ReplicaName) -> Diff {
+        if !self.down.remove(name) {
+            return Diff::default();
+        }
+        let live = self.live_slots(name);
+        let mut changes = Changes::with_capacity(live.len());
+        for slot in live {
+            let room = self.rooms.open(self.slots.get(slot).topic.clone());
+            self.show(slot, room, &mut changes);
+        }
+        changes.finish(&mut self.rooms)
+    }
+
+    /// Returns whether the replica's entries are hidden.
+    #[must_use]
+    pub fn is_down(&self, name: &ReplicaName) -> bool {
+        self.down.contains(name)
+    }
+
+    /// Forgets a replica in every structure: entries, context, and that it was down. Does nothing
+    /// for this set's own name. Cost: in proportion to its entries.
+    ///
+    /// A delta that still mentions it brings it back. The driver forgets only who has been silent for
+    /// long enough that every replica will.
+    pub fn forget(&mut self, name: &ReplicaName) -> Diff {
+        if *name == self.replica.name {
+            return Diff::default();
+        }
+        let live = self.lives.remove(name).unwrap_or_default();
+        let mut changes = Changes::with_capacity(live.len());
+        for slot in live.into_values() {
+            self.remove(slot, &mut changes);
+        }
+        self.context.forget(name);
+        self.down.remove(name);
+        changes.finish(&mut self.rooms)
+    }
+
+    fn live_slots(&self, name: &ReplicaName) -> Vec<Slot> {
+        self.lives.get(name).into_iter().flat_map(BTreeMap::values).copied().collect()
+    }
+
+    fn merge_life(&mut self, theirs: &Life, entries: Vec<Arc<Presence>>, changes: &mut Changes) {
+        let replica = theirs.replica();
+        if replica.name == self.replica.name {
+            // Nobody can know more of this set's dots than the set itself.
+            if self.replica.incarnation < replica.incarnation {
+                self.superseded_by = self.superseded_by.max(Some(replica.incarnation));
+            }
+            return;
+        }
+        let known = self.context.life(&replica.name).map(|life| life.replica().incarnation);
+        let mut live = self.lives.remove(&replica.name).unwrap_or_default();
+        match known.map(|known| known.cmp(&replica.incarnation)) {
+            None => {}
+            Some(Ordering::Greater) => {
+                self.lives.insert(replica.name.clone(), live);
+                return;
+            }
+            Some(Ordering::Equal) => self.drop_removed(&mut live, theirs, &entries, changes),
+            Some(Ordering::Less) => {
+                for slot in std::mem::take(&mut live).into_values() {
+                    self.remove(slot, changes);
+                }
+            }
+        }
+        self.context.begin(replica);
+        self.add_unseen(&mut live, replica, entries, changes);
+        self.context.union_life(theirs);
+        self.lives.insert(replica.name.clone(), live);
+    }
+
+    /// Removes the live entries that the delta covers and does not hold.
+    fn drop_removed(
+        &mut self,
+        live: &mut BTreeMap<u64, Slot>,
+        theirs: &Life,
+        entries: &[Arc<Presence>],
+        changes: &mut Changes,
+    ) {
+        let is_held =
+            |counter: &u64| entries.binary_search_by_key(counter, |e| e.dot.counter).is_ok();
+        for range in theirs.seen().ranges() {
+            let covered = live.range(range.first..=range.last);
+            let gone: Vec<u64> =
+                covered.map(|(&counter, _)| counter).filter(|counter| !is_held(counter)).collect();
+            for counter in gone {
+                if let Some(slot) = live.remove(&counter) {
+                    self.remove(slot, changes);
+                }
+            }
+        }
+    }
+
+    /// Adds the entries whose dots have not been seen. Seen and not live is removed, and stays so.
+    fn add_unseen(
+        &mut self,
+        live: &mut BTreeMap<u64, Slot>,
+        replica: &Arc<ReplicaId>,
+        entries: Vec<Arc<Presence>>,
+        changes: &mut Changes,
+    ) {
+        let is_down = self.down.contains(&replica.name);
+        let ours = self.context.life(&replica.name).expect("a life begins before its entries");
+        let replica = Arc::clone(ours.replica());
+        let unseen: Vec<_> =
+            entries.into_iter().filter(|e| !ours.seen().contains(e.dot.counter)).collect();
+        for mut presence in unseen {
+            let room = (!is_down).then(|| self.rooms.open(presence.topic.clone()));
+            // A delta fresh from the wire has its own copies of names that are known here.
+            if let Some(presence) = Arc::get_mut(&mut presence) {
+                if let Some(replaced) = &mut presence.replaces
+                    && replaced.replica == presence.dot.replica
+                {
+                    replaced.replica = Arc::clone(&replica);
+                }
+                presence.dot.replica = Arc::clone(&replica);
+                if let Some(room) = room {
+                    presence.topic = self.rooms.room(room).topic().clone();
+                }
+            }
+            let counter = presence.dot.counter;
+            let slot = self.slots.insert(presence);
+            live.insert(counter, slot);
+            if let Some(room) = room {
+                self.show(slot, room, changes);
+            }
+        }
+    }
+
+    fn show(&mut self, slot: Slot, room: RoomIx, changes: &mut Changes) {
+        changes.join(room, self.slots.get(slot));
+        self.rooms.admit(room, slot, &self.slots);
+        self.slots.set_room(slot, room);
+    }
+
+    fn hide(&mut self, slot: Slot, changes: &mut Changes) {
+        let room = self.slots.room(slot);
+        changes.leave(room, Member::new(self.slots.get(slot)));
+        self.rooms.dismiss(room, slot, &self.slots);
+        self.slots.set_room(slot, NOWHERE);
+    }
+
+    /// Hides what a replica has in one room.
+    fn hide_in_room(&mut self, gone: &[(RoomIx, Slot)], name: &ReplicaName, changes: &mut Changes) {
+        let Some(&(room, _)) = gone.first() else { return };
+        if gone.len() * 4 < self.rooms.room(room).sessions() {
+            // A few of a crowd: not in proportion to the crowd.
+            gone.iter().for_each(|&(_, slot)| self.hide(slot, changes));
+            return;
+        }
+        gone.iter().for_each(|&(_, slot)| self.slots.set_room(slot, NOWHERE));
+        let is_whole = gone.len() == self.rooms.room(room).sessions();
+        let is_gone = |presence: &Presence| is_whole || presence.dot.replica.name == *name;
+        for member in self.rooms.dismiss_all(room, &self.slots, is_gone) {
+            changes.leave(room, member);
+        }
+    }
+
+    fn remove(&mut self, slot: Slot, changes: &mut Changes) {
+        if self.slots.room(slot) != NOWHERE {
+            self.hide(slot, changes);
+        }
+        self.slots.remove(slot);
+    }
+}

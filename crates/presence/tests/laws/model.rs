@@ -1,0 +1,146 @@
+//! The set as its definition has it: sets of dots and maps, no ranges, no indexes, no sharing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use penholder_presence::{Context, Dot, Key, Meta, Presence, SessionId, Topic};
+
+/// An entry, by what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) replaces: Option<u64>,
+    pub(crate) topic: Topic,
+    pub(crate) key: Key,
+    pub(crate) session: SessionId,
+    pub(crate) meta: Meta,
+}
+
+/// The state of one name: the newest incarnation, and of it the dots seen and those that live.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Life {
+    pub(crate) incarnation: u64,
+    pub(crate) seen: BTreeSet<u64>,
+    pub(crate) live: BTreeMap<u64, Entry>,
+}
+
+/// A state, or a fragment of one.
+pub(crate) type State = BTreeMap<String, Life>;
+
+/// `(joined_at, name, incarnation, counter)`: the order of a topic, and who it is.
+pub(crate) type Place = (u64, String, u64, u64);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Model {
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) down: BTreeSet<String>,
+}
+
+impl Model {
+    pub(crate) fn new(name: &str, incarnation: u64) -> Self {
+        let life = Life { incarnation, ..Life::default() };
+        Self { name: name.into(), state: State::from([(name.into(), life)]), down: BTreeSet::new() }
+    }
+
+    pub(crate) fn tracked(&self, topic: &Topic, session: &SessionId) -> Option<u64> {
+        let live = &self.own().live;
+        let found = live.iter().find(|(_, e)| e.topic == *topic && e.session == *session);
+        found.map(|(&counter, _)| counter)
+    }
+
+    pub(crate) fn topics_of(&self, session: &SessionId) -> BTreeSet<Topic> {
+        let mine = self.own().live.values().filter(|e| e.session == *session);
+        mine.map(|e| e.topic.clone()).collect()
+    }
+
+    /// Adds an entry in the place of those that go.
+    pub(crate) fn operate(&mut self, gone: Option<u64>, entry: Option<Entry>) -> State {
+        let own = self.state.get_mut(&self.name).unwrap();
+        let counter = own.seen.last().map_or(1, |last| last + 1);
+        let mut delta = Life { incarnation: own.incarnation, ..Life::default() };
+        own.seen.insert(counter);
+        delta.seen.insert(counter);
+        if let Some(gone) = gone {
+            own.live.remove(&gone);
+            delta.seen.insert(gone);
+        }
+        if let Some(entry) = entry {
+            own.live.insert(counter, entry.clone());
+            delta.live.insert(counter, entry);
+        }
+        State::from([(self.name.clone(), delta)])
+    }
+
+    pub(crate) fn merge(&mut self, delta: &State) {
+        for (name, theirs) in delta.iter().filter(|(name, _)| **name != self.name) {
+            let ours = self
+                .state
+                .entry(name.clone())
+                .or_insert_with(|| Life { incarnation: theirs.incarnation, ..Life::default() });
+            join(ours, theirs);
+        }
+    }
+
+    pub(crate) fn forget(&mut self, name: &str) {
+        if name != self.name {
+            self.state.remove(name);
+            self.down.remove(name);
+        }
+    }
+
+    /// Everything visible, by topic, in order.
+    pub(crate) fn visible(&self) -> BTreeMap<Topic, BTreeMap<Place, Entry>> {
+        let mut topics: BTreeMap<Topic, BTreeMap<Place, Entry>> = BTreeMap::new();
+        for (name, life) in self.state.iter().filter(|(name, _)| !self.down.contains(*name)) {
+            for (&counter, entry) in &life.live {
+                let place = (entry.meta.joined_at.0, name.clone(), life.incarnation, counter);
+                topics.entry(entry.topic.clone()).or_default().insert(place, entry.clone());
+            }
+        }
+        topics
+    }
+
+    fn own(&self) -> &Life {
+        &self.state[&self.name]
+    }
+}
+
+fn join(ours: &mut Life, theirs: &Life) {
+    if theirs.incarnation > ours.incarnation {
+        *ours = theirs.clone();
+    } else if theirs.incarnation == ours.incarnation {
+        ours.live.retain(|dot, _| theirs.live.contains_key(dot) || !theirs.seen.contains(dot));
+        for (dot, entry) in &theirs.live {
+            if !ours.seen.contains(dot) {
+                ours.live.insert(*dot, entry.clone());
+            }
+        }
+        ours.seen.extend(&theirs.seen);
+    }
+}
+
+pub(crate) fn place(presence: &Presence) -> Place {
+    let Dot { replica, counter } = &presence.dot;
+    let joined_at = presence.meta.joined_at.0;
+    (joined_at, replica.name.to_string(), replica.incarnation.0, *counter)
+}
+
+pub(crate) fn entry(presence: &Presence) -> Entry {
+    let replaced = presence.replaces.as_ref();
+    assert!(replaced.is_none_or(|dot| dot.replica == presence.dot.replica));
+    Entry {
+        replaces: replaced.map(|dot| dot.counter),
+        topic: presence.topic.clone(),
+        key: presence.key.clone(),
+        session: presence.session.clone(),
+        meta: presence.meta.clone(),
+    }
+}
+
+/// The dots of a context, one by one.
+pub(crate) fn dots(context: &Context) -> BTreeMap<String, (u64, BTreeSet<u64>)> {
+    let lives = context.iter().map(|life| {
+        let seen = life.seen().ranges().flat_map(|range| range.first..=range.last).collect();
+        (life.replica().name.to_string(), (life.replica().incarnation.0, seen))
+    });
+    lives.collect()
+}
