@@ -1,0 +1,203 @@
+//! What every request and connection shares.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use penholder_hub::TopicOptions;
+use penholder_presence::{AiPolicy, LivenessConfig, PriorityPolicy, ReplicaId};
+use penholder_protocol::Limits;
+use rand::Rng;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admission::Admission;
+use crate::auth::{ApiKeys, ResumeKey, Tokens};
+use crate::clock::Clock;
+use crate::config::{Config, Presence, SessionPolicy};
+use crate::data_dir::DataDirectory;
+use crate::origin::Origins;
+use crate::shard::Shards;
+
+/// Typing ends by itself after so long. Unit: milliseconds.
+const TYPING_FOR_MS: u64 = 10_000;
+
+/// How long the server takes for each connection that it sends away, at least: so many of them come
+/// back at once, and no more. Unit: milliseconds.
+const DEPARTURE_GAP_MS: u64 = 5;
+
+/// A handle on the whole application. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Parts>);
+
+/// What the application consists of.
+#[derive(Debug)]
+pub struct Parts {
+    pub(crate) config: Config,
+    pub(crate) mode: RunMode,
+    pub(crate) replica: ReplicaId,
+    pub(crate) clock: Clock,
+    pub(crate) tokens: Tokens,
+    pub(crate) api_keys: ApiKeys,
+    pub(crate) resume: ResumeKey,
+    pub(crate) origins: Origins,
+    pub(crate) admission: Admission,
+    pub(crate) shards: Shards,
+    /// Cancelled when the process begins to stop.
+    pub(crate) drain: CancellationToken,
+    /// The open WebSocket connections.
+    pub(crate) connections: TaskTracker,
+    pub(crate) metrics: PrometheusHandle,
+    _data: DataDirectory,
+}
+
+/// How much the process trusts whoever reaches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunMode {
+    /// Loopback only, with demo tokens for everybody.
+    Development,
+    /// As configured.
+    Production,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Starts the shards of an application. Needs a tokio runtime.
+    #[must_use]
+    pub fn start(
+        config: Config,
+        mode: RunMode,
+        data: DataDirectory,
+        metrics: PrometheusHandle,
+    ) -> Self {
+        let clock = Clock::start();
+        let replica = ReplicaId::new(replica_name(&config), data.incarnation);
+        let resume = ResumeKey::new(&derive(&data.secret, "resume"));
+        let hub = hub_config(&config, &replica, &data);
+        let shards = Shards::start(config.cluster.shards.number(), &hub, &resume, clock);
+        Self(Arc::new(Parts {
+            tokens: tokens(&config, mode, &data.secret),
+            api_keys: ApiKeys::new(&config.auth.api_keys, mode),
+            origins: Origins::new(&config.server, mode),
+            admission: Admission::new(&config.server),
+            drain: CancellationToken::new(),
+            connections: TaskTracker::new(),
+            config,
+            mode,
+            replica,
+            clock,
+            resume,
+            shards,
+            metrics,
+            _data: data,
+        }))
+    }
+
+    /// Begins to stop: nobody new is accepted, everybody here is sent away.
+    pub fn begin_drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// How many topics one socket may join.
+    pub(crate) fn topics_max(&self) -> usize {
+        self.config.limits.topics_per_socket.as_usize()
+    }
+
+    /// When a connection has to go, counted from now, and how long its client is asked to stay away.
+    pub(crate) fn departure(&self) -> (Duration, u64) {
+        let count = self.admission.total();
+        let drain_ms = self.config.server.drain.as_ms();
+        // The last fifth of the drain is for close frames to get through.
+        let spread_ms = (count * DEPARTURE_GAP_MS).min(drain_ms / 5 * 4);
+        let mut random = rand::rng();
+        let wait = Duration::from_millis(random.random_range(0..=spread_ms));
+        (wait, random.random_range(500..=1_500 + count))
+    }
+}
+
+/// The tokens that are accepted: signed with the configured key, or in development mode with a key of
+/// the data directory, which a restart keeps.
+#[must_use]
+pub fn tokens(config: &Config, mode: RunMode, secret: &[u8; 32]) -> Tokens {
+    let demo_key = (mode == RunMode::Development).then(|| derive(secret, "demo tokens"));
+    Tokens::new(&config.auth, demo_key.as_deref())
+}
+
+/// A key for one purpose, so that what is signed for one is worth nothing for another.
+fn derive(secret: &[u8; 32], purpose: &str) -> Vec<u8> {
+    let digest = Sha256::new().chain_update(b"penholder ").chain_update(purpose);
+    digest.chain_update(secret).finalize().to_vec()
+}
+
+fn replica_name(config: &Config) -> String {
+    if !config.cluster.name.is_empty() {
+        return config.cluster.name.clone();
+    }
+    let host = gethostname::gethostname();
+    let is_legal = |c: &char| c.is_ascii_alphanumeric() || "_.~-".contains(*c);
+    let name: String = host.to_string_lossy().chars().filter(is_legal).take(64).collect();
+    if name.is_empty() { "penholder".to_owned() } else { name }
+}
+
+fn hub_config(config: &Config, replica: &ReplicaId, data: &DataDirectory) -> penholder_hub::Config {
+    let options = |presence: &Presence| topic_options(presence);
+    let namespaces: BTreeMap<_, _> = config
+        .namespace
+        .iter()
+        .map(|(name, namespace)| {
+            (name.clone(), options(&namespace.presence.over(&config.presence)))
+        })
+        .collect();
+    penholder_hub::Config {
+        replica: replica.clone(),
+        previous: data.previous,
+        hash_seed: rand::random(),
+        defaults: options(&config.presence),
+        namespaces,
+        limits: limits(config),
+    }
+}
+
+fn topic_options(presence: &Presence) -> TopicOptions {
+    let sessions = match presence.session_policy {
+        SessionPolicy::EarliestSession => penholder_presence::SessionPolicy::EarliestSession,
+        SessionPolicy::SingleSession => penholder_presence::SessionPolicy::SingleSession,
+    };
+    let ai = if presence.ai_after_humans { AiPolicy::AfterHumans } else { AiPolicy::AmongHumans };
+    TopicOptions {
+        diff_window_ms: presence.diff_window.as_ms(),
+        full_max: presence.full_max.as_usize(),
+        liveness: LivenessConfig {
+            idle_after_ms: presence.idle_after.as_ms(),
+            grace_ms: presence.grace.as_ms(),
+            typing_for_ms: TYPING_FOR_MS,
+        },
+        priority: PriorityPolicy { sessions, ai, ..PriorityPolicy::default() },
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+    Limits {
+        message_max: bytes(limits.message_max.bytes()),
+        meta_max: bytes(limits.meta_max.bytes()),
+        topics_per_socket: limits.topics_per_socket.number(),
+        messages_per_second: limits.messages_per_second.number(),
+        messages_burst: limits.messages_burst.number(),
+        joins_per_second: limits.joins_per_second.number(),
+        joins_burst: limits.joins_burst.number(),
+        presence_updates_per_second: limits.presence_updates_per_second.number(),
+        presence_updates_burst: limits.presence_updates_burst.number(),
+    }
+}

@@ -1,0 +1,66 @@
+//! Keys of application backends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::{Capabilities, Capability};
+use crate::app::RunMode;
+use crate::config::{ApiKey, Scope};
+
+/// The keys that are accepted, by their SHA-256: the key itself is kept nowhere.
+#[derive(Clone, Debug, Default)]
+pub struct ApiKeys(BTreeMap<String, Backend>);
+
+/// An application's backend with a valid key.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// The key's name, for logs.
+    pub id: Arc<str>,
+    scopes: Arc<[Scope]>,
+}
+
+impl ApiKeys {
+    /// The configured keys, and in development mode the key `dev`, which may do everything.
+    #[must_use]
+    pub fn new(configured: &[ApiKey], mode: RunMode) -> Self {
+        let mut keys = Self::default();
+        for key in configured {
+            keys.insert(key.sha256.to_ascii_lowercase(), &key.id, &key.scopes);
+        }
+        if mode == RunMode::Development {
+            keys.insert(digest("dev"), "dev", &[Scope::Admin]);
+        }
+        keys
+    }
+
+    /// The backend that `key` belongs to.
+    #[must_use]
+    pub fn find(&self, key: &str) -> Option<Backend> {
+        self.0.get(&digest(key)).cloned()
+    }
+
+    fn insert(&mut self, digest: String, id: &str, scopes: &[Scope]) {
+        self.0.insert(digest, Backend { id: id.into(), scopes: scopes.into() });
+    }
+}
+
+impl Backend {
+    /// What the key's scopes allow on every topic.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        use Capability::{Manage, Publish, View};
+        let of_scope = |scope: &Scope| match scope {
+            Scope::PresenceRead => Capabilities::from_iter([View]),
+            Scope::PresenceWrite => Capabilities::from_iter([Publish, Manage]),
+            Scope::Admin => Capabilities::ALL,
+        };
+        self.scopes.iter().map(of_scope).fold(Capabilities::NONE, Capabilities::union)
+    }
+}
+
+fn digest(key: &str) -> String {
+    let digest = Sha256::digest(key.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,68 @@
+//! A person, as its token describes it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use penholder_hub::Viewer;
+use penholder_presence::Key;
+use penholder_protocol::{Kind, Namespace, TopicName, UserCard};
+
+use super::{Capabilities, Capability, Grants};
+
+/// A person or an agent with a valid token.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// What others are shown.
+    pub card: Arc<UserCard>,
+    /// What the token grants.
+    pub grants: Arc<Grants>,
+    /// When the token ends, in milliseconds since the epoch.
+    pub expires_at: u64,
+}
+
+impl Identity {
+    /// The token's subject.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.card.id
+    }
+
+    /// What the person may do on `topic`.
+    ///
+    /// `tickets` belongs to staff, and to whom the token names there; `user:{id}` to that person
+    /// alone; `system:summaries` to everybody, who then sees the rows of what they may view.
+    #[must_use]
+    pub fn capabilities(&self, topic: &TopicName) -> Capabilities {
+        let view = || Capabilities::from_iter([Capability::View]);
+        let own = |id: Option<&str>| id == Some(self.subject());
+        let mut segments = topic.segments().skip(1);
+        match topic.namespace() {
+            Namespace::Application(_) => self.grants.on(topic),
+            Namespace::Tickets if self.grants.is_staff() => {
+                self.grants.of_role().union(self.grants.named(topic))
+            }
+            Namespace::Tickets => match (segments.next(), segments.next(), segments.next()) {
+                (Some("user"), id, None) if own(id) => view(),
+                _ => self.grants.named(topic),
+            },
+            Namespace::User if own(segments.next()) && segments.next().is_none() => view(),
+            Namespace::System if topic.as_str() == "system:summaries" => view(),
+            Namespace::User | Namespace::System | Namespace::Phoenix => Capabilities::NONE,
+        }
+    }
+
+    /// The person, as a shard knows it.
+    #[must_use]
+    pub fn viewer(&self) -> Viewer {
+        let kind = match self.card.kind {
+            Kind::Human => penholder_presence::Kind::Human,
+            Kind::Ai => penholder_presence::Kind::Ai,
+        };
+        let profile = penholder_protocol::Json::of(&*self.card);
+        Viewer {
+            key: Key::from(self.subject()),
+            kind,
+            profile: Bytes::copy_from_slice(profile.as_bytes()),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Tokens of people and agents.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use penholder_protocol::{Kind, Role, UserCard, is_safe_key};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Capability, Grants, Identity};
+use crate::config::Auth;
+
+/// The claims of a token. Unknown claims are ignored; a claim given twice makes the token invalid.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Claims {
+    /// Who it is; 1 to 256 bytes.
+    pub sub: String,
+    /// When it ends, in seconds since the epoch.
+    pub exp: f64,
+    /// The name that others see; the subject where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+    /// What the person is to the application.
+    #[serde(default = "customer")]
+    pub role: Role,
+    /// Human or AI.
+    #[serde(default = "human")]
+    pub kind: Kind,
+    /// Capabilities by pattern of topics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topics: Option<BTreeMap<String, Vec<Capability>>>,
+    /// Who issued it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// Whom it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aud: Option<serde_json::Value>,
+}
+
+fn customer() -> Role {
+    Role::Customer
+}
+
+fn human() -> Kind {
+    Kind::Human
+}
+
+/// The token is not accepted. The caller must get another one; the reason goes to the log only, so
+/// that nobody can probe for it.
+#[derive(Debug, Error)]
+pub enum TokenError {
+    /// Not a token, not signed with our key, not yet or no longer valid, or not for us.
+    #[error("token refused: {0}")]
+    Refused(#[from] jsonwebtoken::errors::Error),
+    /// The subject cannot be a key of presence.
+    #[error("token refused: its subject is empty, too long or unsafe")]
+    Subject,
+    /// A pattern of topics is none.
+    #[error("token refused: {0}")]
+    Topics(#[from] penholder_protocol::TopicError),
+    /// No key is configured.
+    #[error("token refused: no key is configured; set auth.hs256_secret")]
+    NoKey,
+}
+
+/// Longest token that is looked at. Unit: bytes.
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest name or picture of a person. Unit: bytes.
+const SHOWN_BYTES_MAX: usize = 512;
+
+/// Checks tokens, and in development mode signs them.
+pub struct Tokens {
+    keys: Option<(EncodingKey, DecodingKey)>,
+    validation: Validation,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").field("has_key", &self.keys.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Tokens {
+    /// Prepares the checks that `auth` asks for. `fallback` is the key where none is configured.
+    #[must_use]
+    pub fn new(auth: &Auth, fallback: Option<&[u8]>) -> Self {
+        let secret =
+            Some(auth.hs256_secret.expose().as_bytes()).filter(|secret| !secret.is_empty());
+        let keys = secret
+            .or(fallback)
+            .map(|key| (EncodingKey::from_secret(key), DecodingKey::from_secret(key)));
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let (issuer, audience) = (given(&auth.issuer), given(&auth.audience));
+
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = auth.leeway.duration().as_secs();
+        validation.validate_nbf = true;
+        validation.validate_aud = audience.is_some();
+        let mut required = vec!["exp", "sub"];
+        if let Some(issuer) = &issuer {
+            validation.set_issuer(&[issuer]);
+            required.push("iss");
+        }
+        if let Some(audience) = &audience {
+            validation.set_audience(&[audience]);
+            required.push("aud");
+        }
+        validation.set_required_spec_claims(&required);
+        Self { keys, validation, issuer, audience }
+    }
+
+    /// The person whom `token` describes.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`]; a new token helps.
+    pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        let (_, key) = self.keys.as_ref().ok_or(TokenError::NoKey)?;
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(jsonwebtoken::errors::ErrorKind::InvalidToken.into_error());
+        }
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)?.claims;
+        let grants = Grants::new(claims.role, claims.topics.as_ref())?;
+        if !is_safe_key(&claims.sub) {
+            return Err(TokenError::Subject);
+        }
+        let expires_at = Duration::try_from_secs_f64(claims.exp).unwrap_or(Duration::ZERO);
+        let card = UserCard {
+            name: shown(claims.name).unwrap_or_else(|| claims.sub.clone()),
+            id: claims.sub,
+            role: claims.role,
+            kind: claims.kind,
+            avatar: shown(claims.avatar),
+        };
+        Ok(Identity {
+            card: Arc::new(card),
+            grants: Arc::new(grants),
+            expires_at: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Signs a token with the configured key, issuer and audience.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::NoKey`] where no key is configured.
+    pub fn sign(&self, mut claims: Claims) -> Result<String, TokenError> {
+        let (key, _) = self.keys.as_ref().ok_or(TokenError::NoKey)?;
+        claims.iss = self.issuer.clone();
+        claims.aud = self.audience.clone().map(serde_json::Value::String);
+        Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key)?)
+    }
+}
+
+/// A name or picture that is fit to be shown: not empty, not endless.
+fn shown(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty() && text.len() <= SHOWN_BYTES_MAX)
+}
+
+trait IntoTokenError {
+    fn into_error(self) -> TokenError;
+}
+
+impl IntoTokenError for jsonwebtoken::errors::ErrorKind {
+    fn into_error(self) -> TokenError {
+        TokenError::Refused(jsonwebtoken::errors::Error::from(self))
+    }
+}

@@ -1,0 +1,176 @@
+//! The data directory: what this replica remembers from one life to the next.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use penholder_presence::Incarnation;
+use thiserror::Error;
+
+/// Why the data directory cannot be used. The operator must act; trying again helps when another
+/// process is still stopping.
+#[derive(Debug, Error)]
+pub enum DataError {
+    /// It cannot be created, read or written.
+    #[error("data directory {}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another process uses it.
+    #[error("data directory {} is in use by another process; give each its own with --data", .0.display())]
+    InUse(PathBuf),
+    /// A file in it is not what this program wrote.
+    #[error("{} is damaged; restore it, or remove it and lose what it kept", .0.display())]
+    Damaged(PathBuf),
+}
+
+/// An opened data directory, locked against other processes until it is dropped.
+#[derive(Debug)]
+pub struct DataDirectory {
+    /// Signs resume tokens and, in development mode, demo tokens. 32 random bytes.
+    pub secret: [u8; 32],
+    /// This life.
+    pub incarnation: Incarnation,
+    /// The life before it, if there was one.
+    pub previous: Option<Incarnation>,
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Opens `path`, creates what is missing, and begins a new life.
+    ///
+    /// The new incarnation is `now_ms`, or one more than the last where the clock has gone back.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`].
+    pub fn open(path: &Path, now_ms: u64) -> Result<Self, DataError> {
+        std::fs::create_dir_all(path).map_err(io_error(path))?;
+        let lock = lock(path)?;
+        let secret = Self::read_secret(path)?;
+        let kept = path.join("incarnation");
+        let previous = read_incarnation(&kept)?;
+        let next = previous.map_or(now_ms, |Incarnation(last)| now_ms.max(last.saturating_add(1)));
+        write_whole(&kept, next.to_string().as_bytes())?;
+        Ok(Self { secret, incarnation: Incarnation(next), previous, _lock: lock })
+    }
+
+    /// Reads the secret of `path`, or makes one, without beginning a life: also while a server uses it.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`].
+    pub fn read_secret(path: &Path) -> Result<[u8; 32], DataError> {
+        std::fs::create_dir_all(path).map_err(io_error(path))?;
+        secret(&path.join("secret"))
+    }
+}
+
+fn lock(path: &Path) -> Result<File, DataError> {
+    let file = path.join("lock");
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file);
+    let lock = lock.map_err(io_error(&file))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(DataError::InUse(path.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(DataError::Io { path: file, source }),
+    }
+}
+
+fn secret(path: &Path) -> Result<[u8; 32], DataError> {
+    match File::open(path) {
+        Ok(mut file) => {
+            let mut kept = Vec::new();
+            file.read_to_end(&mut kept).map_err(io_error(path))?;
+            kept.try_into().map_err(|_| DataError::Damaged(path.to_owned()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let fresh: [u8; 32] = rand::random();
+            write_whole(path, &fresh)?;
+            Ok(fresh)
+        }
+        Err(source) => Err(DataError::Io { path: path.to_owned(), source }),
+    }
+}
+
+fn read_incarnation(path: &Path) -> Result<Option<Incarnation>, DataError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let number = text.trim().parse().map_err(|_| DataError::Damaged(path.to_owned()))?;
+            Ok(Some(Incarnation(number)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DataError::Io { path: path.to_owned(), source }),
+    }
+}
+
+/// Writes beside and renames, so that a crash leaves the old content or the new, never half of one.
+fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
+    let beside = path.with_extension("new");
+    let write = || {
+        let mut file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write().map_err(io_error(path))
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> DataError {
+    let path = path.to_owned();
+    move |source| DataError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new() -> Self {
+            Self(std::env::temp_dir().join(format!("penholder-{}", uuid::Uuid::new_v4())))
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).ok();
+        }
+    }
+
+    #[test]
+    fn a_secret_lasts_and_incarnations_grow_even_when_the_clock_goes_back() {
+        let place = Place::new();
+        let first = DataDirectory::open(&place.0, 1_000).unwrap();
+        assert_eq!((first.incarnation, first.previous), (Incarnation(1_000), None));
+        let secret = first.secret;
+        drop(first);
+        let second = DataDirectory::open(&place.0, 500).unwrap();
+        assert_eq!(second.incarnation, Incarnation(1_001));
+        assert_eq!(second.previous, Some(Incarnation(1_000)));
+        assert_eq!(second.secret, secret);
+    }
+
+    #[test]
+    fn a_directory_serves_one_process_at_a_time() {
+        let place = Place::new();
+        let held = DataDirectory::open(&place.0, 1).unwrap();
+        assert!(matches!(DataDirectory::open(&place.0, 2), Err(DataError::InUse(_))));
+        drop(held);
+        assert!(DataDirectory::open(&place.0, 3).is_ok());
+    }
+
+    #[test]
+    fn damage_is_told_not_overwritten() {
+        let place = Place::new();
+        drop(DataDirectory::open(&place.0, 1).unwrap());
+        std::fs::write(place.0.join("secret"), b"short").unwrap();
+        assert!(matches!(DataDirectory::open(&place.0, 2), Err(DataError::Damaged(_))));
+    }
+}

@@ -1,0 +1,13 @@
+//! The HTTP surface: what the channels offer, for backends and operators.
+
+mod caller;
+mod console;
+mod dev;
+mod error;
+mod health;
+mod presence;
+mod router;
+mod topics;
+
+pub(crate) use caller::{ClientAddress, Origin, Peer};
+pub use router::router;

@@ -1,0 +1,124 @@
+//! Errors over HTTP: a stable code, a message that says what to do, and a status that fits.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use penholder_protocol::{ErrorCode, ErrorReply};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::shard::Stopped;
+
+/// An error of the HTTP surface.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    body: ErrorBody,
+}
+
+/// The body of every error.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// A word for programs to decide by.
+    #[schema(example = "not_authorized")]
+    code: String,
+    /// What to do about it, for a developer to read.
+    message: String,
+}
+
+impl ApiError {
+    /// An error with a message of its own.
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let body = ErrorBody { code: code.code().to_owned(), message: message.into() };
+        Self { status: status(code), body }
+    }
+
+    fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+/// The status of each code.
+fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::InvalidToken => StatusCode::UNAUTHORIZED,
+        ErrorCode::NotAuthorized | ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound | ErrorCode::UnmatchedTopic | ErrorCode::UnknownEvent => {
+            StatusCode::NOT_FOUND
+        }
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::Malformed => StatusCode::BAD_REQUEST,
+        ErrorCode::InvalidTopic
+        | ErrorCode::InvalidMeta
+        | ErrorCode::MetaTooLarge
+        | ErrorCode::TooManyTopics
+        | ErrorCode::ReservedEvent
+        | ErrorCode::InvalidPayload => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl From<ErrorCode> for ApiError {
+    fn from(code: ErrorCode) -> Self {
+        Self::new(code, code.message())
+    }
+}
+
+impl From<ErrorReply> for ApiError {
+    fn from(reply: ErrorReply) -> Self {
+        Self::new(reply.known_code().unwrap_or(ErrorCode::Internal), reply.message)
+    }
+}
+
+impl From<Stopped> for ApiError {
+    fn from(_: Stopped) -> Self {
+        ErrorCode::Unavailable.into()
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        let code = match rejection {
+            JsonRejection::JsonDataError(_) => ErrorCode::InvalidPayload,
+            _ => ErrorCode::Malformed,
+        };
+        Self::new(code, rejection.body_text()).with_status(rejection.status())
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(ErrorCode::InvalidPayload, rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(ErrorCode::NotFound, rejection.body_text())
+    }
+}
+
+/// What is answered where no route is.
+pub(crate) async fn no_route() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "There is no such address; /docs lists those there are.")
+}
+
+/// What is answered where a route has no such method.
+pub(crate) async fn no_method() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "This address does not know the method; see /docs.")
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}

@@ -1,0 +1,241 @@
+//! Presence over HTTP: who is on a topic, who comes first, and why somebody is shown.
+
+use std::collections::BTreeSet;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use penholder_hub::{Evidence, Input, SummaryQuery};
+use penholder_presence::{Key, MonoMs, SessionId, SessionPolicy};
+use penholder_protocol::{
+    Certainty, ErrorCode, Status, Summaries, SummariesJoin, TopicRow, ViewerSummary,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::{ApiError, ErrorBody};
+use crate::app::App;
+use crate::auth::{Caller, Capability};
+use crate::summaries::watchable;
+
+/// Everybody on a topic.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PresenceList {
+    /// In order of the first join.
+    data: Vec<PresenceListEntry>,
+    /// How many people.
+    count: usize,
+}
+
+/// One person on a topic.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PresenceListEntry {
+    /// The person's key, the token's `sub`.
+    key: String,
+    /// One meta per session, the earliest first.
+    #[schema(value_type = Vec<Object>)]
+    metas: Vec<penholder_protocol::Json>,
+}
+
+/// Lists who is on a topic.
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}/presence", tag = "presence",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    responses(
+        (status = 200, body = PresenceList),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    ),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<PresenceList>, ApiError> {
+    let topic = caller.topic(&path?, Capability::View)?;
+    let (keys, count) = app.shards.ask(&topic.clone(), move |hub| hub.presences(&topic)).await?;
+    let entry = |(key, metas): (Key, _)| PresenceListEntry { key: key.as_str().to_owned(), metas };
+    Ok(Json(PresenceList { data: keys.into_iter().map(entry).collect(), count }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct ViewQuery {
+    /// The person for whom; the caller where absent, unless it is a backend.
+    user: Option<String>,
+    /// People who count as view-only, separated by commas.
+    #[serde(default)]
+    view_only: String,
+    /// Another policy than the topic's own.
+    policy: Option<Policy>,
+}
+
+/// Which tab of the prior person may edit.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Policy {
+    EarliestSession,
+    SingleSession,
+}
+
+/// Tells who has edit priority on a topic.
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}/summary", tag = "presence",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment."), ViewQuery),
+    responses(
+        (status = 200, body = ViewerSummary),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    ),
+)]
+pub(super) async fn summary(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<ViewQuery>, QueryRejection>,
+) -> Result<Json<ViewerSummary>, ApiError> {
+    let topic = caller.topic(&path?, Capability::View)?;
+    let Query(ViewQuery { user, view_only, policy }) = query?;
+    let own = match &caller {
+        Caller::Person(identity) => Some(identity.subject().to_owned()),
+        Caller::Backend(_) => None,
+    };
+    let view_only = view_only.split(',').filter(|key| !key.is_empty());
+    let query = SummaryQuery {
+        viewer: user.or(own).map(Key::from),
+        view_only: view_only.map(Key::from).collect::<BTreeSet<_>>(),
+        session_policy: policy.map(|policy| match policy {
+            Policy::EarliestSession => SessionPolicy::EarliestSession,
+            Policy::SingleSession => SessionPolicy::SingleSession,
+        }),
+    };
+    let summary = app.shards.ask(&topic.clone(), move |hub| hub.summary(&topic, &query)).await?;
+    Ok(Json(summary))
+}
+
+/// Tells one line for each of many topics, in the order asked: what a list of tickets shows.
+#[utoipa::path(
+    post, path = "/v1/presence/summaries", tag = "presence",
+    request_body = SummariesJoin,
+    responses(
+        (status = 200, body = Summaries),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    ),
+)]
+pub(super) async fn summaries(
+    State(app): State<App>,
+    caller: Caller,
+    body: Result<Json<SummariesJoin>, JsonRejection>,
+) -> Result<Json<Summaries>, ApiError> {
+    let Json(SummariesJoin { topics }) = body?;
+    let topics = watchable(&topics, |topic| caller.capabilities(topic))?;
+    let mut data: Vec<TopicRow> = Vec::with_capacity(topics.len());
+    for topic in topics {
+        data.push(app.shards.ask(&topic.clone(), move |hub| hub.row(&topic)).await?);
+    }
+    Ok(Json(Summaries { data }))
+}
+
+/// Why a session is shown as it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Why {
+    session: String,
+    key: String,
+    /// The replica that the session is connected to.
+    replica: String,
+    certainty: Certainty,
+    /// When its present connection joined; milliseconds since the epoch, as all times here.
+    connected_at: u64,
+    /// When the person last touched keyboard or pointer, as far as the client told.
+    last_input_at: u64,
+    /// When the client last sent a heartbeat, or connected; null while it is not connected.
+    last_heartbeat_at: Option<u64>,
+    /// Whether the tab is visible.
+    visible: bool,
+    status: Status,
+    /// The same in words.
+    reason: &'static str,
+}
+
+/// Tells the evidence for what is shown of a session.
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}/presence/{session}/why", tag = "presence",
+    params(
+        ("topic" = String, Path, description = "The topic, percent-encoded as one segment."),
+        ("session" = String, Path, description = "The session."),
+    ),
+    responses(
+        (status = 200, body = Why),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+    ),
+)]
+pub(super) async fn why(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Json<Why>, ApiError> {
+    let Path((topic, session)) = path?;
+    let topic = caller.topic(&topic, Capability::View)?;
+    let id = SessionId::from(session.as_str());
+    let evidence = app.shards.why(&topic, id).await?;
+    let (evidence, heartbeat) = evidence.ok_or(ErrorCode::NotFound)?;
+    let now = app.clock.now();
+    let wall = |at: MonoMs| now.wall.0.saturating_sub(now.mono.since(at));
+    Ok(Json(Why {
+        session,
+        key: evidence.key.as_str().to_owned(),
+        replica: app.replica.name.as_str().to_owned(),
+        certainty: Certainty::Confirmed,
+        connected_at: evidence.connected_at.0,
+        last_input_at: evidence.last_input_at.0,
+        last_heartbeat_at: heartbeat.map(wall),
+        visible: evidence.visible,
+        status: evidence.status,
+        reason: reason(&evidence),
+    }))
+}
+
+fn reason(evidence: &Evidence) -> &'static str {
+    match evidence.status {
+        Status::Active => "Connected, visible, and there was input lately.",
+        Status::Idle => "Connected and visible, but without input for idle_after.",
+        Status::Hidden => "Connected, but the tab is not visible.",
+        Status::Reconnecting => {
+            "The connection was lost without goodbye; kept until grace is over."
+        }
+    }
+}
+
+/// Removes a session from a topic. Its channel is closed; the client may join again.
+#[utoipa::path(
+    delete, path = "/v1/topics/{topic}/presence/{session}", tag = "presence",
+    params(
+        ("topic" = String, Path, description = "The topic, percent-encoded as one segment."),
+        ("session" = String, Path, description = "The session."),
+    ),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+    ),
+)]
+pub(super) async fn kick(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<StatusCode, ApiError> {
+    let Path((topic, session)) = path?;
+    let topic = caller.topic(&topic, Capability::Manage)?;
+    let session = SessionId::from(session);
+    app.shards.why(&topic, session.clone()).await?.ok_or(ErrorCode::NotFound)?;
+    tracing::info!(topic = topic.as_str(), session = session.as_str(), "session removed");
+    app.shards.tell(&topic.clone(), Input::Kick { topic, session }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,91 @@
+//! Every route in one table, every middleware in one function.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::get;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::trace::TraceLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::Server;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::{console, dev, error, health, presence, topics};
+use crate::app::App;
+use crate::socket;
+use crate::telemetry::metrics;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Penholder",
+    description = "Who is here, who may edit now, and what just changed. The HTTP twins of the channels: \
+                   see docs/PROTOCOL.md for the WebSocket. Send `Authorization: Bearer <token>` for a \
+                   person, `Authorization: ApiKey <key>` for a backend."
+))]
+struct Api;
+
+/// The whole surface. A pure function of the application, so that tests build the real thing.
+pub fn router(app: App) -> Router {
+    let (routes, mut api) = OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(topics::list))
+        .routes(routes!(topics::broadcast))
+        .routes(routes!(presence::list))
+        .routes(routes!(presence::summary))
+        .routes(routes!(presence::summaries))
+        .routes(routes!(presence::why))
+        .routes(routes!(presence::kick))
+        .routes(routes!(dev::token))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .split_for_parts();
+    if !app.config.server.public_url.is_empty() {
+        api.servers = Some(vec![Server::new(app.config.server.public_url.clone())]);
+    }
+    let router = routes
+        .route("/", get(console::index))
+        .route("/assets/{*path}", get(console::asset))
+        .route("/socket/websocket", get(socket::upgrade))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
+        .fallback(error::no_route)
+        .method_not_allowed_fallback(error::no_method);
+    layered(router, &app).with_state(app)
+}
+
+/// The middleware, the outermost last.
+fn layered(router: Router<App>, app: &App) -> Router<App> {
+    let origins = app.origins.clone();
+    let allow = AllowOrigin::predicate(move |origin: &HeaderValue, _| {
+        origin.to_str().is_ok_and(|origin| origins.allow(origin))
+    });
+    let cors = CorsLayer::new()
+        .allow_origin(allow)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
+    router
+        .layer(DefaultBodyLimit::max(app.config.limits.http_body_max.bytes()))
+        .layer(cors)
+        .layer(middleware::from_fn_with_state((), measure))
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+}
+
+/// The span of a request. Of the address it names the path alone: the query may hold a token.
+fn span(request: &Request) -> tracing::Span {
+    tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+}
+
+async fn measure(State(()): State<()>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    // The route as written, never the address as sent: outsiders would choose the labels.
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or_else(|| "none".to_owned(), |route| route.as_str().to_owned());
+    let response = next.run(request).await;
+    metrics::request(route, response.status().as_u16(), started.elapsed());
+    response
+}

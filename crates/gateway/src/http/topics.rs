@@ -1,0 +1,122 @@
+//! Topics in general: which have somebody present, and publishing on one.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use penholder_hub::{Broadcast, Content, Input, TopicCount, TopicsQuery};
+use penholder_protocol::{ErrorCode, EventName, TopicName};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::{ApiError, ErrorBody};
+use crate::app::App;
+use crate::auth::{Caller, Capability};
+
+/// How many topics a page has where the caller does not say.
+const LIMIT: usize = 100;
+
+/// How many topics a page has at most.
+const LIMIT_MAX: usize = 1000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct ListQuery {
+    /// Only topics whose names begin so.
+    #[serde(default)]
+    prefix: String,
+    /// Only topics after this one: the `next_cursor` of the page before.
+    #[serde(default)]
+    cursor: String,
+    /// How many at most: 1 to 1000.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<usize>,
+}
+
+/// A page of topics, in order of name.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TopicsPage {
+    data: Vec<TopicEntry>,
+    /// Where the next page begins; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// A topic with somebody present.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TopicEntry {
+    topic: String,
+    /// How many people.
+    count: u64,
+}
+
+/// Lists the topics with somebody present that the caller may view.
+#[utoipa::path(
+    get, path = "/v1/topics", tag = "topics", params(ListQuery),
+    responses(
+        (status = 200, body = TopicsPage),
+        (status = 401, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    ),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<TopicsPage>, ApiError> {
+    let Query(ListQuery { prefix, cursor, limit }) = query?;
+    let limit = limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::new(ErrorCode::InvalidPayload, "limit is 1 to 1000"));
+    }
+    let shards = app.shards.ask_all(move |hub| {
+        let may_view = |topic: &TopicName| caller.capabilities(topic).allow(Capability::View);
+        let (prefix, after) = (prefix.as_str(), cursor.as_str());
+        hub.topics(&TopicsQuery { prefix, after, limit: limit + 1, may_view: &may_view })
+    });
+    let shards = shards.await?;
+
+    let mut topics: Vec<_> = shards.into_iter().flatten().collect();
+    topics.sort();
+    let has_more = topics.len() > limit;
+    topics.truncate(limit);
+    let next_cursor = topics.last().filter(|_| has_more).map(|last| last.topic.clone());
+    let entry = |count: TopicCount| TopicEntry { topic: count.topic, count: count.count };
+    Ok(Json(TopicsPage { data: topics.into_iter().map(entry).collect(), next_cursor }))
+}
+
+/// An event to publish.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct BroadcastBody {
+    /// The name of the event: 1 to 200 bytes, not a reserved one.
+    event: String,
+    /// What the event says; `{}` when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    payload: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Publishes an event to everybody on a topic. It is not stored.
+#[utoipa::path(
+    post, path = "/v1/topics/{topic}/broadcast", tag = "topics",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    request_body = BroadcastBody,
+    responses(
+        (status = 200, body = Object),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    ),
+)]
+pub(super) async fn broadcast(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    body: Result<Json<BroadcastBody>, JsonRejection>,
+) -> Result<Json<serde_json::Map<String, serde_json::Value>>, ApiError> {
+    let topic = caller.topic(&path?, Capability::Publish)?;
+    let Json(BroadcastBody { event, payload }) = body?;
+    let event = EventName::parse(&event)
+        .map_err(|error| ApiError::new(ErrorCode::from(error), error.to_string()))?;
+    let payload = penholder_protocol::Json::of(&payload.unwrap_or_default());
+    let broadcast = Broadcast { event, payload: Content::Json(payload) };
+    app.shards.tell(&topic.clone(), Input::Publish { topic, broadcast }).await?;
+    Ok(Json(serde_json::Map::new()))
+}

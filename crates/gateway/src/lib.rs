@@ -1,0 +1,21 @@
+//! Penholder's gateway: WebSocket and HTTP in front, shards behind, one process.
+//!
+//! The binary `penholder` is a thin shell around this library: it reads the command line and the
+//! configuration, builds an [`App`], and hands its [`http::router`] to [`serve`].
+
+mod admission;
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod data_dir;
+pub mod http;
+mod origin;
+pub mod serve;
+mod shard;
+mod socket;
+mod summaries;
+pub mod telemetry;
+
+pub use app::{App, RunMode};

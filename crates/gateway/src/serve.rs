@@ -1,0 +1,109 @@
+//! The listener: accepts connections, and sends everybody away in order when the process stops.
+//!
+//! The order of a stop: readiness goes off and nobody new is accepted; the clients are sent away one
+//! after another, with code 1012; what is under way is given until `server.drain` is over.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::app::App;
+use crate::http::Peer;
+use crate::telemetry::metrics;
+
+/// Largest request head. Unit: bytes.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Most headers of a request.
+const HEADERS_MAX: usize = 64;
+
+/// How long to wait after a failed accept: most often the process has run out of file descriptors,
+/// and trying again at once would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often gauges are set and histograms are tidied.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Serves `router` until the application drains and the last client has gone.
+pub async fn serve(listener: TcpListener, router: Router, app: App) {
+    let requests = TaskTracker::new();
+    let upkeep = tokio::spawn(upkeep(app.clone()));
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    requests.spawn(connection(stream, peer, router.clone(), app.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            () = app.drain.cancelled() => break,
+        }
+    }
+    drop(listener);
+    requests.close();
+    app.connections.close();
+    let open = app.connections.len();
+    tracing::info!(open, "draining");
+    let gone = async {
+        app.connections.wait().await;
+        requests.wait().await;
+    };
+    if timeout(app.config.server.drain.duration(), gone).await.is_err() {
+        tracing::warn!(open = app.connections.len(), "drain is over with clients left");
+    }
+    upkeep.abort();
+}
+
+/// Serves one TCP connection: requests one after another, or one upgrade.
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, app: App) {
+    // Frames are small and each is awaited by a person; a failure costs only latency.
+    stream.set_nodelay(true).ok();
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
+        let response = router.clone().oneshot(request.map(Body::new));
+        async move { Ok::<_, Infallible>(response.await.unwrap_or_else(|never| match never {})) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(app.config.server.header_timeout.duration())
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = app.drain.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+async fn upkeep(app: App) {
+    let mut every = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        every.tick().await;
+        app.metrics.run_upkeep();
+        if let Ok(census) = app.shards.ask_all(penholder_hub::Hub::census).await {
+            metrics::census(&census);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The shards at work: each a task that owns its hub, fed through a bounded inbox.
+
+mod driver;
+mod feed;
+mod outbox;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use penholder_hub::{Config, Evidence, Hub, Input, Join, MemberId, SignResume, WatcherId};
+use penholder_presence::{MonoMs, ReplicaId, SessionId};
+use penholder_protocol::TopicName;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use driver::{Command, Driver};
+pub(crate) use feed::Feed;
+pub(crate) use outbox::{Ending, Outbox};
+
+/// How many commands wait for a shard at most. A connection whose shard is behind waits with its
+/// next message; the shard waits for nobody.
+const INBOX_LEN: usize = 1024;
+
+/// The shards of this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Shards {
+    inboxes: Arc<[mpsc::Sender<Command>]>,
+    next: Arc<Numbers>,
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    member: AtomicU64,
+    watcher: AtomicU64,
+}
+
+/// The shard has stopped: the process is going down. Try again on another replica.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the shard has stopped")]
+pub(crate) struct Stopped;
+
+impl Shards {
+    /// Starts `count` shards. Each gets its own replica name from `config`'s.
+    pub(crate) fn start<S>(count: u64, config: &Config, sign: &S, clock: Clock) -> Self
+    where
+        S: SignResume + Clone + 'static,
+    {
+        let start = |number| {
+            let ReplicaId { name, incarnation } = config.replica.clone();
+            let replica = ReplicaId::new(format!("{name}-{number}"), incarnation);
+            let config = Config { replica, hash_seed: rand::random(), ..config.clone() };
+            let (inbox, commands) = mpsc::channel(INBOX_LEN);
+            tokio::spawn(Driver::new(Hub::new(config, sign.clone()), clock).run(commands));
+            inbox
+        };
+        Self { inboxes: (0..count).map(start).collect(), next: Arc::default() }
+    }
+
+    /// A name for a new membership.
+    pub(crate) fn member(&self) -> MemberId {
+        MemberId(self.next.member.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Seats a member whose frames go to `outbox`.
+    pub(crate) async fn join(&self, join: Join, outbox: Arc<Outbox>) -> Result<(), Stopped> {
+        let inbox = self.inbox(&join.topic);
+        inbox.send(Command::Join(Box::new(join), outbox)).await.map_err(|_| Stopped)
+    }
+
+    /// Tells the shard of `topic` what has happened.
+    pub(crate) async fn tell(&self, topic: &TopicName, input: Input) -> Result<(), Stopped> {
+        self.inbox(topic).send(Command::Input(input)).await.map_err(|_| Stopped)
+    }
+
+    /// Asks the shard of `topic`.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        topic: &TopicName,
+        question: impl FnOnce(&Hub) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        ask(self.inbox(topic), |driver| question(&driver.hub)).await
+    }
+
+    /// Asks every shard, in order of their numbers.
+    pub(crate) async fn ask_all<T: Send + 'static>(
+        &self,
+        question: impl Fn(&Hub) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, Stopped> {
+        let mut answers = Vec::with_capacity(self.inboxes.len());
+        for inbox in self.inboxes.iter() {
+            let question = question.clone();
+            answers.push(ask(inbox, move |driver| question(&driver.hub)).await?);
+        }
+        Ok(answers)
+    }
+
+    /// Why `session` is shown on `topic` as it is, and when its client last sent a heartbeat.
+    pub(crate) async fn why(
+        &self,
+        topic: &TopicName,
+        session: SessionId,
+    ) -> Result<Option<(Evidence, Option<MonoMs>)>, Stopped> {
+        let name = topic.clone();
+        ask(self.inbox(topic), move |driver| {
+            let evidence = driver.hub.why(&name, &session)?;
+            let heartbeat = evidence.member.and_then(|member| driver.last_heartbeat(member));
+            Some((evidence, heartbeat))
+        })
+        .await
+    }
+
+    /// Feeds the rows of `topics` into `feed`, now and after each change, until [`Self::unwatch`].
+    pub(crate) async fn watch(
+        &self,
+        topics: &[TopicName],
+        feed: &Arc<Feed>,
+    ) -> Result<WatcherId, Stopped> {
+        let watcher = WatcherId(self.next.watcher.fetch_add(1, Ordering::Relaxed) + 1);
+        let mut by_shard: Vec<Vec<TopicName>> = vec![Vec::new(); self.inboxes.len()];
+        for topic in topics {
+            by_shard[self.number(topic)].push(topic.clone());
+        }
+        for (inbox, topics) in self.inboxes.iter().zip(by_shard) {
+            if !topics.is_empty() {
+                let command = Command::Watch { watcher, topics, feed: Arc::clone(feed) };
+                inbox.send(command).await.map_err(|_| Stopped)?;
+            }
+        }
+        Ok(watcher)
+    }
+
+    /// Ends a watch.
+    pub(crate) async fn unwatch(&self, watcher: WatcherId) {
+        for inbox in self.inboxes.iter() {
+            // A shard that has stopped watches nothing.
+            inbox.send(Command::Unwatch(watcher)).await.ok();
+        }
+    }
+
+    fn inbox(&self, topic: &TopicName) -> &mpsc::Sender<Command> {
+        &self.inboxes[self.number(topic)]
+    }
+
+    /// The shard of a topic: a stable hash, the same in every version and on every replica.
+    fn number(&self, topic: &TopicName) -> usize {
+        let digest = Sha256::digest(topic.as_str().as_bytes());
+        let head = digest.iter().take(4).fold(0, |head, byte| (head << 8) | usize::from(*byte));
+        head % self.inboxes.len()
+    }
+}
+
+async fn ask<T: Send + 'static>(
+    inbox: &mpsc::Sender<Command>,
+    question: impl FnOnce(&Driver) -> T + Send + 'static,
+) -> Result<T, Stopped> {
+    let (reply, answer) = oneshot::channel();
+    let read = Box::new(move |driver: &Driver| {
+        // Whoever asked may have gone away.
+        reply.send(question(driver)).ok();
+    });
+    inbox.send(Command::Read(read)).await.map_err(|_| Stopped)?;
+    answer.await.map_err(|_| Stopped)
+}

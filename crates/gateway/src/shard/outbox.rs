@@ -1,0 +1,144 @@
+//! Where the shards leave frames for one connection.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use penholder_hub::{Frame, MemberId, Pushed, QueueLimits, SendQueue};
+use penholder_presence::MonoMs;
+use penholder_protocol::{CloseCode, CloseReason, Encoded};
+use tokio::sync::Notify;
+
+use crate::telemetry::metrics;
+
+/// The send queue of one connection, filled by shards and emptied by the connection's own task.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    /// Wakes the connection's task.
+    wake: Notify,
+    /// Wakes a connection that is stuck in a write when it has to end.
+    ending: Notify,
+    last_heartbeat: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: SendQueue,
+    departed: Vec<MemberId>,
+    ending: Option<Ending>,
+}
+
+/// Why a connection ends, as the close frame says it.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    pub(crate) code: CloseCode,
+    pub(crate) reconnect_after_ms: Option<u64>,
+}
+
+impl Ending {
+    /// The text of the close frame.
+    pub(crate) fn reason(&self) -> String {
+        let reason = CloseReason::new(self.code);
+        let wait = self.reconnect_after_ms;
+        wait.map_or_else(|| reason.to_text(), |ms| reason.clone().reconnect_after_ms(ms).to_text())
+    }
+}
+
+impl From<CloseCode> for Ending {
+    fn from(code: CloseCode) -> Self {
+        Self { code, reconnect_after_ms: None }
+    }
+}
+
+/// What a connection finds in its outbox.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) frames: Vec<Encoded>,
+    pub(crate) departed: Vec<MemberId>,
+    /// Members to ask a snapshot for.
+    pub(crate) repairs: Vec<MemberId>,
+    pub(crate) ending: Option<Ending>,
+}
+
+impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+            && self.departed.is_empty()
+            && self.repairs.is_empty()
+            && self.ending.is_none()
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new(limits: QueueLimits, now: MonoMs) -> Self {
+        let state = State { queue: SendQueue::new(limits), departed: Vec::new(), ending: None };
+        Self {
+            state: Mutex::new(state),
+            wake: Notify::new(),
+            ending: Notify::new(),
+            last_heartbeat: AtomicU64::new(now.0),
+        }
+    }
+
+    /// Queues a frame. A receiver that is too slow for what must arrive is ended.
+    pub(crate) fn push(&self, member: MemberId, frame: Frame) {
+        let pushed = self.state.lock().queue.push(member, frame);
+        match pushed {
+            Pushed::Queued => self.wake.notify_one(),
+            Pushed::Deferred => {
+                metrics::presence_deferred();
+                self.wake.notify_one();
+            }
+            Pushed::Overflow => self.end(CloseCode::SlowConsumer.into()),
+        }
+    }
+
+    /// Notes that a membership is over.
+    pub(crate) fn depart(&self, member: MemberId) {
+        let mut state = self.state.lock();
+        state.queue.forget(member);
+        state.departed.push(member);
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Ends the connection. The first reason stands.
+    pub(crate) fn end(&self, ending: Ending) {
+        self.state.lock().ending.get_or_insert(ending);
+        self.wake.notify_one();
+        self.ending.notify_one();
+    }
+
+    /// Waits until there may be something to take.
+    pub(crate) async fn ready(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Waits until the connection has to end, for a task that is stuck in a write.
+    pub(crate) async fn ended(&self) {
+        self.ending.notified().await;
+    }
+
+    /// Takes up to `frames_max` frames and whatever else there is.
+    pub(crate) fn take(&self, frames_max: usize) -> Batch {
+        let mut state = self.state.lock();
+        let State { queue, departed, ending } = &mut *state;
+        let frames = std::iter::from_fn(|| queue.pop()).take(frames_max);
+        Batch {
+            frames: frames.map(|frame| frame.body).collect(),
+            departed: std::mem::take(departed),
+            repairs: queue.repairs(),
+            ending: ending.clone(),
+        }
+    }
+
+    /// Notes a heartbeat of the client.
+    pub(crate) fn heartbeat(&self, now: MonoMs) {
+        self.last_heartbeat.store(now.0, Ordering::Relaxed);
+    }
+
+    /// When the client last sent a heartbeat; when it connected, before the first.
+    pub(crate) fn last_heartbeat(&self) -> MonoMs {
+        MonoMs(self.last_heartbeat.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,10 @@
+//! The WebSocket surface: handshake, then one task per connection.
+
+mod channels;
+mod connection;
+mod handshake;
+mod rates;
+mod requests;
+mod summaries;
+
+pub(crate) use handshake::upgrade;

@@ -1,0 +1,370 @@
+//! One connection: a task that reads what the client sends and writes what the shards leave for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::SinkExt;
+use penholder_hub::{Class, Frame, Input, MemberId, QueueLimits};
+use penholder_presence::MonoMs;
+use penholder_protocol::encode::{self, Encoded};
+use penholder_protocol::{
+    CloseCode, ErrorCode, ErrorReply, Json, JsonLimits, Malformed, TokenExpiring, Wire,
+    decode_binary, decode_text,
+};
+use tokio::time::{Instant, timeout};
+
+use super::channels::Channels;
+use super::rates::{Limited, SocketRates};
+use super::requests::Kept;
+use crate::admission::Permit;
+use crate::app::App;
+use crate::auth::Identity;
+use crate::clock;
+use crate::shard::{Ending, Outbox};
+use crate::telemetry::metrics;
+
+/// How often the server pings.
+const PING_EVERY: Duration = Duration::from_secs(15);
+
+/// After so long without any frame of the client it is taken for gone.
+const SILENT_MAX: Duration = Duration::from_secs(25);
+
+/// How long one batch of frames may take to be written.
+const WRITE_MAX: Duration = Duration::from_secs(25);
+
+/// How long the close frame may take: it is a courtesy to a peer that may not listen.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// How many frames are written before the socket is flushed.
+const BATCH_FRAMES: usize = 64;
+
+/// How many malformed frames close a socket.
+const MALFORMED_MAX: u8 = 3;
+
+/// How long before its end the client is told of it. Unit: milliseconds.
+const TOKEN_WARNING_MS: u64 = 60_000;
+
+/// The frames of the socket itself belong to no member.
+const SOCKET: MemberId = MemberId(0);
+
+/// The state of one connection.
+pub(super) struct Connection {
+    pub(super) app: App,
+    pub(super) wire: Wire,
+    pub(super) identity: Identity,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) channels: Channels<Kept>,
+    pub(super) rates: SocketRates,
+    malformed: u8,
+    is_warned: bool,
+    heard_at: Instant,
+    ping_at: Instant,
+    _permit: Permit,
+}
+
+/// How a connection came to its end.
+enum End {
+    /// The client said goodbye: its sessions end with it.
+    Goodbye,
+    /// The client is gone, or was sent away: its sessions wait for it.
+    Lost,
+}
+
+impl Connection {
+    pub(super) fn new(app: App, wire: Wire, identity: Identity, permit: Permit) -> Self {
+        let limits = &app.config.limits;
+        let queue = QueueLimits {
+            frames_max: limits.send_queue_frames.as_usize(),
+            bytes_max: limits.send_queue_bytes.bytes(),
+        };
+        let now = Instant::now();
+        Self {
+            outbox: Arc::new(Outbox::new(queue, app.clock.mono())),
+            rates: SocketRates::new(limits),
+            app,
+            wire,
+            identity,
+            channels: Channels::default(),
+            malformed: 0,
+            is_warned: false,
+            heard_at: now,
+            ping_at: now + PING_EVERY,
+            _permit: permit,
+        }
+    }
+}
+
+/// Serves a connection until it ends, then tells the shards.
+pub(super) async fn serve(mut socket: WebSocket, mut connection: Connection) {
+    let end = run(&mut socket, &mut connection).await;
+    connection.leave_all(end).await;
+}
+
+async fn run(socket: &mut WebSocket, connection: &mut Connection) -> End {
+    let drain = connection.app.drain.clone();
+    let mut is_draining = false;
+    loop {
+        let wake_at = connection.next_deadline();
+        tokio::select! {
+            message = socket.recv() => match message {
+                Some(Ok(Message::Close(frame))) => return closed_by_client(socket, frame).await,
+                Some(Ok(message)) => {
+                    connection.heard_at = Instant::now();
+                    connection.handle(message).await;
+                }
+                Some(Err(error)) => return fail(socket, connection, &error).await,
+                None => return End::Lost,
+            },
+            () = connection.outbox.ready() => {}
+            () = tokio::time::sleep_until(wake_at) => {
+                if let Err(end) = connection.serve_deadlines(socket).await {
+                    return end;
+                }
+            }
+            () = drain.cancelled(), if !is_draining => {
+                is_draining = true;
+                connection.leave_in_turn();
+            }
+        }
+        if let Err(end) = write(socket, connection).await {
+            return end;
+        }
+    }
+}
+
+/// Writes what is in the outbox until it is empty.
+async fn write(socket: &mut WebSocket, connection: &mut Connection) -> Result<(), End> {
+    loop {
+        let batch = connection.outbox.take(BATCH_FRAMES);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        for member in batch.departed {
+            connection.channels.forget(member);
+        }
+        let count = batch.frames.len();
+        let sent = async {
+            for frame in batch.frames {
+                socket.feed(message(frame)).await?;
+            }
+            socket.flush().await
+        };
+        let is_sent = tokio::select! {
+            sent = timeout(WRITE_MAX, sent) => matches!(sent, Ok(Ok(()))),
+            () = connection.outbox.ended(), if batch.ending.is_none() => true,
+        };
+        if !is_sent {
+            return Err(End::Lost);
+        }
+        metrics::frames_sent(count);
+        if let Some(ending) = batch.ending {
+            close(socket, &ending).await;
+            return Err(End::Lost);
+        }
+        connection.repair(batch.repairs).await;
+    }
+}
+
+/// Sends the close frame, never with code 1000: old clients stay away after it. Then listens until
+/// the peer has closed too, for unread data would make the kernel throw the frame away.
+async fn close(socket: &mut WebSocket, ending: &Ending) {
+    metrics::closed(ending.code);
+    let frame = CloseFrame { code: ending.code.number(), reason: Utf8Bytes::from(ending.reason()) };
+    let handshake = async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    // Whether the peer hears it makes no difference any more.
+    timeout(CLOSE_MAX, handshake).await.ok();
+}
+
+/// Closes a socket whose peer broke the WebSocket protocol or a bound of it.
+async fn fail(socket: &mut WebSocket, connection: &Connection, error: &axum::Error) -> End {
+    use tokio_tungstenite::tungstenite::Error;
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>());
+    let code = match cause {
+        Some(Error::Capacity(_)) => CloseCode::TooBig,
+        Some(Error::Utf8(_)) => CloseCode::NotUtf8,
+        Some(Error::Protocol(_)) => CloseCode::Protocol,
+        _ => return End::Lost,
+    };
+    tracing::debug!(user = connection.identity.subject(), %error, "socket closed");
+    close(socket, &code.into()).await;
+    End::Lost
+}
+
+/// Answers the close frame of a client, and tells what its code means.
+async fn closed_by_client(socket: &mut WebSocket, frame: Option<CloseFrame>) -> End {
+    // The library has queued the answer; a client that is gone does not need it.
+    timeout(CLOSE_MAX, socket.flush()).await.ok();
+    match frame {
+        Some(frame) if frame.code == axum::extract::ws::close_code::NORMAL => End::Goodbye,
+        _ => End::Lost,
+    }
+}
+
+fn message(frame: Encoded) -> Message {
+    match frame {
+        Encoded::Text(bytes) => match Utf8Bytes::try_from(bytes) {
+            Ok(text) => Message::Text(text),
+            Err(error) => unreachable!("encoded text is UTF-8: {error}"),
+        },
+        Encoded::Binary(bytes) => Message::Binary(bytes),
+    }
+}
+
+impl Connection {
+    /// Sends a frame of the socket itself.
+    pub(super) fn send(&self, body: Encoded) {
+        self.send_as(SOCKET, body);
+    }
+
+    /// Sends a frame of one of its channels.
+    pub(super) fn send_as(&self, member: MemberId, body: Encoded) {
+        self.outbox.push(member, Frame { body, class: Class::Vital });
+    }
+
+    /// Ends the connection once what is queued has been written.
+    pub(super) fn end(&self, code: CloseCode) {
+        self.outbox.end(code.into());
+    }
+
+    async fn handle(&mut self, message: Message) {
+        let decoded = match message {
+            Message::Text(text) => decode_text(self.wire, &text, &JsonLimits::default()),
+            Message::Binary(bytes) if self.wire == Wire::V2 => decode_binary(bytes),
+            Message::Binary(_) => return self.end(CloseCode::Unsupported),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => return,
+        };
+        metrics::message();
+        match (decoded, self.rates.message()) {
+            (_, Err(Limited::Flood)) => self.end(CloseCode::TooMany),
+            (Err(malformed), _) => self.refuse_malformed(&malformed),
+            (Ok(frame), Err(limited)) => self.refuse_limited(&frame, limited),
+            (Ok(frame), Ok(())) => self.dispatch(frame).await,
+        }
+    }
+
+    fn refuse_malformed(&mut self, malformed: &Malformed) {
+        metrics::refused(malformed.code());
+        if let Some(reply) = malformed.reply(self.wire) {
+            self.send(reply);
+        }
+        if malformed.code() == ErrorCode::Malformed {
+            self.malformed += 1;
+            if self.malformed >= MALFORMED_MAX {
+                self.end(CloseCode::Malformed);
+            }
+        }
+    }
+
+    async fn repair(&self, members: Vec<MemberId>) {
+        for member in members {
+            let channel = self.channels.iter().find(|(_, channel)| channel.member == member);
+            if let Some((topic, channel)) = channel {
+                match &channel.kept {
+                    Kept::Topic(_) => {
+                        // A shard that has stopped has nothing left to show.
+                        self.app.shards.tell(topic, Input::Resync(member)).await.ok();
+                    }
+                    Kept::Summaries(summaries) => summaries.repair(),
+                }
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let token_at = if self.is_warned {
+            self.identity.expires_at
+        } else {
+            self.identity.expires_at.saturating_sub(TOKEN_WARNING_MS)
+        };
+        let token_in = Duration::from_millis(token_at.saturating_sub(clock::wall().0));
+        // Capped, for a token may live longer than an `Instant` can say; waking early is a no-op.
+        let token = Instant::now() + token_in.min(Duration::from_secs(86_400));
+        self.ping_at.min(self.heard_at + SILENT_MAX).min(token)
+    }
+
+    async fn serve_deadlines(&mut self, socket: &mut WebSocket) -> Result<(), End> {
+        let now = Instant::now();
+        if now >= self.heard_at + SILENT_MAX {
+            self.end(CloseCode::SlowConsumer);
+            return Ok(());
+        }
+        if now >= self.ping_at {
+            self.ping_at = now + PING_EVERY;
+            let ping = socket.send(Message::Ping(Bytes::new()));
+            if !matches!(timeout(WRITE_MAX, ping).await, Ok(Ok(()))) {
+                return Err(End::Lost);
+            }
+        }
+        self.check_token();
+        Ok(())
+    }
+
+    fn check_token(&mut self) {
+        let (now, at) = (clock::wall().0, self.identity.expires_at);
+        if now >= at {
+            self.end(CloseCode::TokenExpired);
+        } else if now + TOKEN_WARNING_MS >= at && !self.is_warned {
+            self.is_warned = true;
+            let payload = Json::of(&TokenExpiring { at });
+            for (topic, channel) in self.channels.iter() {
+                let (topic, event) = (topic.as_str(), "token_expiring");
+                let message = encode::Message { topic, event, payload: &payload };
+                let frame = encode::push(self.wire, channel.join_ref.as_ref(), &message);
+                self.send_as(channel.member, frame);
+            }
+        }
+    }
+
+    /// Takes a fresh token of the same person.
+    pub(super) fn renew(&mut self, identity: Identity) {
+        self.identity = identity;
+        self.is_warned = false;
+    }
+
+    /// Sends the client away for a restart, at a moment of its own: after the close it comes back
+    /// within milliseconds, so the server has to spread its clients out.
+    fn leave_in_turn(&self) {
+        let outbox = Arc::clone(&self.outbox);
+        let (wait, reconnect_after_ms) = self.app.departure();
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            outbox.end(Ending {
+                code: CloseCode::Restart,
+                reconnect_after_ms: Some(reconnect_after_ms),
+            });
+        });
+    }
+
+    async fn leave_all(&mut self, end: End) {
+        for (topic, channel) in self.channels.drain() {
+            match channel.kept {
+                Kept::Topic(_) => {
+                    let member = channel.member;
+                    let input = match end {
+                        End::Goodbye => Input::Leave { member, reference: None },
+                        End::Lost => Input::Lost(member),
+                    };
+                    // A shard that has stopped knows nobody any more.
+                    self.app.shards.tell(&topic, input).await.ok();
+                }
+                Kept::Summaries(summaries) => summaries.end(&self.app.shards).await,
+            }
+        }
+    }
+
+    /// The time of the client's heartbeat.
+    pub(super) fn now(&self) -> MonoMs {
+        self.app.clock.mono()
+    }
+
+    fn refuse_limited(&self, frame: &penholder_protocol::ClientFrame, limited: Limited) {
+        let Limited::Retry { after_ms } = limited else { return };
+        self.refuse(frame, &ErrorReply::new(ErrorCode::RateLimited).retry_after_ms(after_ms));
+    }
+}

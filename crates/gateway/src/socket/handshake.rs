@@ -1,0 +1,204 @@
+//! The handshake: everything that is checked before a connection becomes a WebSocket.
+//!
+//! A browser that is refused sees no reason and tries again for ever, so a refusal is cheap: no
+//! lock but the counters', no allocation beyond the token.
+
+use std::net::IpAddr;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{FromRequestParts, RawQuery, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use penholder_protocol::Wire;
+
+use super::connection::{self, Connection};
+use crate::admission::NoRoom;
+use crate::app::App;
+use crate::auth::Identity;
+use crate::http::{ClientAddress, Origin};
+use crate::telemetry::metrics;
+
+/// Read buffer of one connection. The library's default of 128 KiB would make up nearly all of what
+/// an idle connection costs. Unit: bytes.
+const READ_BUFFER_BYTES: usize = 4096;
+
+/// Begins the token among the offered subprotocols, as npm `phoenix` sends it.
+const BEARER_PROTOCOL: &str = "base64url.bearer.phx.";
+
+/// How long a client that finds no room is asked to wait. Unit: seconds.
+const NO_ROOM_RETRY_SECS: u16 = 5;
+
+/// `GET /socket/websocket`.
+pub(crate) async fn upgrade(
+    State(app): State<App>,
+    origin: Origin,
+    ClientAddress(address): ClientAddress,
+    RawQuery(query): RawQuery,
+    parts: HandshakeParts,
+) -> Response {
+    let HandshakeParts { headers, upgrade } = parts;
+    match accept(&app, &origin, &headers, query.as_deref().unwrap_or_default()) {
+        Err(refusal) => refusal.into_response(),
+        Ok((wire, identity)) => match upgrade {
+            None => Refusal::NoUpgrade.into_response(),
+            Some(upgrade) => admit(app, (wire, identity), address, *upgrade),
+        },
+    }
+}
+
+/// The parts of the request that the handshake needs. An upgrade that is none is told only after
+/// everything else was checked.
+pub(crate) struct HandshakeParts {
+    headers: HeaderMap,
+    upgrade: Option<Box<WebSocketUpgrade>>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for HandshakeParts {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let headers = parts.headers.clone();
+        let upgrade = WebSocketUpgrade::from_request_parts(parts, state).await.ok().map(Box::new);
+        Ok(Self { headers, upgrade })
+    }
+}
+
+/// Why a handshake is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    NoUpgrade,
+    Origin,
+    Version,
+    BadToken,
+    Unauthorized,
+    NoRoom(NoRoom),
+    Draining,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, outcome, text) = match self {
+            Self::NoUpgrade => (StatusCode::BAD_REQUEST, "no_upgrade", "not a WebSocket upgrade"),
+            Self::Origin => (StatusCode::FORBIDDEN, "origin", "this origin may not connect"),
+            Self::Version => (StatusCode::FORBIDDEN, "version", "vsn must be 1.0.x or 2.0.x"),
+            Self::BadToken => (StatusCode::BAD_REQUEST, "bad_token", "one token, unpadded base64"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "no valid token"),
+            Self::NoRoom(NoRoom::Replica) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "replica_full", "too many connections")
+            }
+            Self::NoRoom(NoRoom::Address) => {
+                (StatusCode::TOO_MANY_REQUESTS, "address_full", "too many connections from here")
+            }
+            Self::NoRoom(NoRoom::User) => {
+                (StatusCode::TOO_MANY_REQUESTS, "user_full", "too many connections of this user")
+            }
+            Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", "shutting down"),
+        };
+        metrics::handshake(outcome);
+        let mut response = (status, text).into_response();
+        if matches!(self, Self::NoRoom(_) | Self::Draining) {
+            let wait = HeaderValue::from(NO_ROOM_RETRY_SECS);
+            response.headers_mut().insert(header::RETRY_AFTER, wait);
+        }
+        response
+    }
+}
+
+fn accept(
+    app: &App,
+    origin: &Origin,
+    headers: &HeaderMap,
+    query: &str,
+) -> Result<(Wire, Identity), Refusal> {
+    match origin {
+        Origin::Doubled => return Err(Refusal::BadToken),
+        Origin::From(origin) if !app.origins.allow(origin) => return Err(Refusal::Origin),
+        Origin::From(_) | Origin::Absent => {}
+    }
+    if app.drain.is_cancelled() {
+        return Err(Refusal::Draining);
+    }
+    let params = || form_urlencoded::parse(query.as_bytes());
+    let vsn = params().find(|(name, _)| name == "vsn");
+    let wire = Wire::from_vsn(vsn.as_ref().map(|(_, vsn)| &**vsn)).map_err(|_| Refusal::Version)?;
+
+    let mut tokens = offered_tokens(headers)?;
+    let in_query = params().filter(|(name, _)| name == "token").map(|(_, token)| token);
+    tokens.extend(in_query.filter(|_| app.config.auth.query_token).map(String::from));
+    let [token] = &tokens[..] else {
+        return Err(if tokens.is_empty() { Refusal::Unauthorized } else { Refusal::BadToken });
+    };
+    let identity = app.tokens.verify(token).map_err(|error| {
+        tracing::debug!(%error, "handshake refused");
+        Refusal::Unauthorized
+    })?;
+    Ok((wire, identity))
+}
+
+/// The tokens among the subprotocols and in the `Authorization` header.
+fn offered_tokens(headers: &HeaderMap) -> Result<Vec<String>, Refusal> {
+    let text = |name: HeaderName| headers.get_all(name).into_iter().map(HeaderValue::to_str);
+    let mut tokens = Vec::new();
+    for offered in text(header::SEC_WEBSOCKET_PROTOCOL) {
+        let protocols = offered.map_err(|_| Refusal::BadToken)?.split(',').map(str::trim);
+        for encoded in protocols.filter_map(|protocol| protocol.strip_prefix(BEARER_PROTOCOL)) {
+            tokens.push(decode(encoded).ok_or(Refusal::BadToken)?);
+        }
+    }
+    for authorization in text(header::AUTHORIZATION) {
+        let authorization = authorization.map_err(|_| Refusal::BadToken)?;
+        tokens.extend(authorization.strip_prefix("Bearer ").map(|token| token.trim().to_owned()));
+    }
+    Ok(tokens)
+}
+
+/// In spite of the subprotocol's name, clients use the standard alphabet; both are read.
+fn decode(encoded: &str) -> Option<String> {
+    let bytes =
+        STANDARD_NO_PAD.decode(encoded).or_else(|_| URL_SAFE_NO_PAD.decode(encoded)).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+fn admit(
+    app: App,
+    (wire, identity): (Wire, Identity),
+    address: IpAddr,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let permit = match app.admission.admit(address, identity.subject()) {
+        Ok(permit) => permit,
+        Err(full) => return Refusal::NoRoom(full).into_response(),
+    };
+    metrics::handshake("ok");
+    let message_max = app.config.limits.message_max.bytes();
+    upgrade
+        .protocols(["phoenix"])
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .max_message_size(message_max)
+        .max_frame_size(message_max)
+        .on_failed_upgrade(|error| tracing::debug!(%error, "upgrade failed"))
+        .on_upgrade(move |socket| async move {
+            let tasks = app.connections.clone();
+            let connection = Connection::new(app, wire, identity, permit);
+            tasks.track_future(connection::serve(socket, connection)).await;
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_in_either_alphabet_are_read_and_padding_is_not() {
+        let token = "a.~~~.??>";
+        for encoded in [STANDARD_NO_PAD.encode(token), URL_SAFE_NO_PAD.encode(token)] {
+            assert_eq!(decode(&encoded).as_deref(), Some(token));
+        }
+        assert_eq!(decode("YQ=="), None);
+        assert_eq!(decode("not base64!"), None);
+        assert_eq!(decode("/w"), None, "not UTF-8");
+    }
+}

@@ -1,0 +1,89 @@
+//! How often a client may do what.
+
+use std::num::NonZeroU32;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use crate::config::Limits;
+
+/// How many messages a limited client may still send before it is closed.
+const IGNORED_MAX: u32 = 100;
+
+/// The rates of one socket.
+#[derive(Debug)]
+pub(super) struct SocketRates {
+    messages: DefaultDirectRateLimiter,
+    joins: DefaultDirectRateLimiter,
+    ignored: u32,
+}
+
+/// Too much in too short a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limited {
+    /// Try again after so long.
+    Retry { after_ms: u64 },
+    /// The client was told often enough.
+    Flood,
+}
+
+impl SocketRates {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            messages: limiter(limits.messages_per_second.as_u32(), limits.messages_burst.as_u32()),
+            joins: limiter(limits.joins_per_second.as_u32(), limits.joins_burst.as_u32()),
+            ignored: 0,
+        }
+    }
+
+    /// Counts a message.
+    pub(super) fn message(&mut self) -> Result<(), Limited> {
+        match check(&self.messages) {
+            Ok(()) => {
+                self.ignored = 0;
+                Ok(())
+            }
+            Err(_) if self.ignored >= IGNORED_MAX => Err(Limited::Flood),
+            Err(limited) => {
+                self.ignored += 1;
+                Err(limited)
+            }
+        }
+    }
+
+    /// Counts a join.
+    pub(super) fn join(&self) -> Result<(), Limited> {
+        check(&self.joins)
+    }
+}
+
+/// The rate of presence updates of one session.
+#[derive(Debug)]
+pub(super) struct UpdateRate(DefaultDirectRateLimiter);
+
+impl UpdateRate {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let (rate, burst) = (limits.presence_updates_per_second, limits.presence_updates_burst);
+        Self(limiter(rate.as_u32(), burst.as_u32()))
+    }
+
+    /// Counts an update.
+    pub(super) fn update(&self) -> Result<(), Limited> {
+        check(&self.0)
+    }
+}
+
+/// The configuration admits no zero.
+fn limiter(per_second: u32, burst: u32) -> DefaultDirectRateLimiter {
+    let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+    let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
+    RateLimiter::direct(quota)
+}
+
+fn check(limiter: &DefaultDirectRateLimiter) -> Result<(), Limited> {
+    limiter.check().map_err(|not_until| {
+        let wait = not_until.wait_time_from(DefaultClock::default().now());
+        // A wait of part of a millisecond is still a wait.
+        Limited::Retry { after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) + 1 }
+    })
+}

@@ -1,0 +1,338 @@
+//! The shard itself: inputs in, outputs out, deadlines pulled.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use penholder_presence::{
+    Change, Liveness, MonoMs, Outcome, PresenceSet, SessionId, Signal, Topic,
+};
+use penholder_protocol::encode::{self, Address, ReplyStatus};
+use penholder_protocol::{Encoded, ErrorCode, ErrorReply, Json, Ref, TopicName};
+
+use crate::room::{Room, Seat};
+use crate::session::{Session, Shown};
+use crate::{Class, Config, Departure, Frame, Input, MemberId, Now, Output, SignResume, WatcherId};
+
+/// One shard. See the crate's documentation for how to drive it.
+pub struct Hub {
+    pub(crate) config: Config,
+    pub(crate) sign: Box<dyn SignResume>,
+    pub(crate) set: PresenceSet,
+    pub(crate) rooms: BTreeMap<TopicName, Room>,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) members: BTreeMap<MemberId, Membership>,
+    watched: BTreeMap<WatcherId, BTreeSet<TopicName>>,
+    timers: BTreeSet<(MonoMs, Timer)>,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) started: Option<MonoMs>,
+}
+
+/// Where a member sits.
+#[derive(Clone, Debug)]
+pub(crate) struct Membership {
+    pub(crate) topic: TopicName,
+    pub(crate) session: SessionId,
+}
+
+/// What a deadline is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Flush(TopicName),
+    Session(SessionId),
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("replica", &self.config.replica)
+            .field("rooms", &self.rooms.len())
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// Creates an empty shard. `sign` makes the resume tokens of its sessions.
+    #[must_use]
+    pub fn new(config: Config, sign: impl SignResume + 'static) -> Self {
+        Self {
+            set: PresenceSet::new(config.replica.clone(), config.hash_seed),
+            config,
+            sign: Box::new(sign),
+            rooms: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            members: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            started: None,
+        }
+    }
+
+    /// Takes one input. Deadlines that have passed by `now` are served first.
+    ///
+    /// An input that names a member that is gone is ignored: its departure is on the way.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.started.get_or_insert(now.mono);
+        self.serve_deadlines(now);
+        match input {
+            Input::Join(join) => self.join(now, &join),
+            Input::Leave { member, reference } => self.leave(now, member, reference.as_ref()),
+            Input::Lost(member) => self.lose(now, member),
+            Input::Expel(member) => self.expel(now, member),
+            Input::Resync(member) => self.resync(now, member),
+            Input::Push(push) => self.push(now, push),
+            Input::Publish { topic, broadcast } => self.publish(&topic, &broadcast, None),
+            Input::Kick { topic, session } => self.kick(now, &topic, &session),
+            Input::Watch { watcher, topics } => self.watch(watcher, topics),
+            Input::Unwatch(watcher) => self.unwatch(watcher),
+            Input::Tick => {}
+        }
+        // With a window of zero a change is due in the step that made it.
+        self.serve_deadlines(now);
+    }
+
+    /// The next effect to perform, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to hand in [`Input::Tick`] at the latest, if nothing else comes before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<MonoMs> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn serve_deadlines(&mut self, now: Now) {
+        while let Some((at, timer)) = self.timers.first().cloned() {
+            if at > now.mono {
+                return;
+            }
+            self.timers.remove(&(at, timer.clone()));
+            match timer {
+                Timer::Flush(topic) => self.flush(&topic),
+                Timer::Session(session) => self.serve_session(now, &session),
+            }
+        }
+    }
+
+    fn flush(&mut self, topic: &TopicName) {
+        if let Some(room) = self.rooms.get_mut(topic) {
+            self.outputs.extend(room.flush(&self.set, self.config.options(topic)));
+        }
+    }
+
+    fn serve_session(&mut self, now: Now, id: &SessionId) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.wake_at = None;
+        }
+        self.drive(now, id, |liveness| liveness.handle_timeout(now.mono));
+    }
+
+    /// Tells a session's liveness what has happened, and everybody what came of it.
+    pub(crate) fn signal(&mut self, now: Now, id: &SessionId, signals: &[Signal]) {
+        self.drive(now, id, |liveness| {
+            let outcomes = signals.iter().map(|signal| liveness.handle(now.mono, *signal));
+            outcomes.fold(Outcome::Unchanged, |all, outcome| match outcome {
+                Outcome::Unchanged => all,
+                Outcome::Changed | Outcome::Expired => outcome,
+            })
+        });
+    }
+
+    fn drive(&mut self, now: Now, id: &SessionId, step: impl FnOnce(&mut Liveness) -> Outcome) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let was_typing = session.is_typing();
+        let last_input = session.liveness.last_input();
+        let outcome = step(&mut session.liveness);
+        if session.liveness.last_input() != last_input {
+            session.last_input_at = now.wall;
+        }
+        if was_typing != session.is_typing() {
+            self.tell_typing(id);
+        }
+        match outcome {
+            Outcome::Expired => self.end_session(now, id),
+            Outcome::Changed | Outcome::Unchanged => self.show(now, id),
+        }
+    }
+
+    /// Brings the presence set up to what the session is now, and plans its next deadline.
+    pub(crate) fn show(&mut self, now: Now, id: &SessionId) {
+        self.schedule_session(id);
+        let Some(session) = self.sessions.get(id) else { return };
+        if session.shown == Shown::No {
+            return;
+        }
+        let topic = Topic::from(session.topic.as_str());
+        let meta = session.meta();
+        let change = match self.set.update(&topic, id, meta.clone()) {
+            Ok(change) => change,
+            Err(_) => match self.set.track(topic, session.viewer.key.clone(), id.clone(), meta) {
+                Ok(change) => change,
+                Err(_) => unreachable!("a session is either tracked here or not"),
+            },
+        };
+        self.absorb(now, &change);
+    }
+
+    /// Marks the topics of a change for their next flush.
+    pub(crate) fn absorb(&mut self, now: Now, change: &Change) {
+        for topic in change.diff.iter() {
+            if let Ok(name) = TopicName::parse(topic.topic.as_str()) {
+                self.mark(now, &name);
+            }
+        }
+    }
+
+    /// Plans a flush of `topic` at the end of the window, unless one is planned.
+    pub(crate) fn mark(&mut self, now: Now, topic: &TopicName) {
+        let window = self.config.options(topic).diff_window_ms;
+        let Some(room) = self.rooms.get_mut(topic) else { return };
+        if room.flush_at.is_none() {
+            let at = now.mono.after(window);
+            room.flush_at = Some(at);
+            self.timers.insert((at, Timer::Flush(topic.clone())));
+        }
+    }
+
+    /// Flushes `topic` ahead of time if somebody there waits for a snapshot: whoever has just joined
+    /// gets nothing else before it.
+    pub(crate) fn settle_newcomers(&mut self, topic: &TopicName) {
+        let Some(room) = self.rooms.get(topic).filter(|room| room.has_newcomers()) else { return };
+        if let Some(at) = room.flush_at {
+            self.timers.remove(&(at, Timer::Flush(topic.clone())));
+        }
+        self.flush(topic);
+    }
+
+    /// Keeps one timer per session, moved only when its deadline comes nearer: a deadline that has
+    /// moved away is found out when the old one is served.
+    fn schedule_session(&mut self, id: &SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(at) = session.liveness.next_deadline() else { return };
+        if session.wake_at.is_some_and(|planned| planned <= at) {
+            return;
+        }
+        if let Some(planned) = session.wake_at.replace(at) {
+            self.timers.remove(&(planned, Timer::Session(id.clone())));
+        }
+        self.timers.insert((at, Timer::Session(id.clone())));
+    }
+
+    /// Forgets a session: nothing of it stays behind, neither timer nor presence.
+    pub(crate) fn end_session(&mut self, now: Now, id: &SessionId) {
+        self.stop_typing(now, id);
+        let Some(session) = self.sessions.remove(id) else { return };
+        if let Some(at) = session.wake_at {
+            self.timers.remove(&(at, Timer::Session(id.clone())));
+        }
+        let change = self.set.untrack(&Topic::from(session.topic.as_str()), id);
+        self.absorb(now, &change);
+    }
+
+    /// Whoever leaves while typing has stopped.
+    pub(crate) fn stop_typing(&mut self, now: Now, id: &SessionId) {
+        let Some(session) = self.sessions.get_mut(id).filter(|session| session.is_typing()) else {
+            return;
+        };
+        if session.liveness.handle(now.mono, Signal::TypingEnded) == Outcome::Changed {
+            self.tell_typing(id);
+        }
+    }
+
+    /// Takes a member off its topic. Its session stays, without a connection unless it has another.
+    pub(crate) fn unseat(&mut self, member: MemberId, departure: Departure) -> Option<SessionId> {
+        let Membership { topic, session: id } = self.members.remove(&member)?;
+        if let Some(session) = self.sessions.get_mut(&id)
+            && session.member == Some(member)
+        {
+            session.member = None;
+        }
+        if let Some(room) = self.rooms.get_mut(&topic) {
+            room.seats.remove(&member);
+        }
+        self.tidy(&topic);
+        self.outputs.push_back(Output::Departed { member, departure });
+        Some(id)
+    }
+
+    /// Removes a room that nobody needs.
+    fn tidy(&mut self, topic: &TopicName) {
+        if self.rooms.get(topic).is_some_and(Room::is_deserted)
+            && let Some(room) = self.rooms.remove(topic)
+            && let Some(at) = room.flush_at
+        {
+            self.timers.remove(&(at, Timer::Flush(topic.clone())));
+        }
+    }
+
+    fn watch(&mut self, watcher: WatcherId, topics: Vec<TopicName>) {
+        for topic in &topics {
+            let present = self.row(topic);
+            let room = self.rooms.entry(topic.clone()).or_insert_with(|| Room::new(topic.clone()));
+            let row = room.watch(watcher, present);
+            self.outputs.push_back(Output::Row { to: vec![watcher], row });
+        }
+        self.watched.entry(watcher).or_default().extend(topics);
+    }
+
+    fn unwatch(&mut self, watcher: WatcherId) {
+        for topic in self.watched.remove(&watcher).unwrap_or_default() {
+            if let Some(room) = self.rooms.get_mut(&topic) {
+                room.watchers.remove(&watcher);
+            }
+            self.tidy(&topic);
+        }
+    }
+
+    fn resync(&mut self, now: Now, member: MemberId) {
+        let Some(Membership { topic, .. }) = self.members.get(&member).cloned() else { return };
+        if let Some(seat) = self.rooms.get_mut(&topic).and_then(|room| room.seats.get_mut(&member))
+        {
+            seat.lose_sight();
+        }
+        self.mark(now, &topic);
+    }
+
+    /// A member's topic and its place there.
+    pub(crate) fn seat_of(&self, member: MemberId) -> Option<(&TopicName, &Seat)> {
+        let topic = &self.members.get(&member)?.topic;
+        Some((topic, self.rooms.get(topic)?.seats.get(&member)?))
+    }
+
+    /// Sends a frame to one member.
+    pub(crate) fn deliver(&mut self, member: MemberId, body: Encoded) {
+        let frame = Frame { body, class: Class::Vital };
+        self.outputs.push_back(Output::Deliver { to: vec![member], frame });
+    }
+
+    /// Answers a request of `member`. Who sent no reference awaits no answer.
+    pub(crate) fn answer(
+        &mut self,
+        member: MemberId,
+        reference: Option<&Ref>,
+        result: Result<Json, ErrorCode>,
+    ) {
+        let Some(reference) = reference else { return };
+        let Some((topic, seat)) = self.seat_of(member) else { return };
+        let address = Address {
+            join_ref: seat.join_ref.as_ref(),
+            reference: Some(reference),
+            topic: topic.as_str(),
+        };
+        let body = match result {
+            Ok(response) => encode::reply(seat.wire, &address, ReplyStatus::Ok, &response),
+            Err(code) => encode::error_reply(seat.wire, &address, &ErrorReply::from(code)),
+        };
+        self.deliver(member, body);
+    }
+
+    pub(crate) fn timers_len(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// A session's first liveness, under the options of its topic.
+    pub(crate) fn liveness(&self, now: Now, topic: &TopicName) -> Liveness {
+        Liveness::new(self.config.options(topic).liveness, now.mono)
+    }
+}

@@ -1,0 +1,242 @@
+//! Coming and going: join, resume, leave, loss, removal.
+
+use penholder_presence::{Incarnation, Mode, SessionId, Signal, Topic};
+use penholder_protocol::encode::{self, Address, ReplyStatus};
+use penholder_protocol::{
+    Encoded, JoinReply, Json, PresenceMode, Ref, Since, TopicName, ViewerSummary,
+};
+
+use crate::hub::{Hub, Membership};
+use crate::room::{Room, Seat, Sight};
+use crate::session::{Session, Shown};
+use crate::{Departure, Join, MemberId, Now, ResumeClaim};
+
+impl Hub {
+    /// Seats a member: subscribed first, then answered, then told who is there. The membership that
+    /// it takes the place of is closed after the answer, as Phoenix does.
+    pub(crate) fn join(&mut self, now: Now, join: &Join) {
+        let replaced = join.replaces.and_then(|member| self.members.get(&member).cloned());
+        let id = self.admit(now, join);
+        // Before the new member sits there: nothing of the old session comes before its answer.
+        if let Some(old) = replaced.filter(|old| old.session != id) {
+            self.end_session(now, &old.session);
+        }
+        self.seat(join, &id);
+        self.show(now, &id);
+        self.mark(now, &join.topic);
+        let reply = self.join_reply(join, &id);
+        self.deliver(join.member, reply);
+        if let Some(member) = join.replaces {
+            self.close(member);
+            self.unseat(member, Departure::Replaced);
+        }
+    }
+
+    /// A member leaves: its session ends at once, and nobody waits for it to come back.
+    pub(crate) fn leave(&mut self, now: Now, member: MemberId, reference: Option<&Ref>) {
+        if reference.is_some() {
+            self.answer(member, reference, Ok(Json::empty_object()));
+            self.close(member);
+        }
+        if let Some(id) = self.unseat(member, Departure::Left) {
+            self.end_session(now, &id);
+        }
+    }
+
+    /// A connection ended without a goodbye: the session waits for `grace`.
+    pub(crate) fn lose(&mut self, now: Now, member: MemberId) {
+        if let Some(id) = self.unseat(member, Departure::Left) {
+            self.signal(now, &id, &[Signal::Lost]);
+        }
+    }
+
+    /// A member has lost the right to be here.
+    pub(crate) fn expel(&mut self, now: Now, member: MemberId) {
+        self.close(member);
+        if let Some(id) = self.unseat(member, Departure::Expelled) {
+            self.end_session(now, &id);
+        }
+    }
+
+    /// An administrator removes a session, connected or waiting to come back.
+    pub(crate) fn kick(&mut self, now: Now, topic: &TopicName, id: &SessionId) {
+        let Some(session) = self.sessions.get(id).filter(|session| session.topic == *topic) else {
+            return;
+        };
+        match session.member {
+            Some(member) => self.expel(now, member),
+            None => self.end_session(now, id),
+        }
+    }
+
+    /// Finds the session that a join goes on with, or begins one.
+    fn admit(&mut self, now: Now, join: &Join) -> SessionId {
+        match join.resume.as_ref().filter(|claim| self.stands(now, join, claim)) {
+            Some(claim) => self.resume(now, join, claim),
+            None => self.begin(now, join, None),
+        }
+    }
+
+    /// Whether a resume token still stands.
+    ///
+    /// The newest token of a session moves it, connected or not: a half-open connection must not
+    /// lock its own person out. The one before it counts only while the session has no connection,
+    /// for a client whose last answer was lost; so two tabs that share a token cannot push each
+    /// other out in turn. A session of the life before this one is taken on the token's word for
+    /// `grace` after the start, since its entry died with that life.
+    fn stands(&self, now: Now, join: &Join, claim: &ResumeClaim) -> bool {
+        if claim.topic != join.topic || claim.key != join.viewer.key {
+            return false;
+        }
+        if let Some(session) = self.sessions.get(&claim.session) {
+            let is_newest = claim.generation == session.generation;
+            let is_last_but_one = claim.generation + 1 == session.generation;
+            let is_same = session.topic == claim.topic && session.viewer.key == claim.key;
+            return is_same && (is_newest || (is_last_but_one && session.member.is_none()));
+        }
+        let grace = self.config.options(&claim.topic).liveness.grace_ms;
+        let since_start = self.started.map_or(0, |started| now.mono.since(started));
+        self.config.previous == Some(claim.incarnation) && since_start < grace
+    }
+
+    fn resume(&mut self, now: Now, join: &Join, claim: &ResumeClaim) -> SessionId {
+        let Some(session) = self.sessions.get(&claim.session) else {
+            return self.begin(now, join, Some(claim));
+        };
+        if join.mode == Mode::View || session.shown != shown(join.presence) {
+            // While the others can still be told, and of somebody whom they know.
+            self.stop_typing(now, &claim.session);
+        }
+        let Some(session) = self.sessions.get_mut(&claim.session) else {
+            unreachable!("whoever stops typing stays");
+        };
+        session.generation += 1;
+        // What came of it is shown when the member is seated.
+        let _ = session.liveness.handle(now.mono, Signal::Resumed);
+        session.connected_at = now.wall;
+        session.viewer = join.viewer.clone();
+        session.allow(now, join.mode);
+        session.custom = join.custom.clone();
+        let was_shown = std::mem::replace(&mut session.shown, shown(join.presence));
+        if let Some(member) = session.member.filter(|member| Some(*member) != join.replaces) {
+            self.displace(member);
+        }
+        if was_shown == Shown::Yes && shown(join.presence) == Shown::No {
+            let topic = Topic::from(join.topic.as_str());
+            let change = self.set.untrack(&topic, &claim.session);
+            self.absorb(now, &change);
+        }
+        claim.session.clone()
+    }
+
+    /// Closes the channel of a member whose session is resumed elsewhere, in the way that makes an
+    /// honest client join again with a session of its own.
+    fn displace(&mut self, member: MemberId) {
+        let frame = self
+            .seat_of(member)
+            .map(|(topic, seat)| encode::error(seat.wire, seat.join_ref.as_ref(), topic.as_str()));
+        if let Some(frame) = frame {
+            self.deliver(member, frame);
+        }
+        self.unseat(member, Departure::Replaced);
+    }
+
+    fn begin(&mut self, now: Now, join: &Join, claim: Option<&ResumeClaim>) -> SessionId {
+        let id = claim.map_or_else(|| join.session.clone(), |claim| claim.session.clone());
+        let session = Session {
+            topic: join.topic.clone(),
+            viewer: join.viewer.clone(),
+            mode: join.mode,
+            shown: shown(join.presence),
+            custom: join.custom.clone(),
+            joined_at: claim.map_or(now.wall, |claim| claim.joined_at),
+            connected_at: now.wall,
+            last_input_at: now.wall,
+            generation: claim.map_or(0, |claim| claim.generation) + 1,
+            liveness: self.liveness(now, &join.topic),
+            member: None,
+            wake_at: None,
+        };
+        self.sessions.insert(id.clone(), session);
+        id
+    }
+
+    fn seat(&mut self, join: &Join, id: &SessionId) {
+        let sight = match join.presence {
+            PresenceMode::Show | PresenceMode::Receive => Sight::Waiting,
+            PresenceMode::Off => Sight::Blind,
+        };
+        let seat = Seat {
+            key: join.viewer.key.clone(),
+            wire: join.wire,
+            join_ref: join.join_ref.clone(),
+            sight,
+        };
+        let room =
+            self.rooms.entry(join.topic.clone()).or_insert_with(|| Room::new(join.topic.clone()));
+        room.seats.insert(join.member, seat);
+        let membership = Membership { topic: join.topic.clone(), session: id.clone() };
+        self.members.insert(join.member, membership);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.member = Some(join.member);
+        }
+    }
+
+    fn join_reply(&self, join: &Join, id: &SessionId) -> Encoded {
+        let session = &self.sessions[id];
+        let claim = ResumeClaim {
+            topic: join.topic.clone(),
+            key: join.viewer.key.clone(),
+            session: id.clone(),
+            joined_at: session.joined_at,
+            generation: session.generation,
+            incarnation: self.incarnation(),
+        };
+        let reply = JoinReply {
+            session: id.as_str().to_owned(),
+            resume: self.sign.sign(&claim),
+            key: join.viewer.key.as_str().to_owned(),
+            joined_at: session.joined_at.0,
+            mode: crate::encode::mode(session.mode),
+            // No topic has durable events yet: the head is 0, and only who claims to have seen more
+            // has to fetch the state anew.
+            seq: 0,
+            recovered: join.since.map(|since| since == Since::After(0)),
+            summary: self.join_summary(join, id),
+            pen: None,
+            limits: self.config.limits,
+        };
+        let address = Address {
+            join_ref: join.join_ref.as_ref(),
+            reference: join.reference.as_ref(),
+            topic: join.topic.as_str(),
+        };
+        encode::reply(join.wire, &address, ReplyStatus::Ok, &Json::of(&reply))
+    }
+
+    fn join_summary(&self, join: &Join, id: &SessionId) -> Option<ViewerSummary> {
+        let sees = join.presence != PresenceMode::Off;
+        sees.then(|| self.viewer_summary(&join.topic, &join.viewer.key, Some(id)))
+    }
+
+    fn incarnation(&self) -> Incarnation {
+        self.config.replica.incarnation
+    }
+
+    /// Sends the `phx_close` that ends a member's channel.
+    fn close(&mut self, member: MemberId) {
+        let frame = self
+            .seat_of(member)
+            .map(|(topic, seat)| encode::close(seat.wire, seat.join_ref.as_ref(), topic.as_str()));
+        if let Some(frame) = frame {
+            self.deliver(member, frame);
+        }
+    }
+}
+
+fn shown(presence: PresenceMode) -> Shown {
+    match presence {
+        PresenceMode::Show => Shown::Yes,
+        PresenceMode::Receive | PresenceMode::Off => Shown::No,
+    }
+}

@@ -1,0 +1,114 @@
+//! A topic in outline: who comes first, and the first few people.
+
+use penholder_presence::{
+    Certainty, PresenceSet, PriorityPolicy, Summary, Topic, UserPresence, Viewer,
+};
+use penholder_protocol::{
+    self as protocol, PersonBrief, PresenceSummary, SummaryPerson, TopicName, TopicRow, UserCard,
+    ViewerSummary,
+};
+
+use crate::{TopicOptions, encode};
+
+/// How many people a summary names in a crowd. In full, each would cost everybody a line whenever
+/// one of hundreds comes or goes.
+const CROWD_NAMED_MAX: usize = 20;
+
+/// How many names a row shows.
+const ROW_NAMES_MAX: usize = 3;
+
+/// The summary of a topic, and whether it is a crowd.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    pub(crate) summary: Summary,
+    count: usize,
+    is_full: bool,
+}
+
+impl Outline {
+    /// The outline of `topic` under `policy`. Cost: O(sessions of the topic).
+    pub(crate) fn of(
+        set: &PresenceSet,
+        topic: &Topic,
+        options: &TopicOptions,
+        policy: &PriorityPolicy,
+    ) -> Self {
+        // One replica knows all there is to know: nobody can contradict it.
+        let summary = Summary::new(set.list(topic), policy, Certainty::Confirmed);
+        let count = set.count(topic);
+        Self { summary, count, is_full: count <= options.full_max }
+    }
+
+    /// What everybody on the topic is told.
+    pub(crate) fn summary(&self) -> PresenceSummary {
+        let named = if self.is_full { usize::MAX } else { CROWD_NAMED_MAX };
+        PresenceSummary {
+            presences: self.summary.presences.iter().take(named).map(person).collect(),
+            prior_user_presence: self.summary.prior_user_presence().map(person),
+            prior_session: self
+                .summary
+                .prior_session
+                .as_ref()
+                .map(|session| session.as_str().to_owned()),
+            certainty: certainty(self.summary.certainty),
+            count: count(self.count),
+            full: self.is_full,
+        }
+    }
+
+    /// One line for a list of topics.
+    pub(crate) fn row(&self, topic: &TopicName) -> TopicRow {
+        let people = self.summary.presences.iter();
+        TopicRow {
+            topic: topic.as_str().to_owned(),
+            count: count(self.count),
+            names: people.take(ROW_NAMES_MAX).filter_map(card).map(|card| card.name).collect(),
+            holder: None,
+            prior: self.summary.prior_user_presence().and_then(card).map(brief),
+        }
+    }
+
+    /// What the topic is to one viewer.
+    pub(crate) fn view(&self, viewer: Viewer<'_>) -> ViewerSummary {
+        let view = self.summary.view(viewer);
+        let mut summary = self.summary();
+        summary.prior_user_presence = view.prior_user_presence.map(person);
+        ViewerSummary {
+            summary,
+            current_user_presence: view.current_user_presence.map(person),
+            has_presence_edit_priority: view.has_presence_edit_priority,
+            priority_in_session: view.priority_in.map(|session| session.as_str().to_owned()),
+        }
+    }
+}
+
+fn person(presence: &UserPresence) -> SummaryPerson {
+    SummaryPerson {
+        key: presence.key.as_str().to_owned(),
+        user: encode::text(&presence.profile),
+        joined_at: presence.joined_at.0,
+        active_sessions: count(presence.active_sessions),
+        mode: encode::mode(presence.mode),
+        status: encode::status(presence.status),
+    }
+}
+
+fn certainty(certainty: Certainty) -> protocol::Certainty {
+    match certainty {
+        Certainty::Provisional => protocol::Certainty::Provisional,
+        Certainty::Confirmed => protocol::Certainty::Confirmed,
+        Certainty::Contested => protocol::Certainty::Contested,
+    }
+}
+
+fn card(presence: &UserPresence) -> Option<UserCard> {
+    encode::text(&presence.profile).parse_into().ok()
+}
+
+fn brief(card: UserCard) -> PersonBrief {
+    PersonBrief { id: card.id, name: card.name, kind: card.kind }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,62 @@
+//! What a shard tells its driver.
+
+use penholder_protocol::{Encoded, TopicRow};
+
+use crate::{MemberId, WatcherId};
+
+/// An effect that a driver performs.
+#[derive(Debug)]
+pub enum Output {
+    /// Queue this frame to each of these members, in this order.
+    Deliver {
+        /// To whom; never empty, nobody twice.
+        to: Vec<MemberId>,
+        /// The frame.
+        frame: Frame,
+    },
+    /// This membership is over. No later output names the member.
+    Departed {
+        /// Whose.
+        member: MemberId,
+        /// Why.
+        departure: Departure,
+    },
+    /// The row of a topic, new or changed, for each of these watchers.
+    Row {
+        /// For whom; never empty.
+        to: Vec<WatcherId>,
+        /// The row.
+        row: TopicRow,
+    },
+}
+
+/// Why a membership is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// The member left, or its connection ended.
+    Left,
+    /// Another connection resumed its session, or joined again on the same socket.
+    Replaced,
+    /// An administrator removed it, or it lost its rights.
+    Expelled,
+}
+
+/// A frame on its way to a connection. Cloning shares the bytes.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The encoded frame.
+    pub body: Encoded,
+    /// What may be done with it when the receiver is slow.
+    pub class: Class,
+}
+
+/// What a frame means to a receiver who is too slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Must arrive: replies, events, broadcasts.
+    Vital,
+    /// A change of presence; can be dropped when a snapshot follows.
+    Presence,
+    /// The whole presence of a topic; makes up for everything dropped before it.
+    Snapshot,
+}

@@ -1,0 +1,185 @@
+//! What can be asked of a shard without changing it.
+
+use std::collections::BTreeSet;
+
+use penholder_presence::{Key, PriorityPolicy, SessionId, SessionPolicy, Topic, Viewer, WallMs};
+use penholder_protocol::{Json, Mode, Status, TopicName, TopicRow, ViewerSummary};
+use serde::Serialize;
+
+use crate::MemberId;
+use crate::encode;
+use crate::hub::Hub;
+use crate::outline::Outline;
+
+/// A topic with somebody present.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct TopicCount {
+    /// The topic.
+    pub topic: String,
+    /// How many people (keys).
+    pub count: u64,
+}
+
+/// Which topics a caller wants to know of.
+#[derive(Clone, Copy)]
+pub struct TopicsQuery<'a> {
+    /// Only those whose names begin so.
+    pub prefix: &'a str,
+    /// Only those whose names come after this one.
+    pub after: &'a str,
+    /// At most so many.
+    pub limit: usize,
+    /// Only those that the caller may view.
+    pub may_view: &'a dyn Fn(&TopicName) -> bool,
+}
+
+impl std::fmt::Debug for TopicsQuery<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { prefix, after, limit, .. } = self;
+        write!(f, "TopicsQuery({prefix:?}, after {after:?}, at most {limit})")
+    }
+}
+
+/// Why a session is shown as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Whose session it is.
+    pub key: Key,
+    /// The membership it is on; none while its connection is lost.
+    pub member: Option<MemberId>,
+    /// When its present connection joined.
+    pub connected_at: WallMs,
+    /// When the person last touched keyboard or pointer, as far as the client told.
+    pub last_input_at: WallMs,
+    /// Whether the tab is visible.
+    pub visible: bool,
+    /// What others are shown.
+    pub status: Status,
+    /// What it may do.
+    pub mode: Mode,
+}
+
+/// What a caller wants to know from a summary.
+#[derive(Clone, Debug, Default)]
+pub struct SummaryQuery {
+    /// For whom; without: for nobody in particular.
+    pub viewer: Option<Key>,
+    /// People who count as view-only, whatever their mode.
+    pub view_only: BTreeSet<Key>,
+    /// Another policy than the topic's own.
+    pub session_policy: Option<SessionPolicy>,
+}
+
+impl Hub {
+    /// The presences of `topic`, as `presence_state` has them, and the number of keys.
+    #[must_use]
+    pub fn presences(&self, topic: &TopicName) -> (Vec<(Key, Vec<Json>)>, usize) {
+        let topic = Topic::from(topic.as_str());
+        let mut keys: Vec<(Key, Vec<Json>)> = Vec::new();
+        let mut index = std::collections::BTreeMap::new();
+        for presence in self.set.list(&topic) {
+            let at = *index.entry(&presence.key).or_insert_with(|| {
+                keys.push((presence.key.clone(), Vec::new()));
+                keys.len() - 1
+            });
+            keys[at].1.push(encode::meta_json(presence));
+        }
+        (keys, self.set.count(&topic))
+    }
+
+    /// The summary of `topic` as `query` asks for it.
+    #[must_use]
+    pub fn summary(&self, topic: &TopicName, query: &SummaryQuery) -> ViewerSummary {
+        let mut policy = self.config.options(topic).priority.clone();
+        policy.sessions = query.session_policy.unwrap_or(policy.sessions);
+        policy.view_only.clone_from(&query.view_only);
+        let outline = self.outline(topic, &policy);
+        match &query.viewer {
+            Some(key) => outline.view(Viewer { key, session: None }),
+            None => ViewerSummary {
+                summary: outline.summary(),
+                current_user_presence: None,
+                has_presence_edit_priority: false,
+                priority_in_session: None,
+            },
+        }
+    }
+
+    /// The summary in a join reply.
+    pub(crate) fn viewer_summary(
+        &self,
+        topic: &TopicName,
+        key: &Key,
+        session: Option<&SessionId>,
+    ) -> ViewerSummary {
+        let policy = &self.config.options(topic).priority;
+        self.outline(topic, policy).view(Viewer { key, session })
+    }
+
+    /// The row of `topic` in a list of topics.
+    #[must_use]
+    pub fn row(&self, topic: &TopicName) -> TopicRow {
+        self.outline(topic, &self.config.options(topic).priority).row(topic)
+    }
+
+    /// Topics with somebody present that `query` asks for, in order of name.
+    #[must_use]
+    pub fn topics(&self, query: &TopicsQuery<'_>) -> Vec<TopicCount> {
+        let &TopicsQuery { prefix, after, limit, may_view } = query;
+        let start = prefix.max(after);
+        self.set
+            .topics_from(start)
+            .take_while(|count| count.topic.as_str().starts_with(prefix))
+            .filter(|count| count.topic.as_str() > after)
+            .filter(|count| TopicName::parse(count.topic.as_str()).is_ok_and(|name| may_view(&name)))
+            .take(limit)
+            .map(|count| TopicCount {
+                topic: count.topic.as_str().to_owned(),
+                count: u64::try_from(count.keys).unwrap_or(u64::MAX),
+            })
+            .collect()
+    }
+
+    /// Why `session` is shown on `topic` as it is.
+    #[must_use]
+    pub fn why(&self, topic: &TopicName, session: &SessionId) -> Option<Evidence> {
+        let session = self.sessions.get(session).filter(|session| session.topic == *topic)?;
+        Some(Evidence {
+            key: session.viewer.key.clone(),
+            member: session.member,
+            connected_at: session.connected_at,
+            last_input_at: session.last_input_at,
+            visible: !session.liveness.is_hidden(),
+            status: encode::status(session.liveness.shown().status),
+            mode: encode::mode(session.mode),
+        })
+    }
+
+    /// How much the shard keeps, for metrics and leak tests.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        Census {
+            rooms: self.rooms.len(),
+            sessions: self.sessions.len(),
+            members: self.members.len(),
+            timers: self.timers_len(),
+        }
+    }
+
+    fn outline(&self, topic: &TopicName, policy: &PriorityPolicy) -> Outline {
+        Outline::of(&self.set, &Topic::from(topic.as_str()), self.config.options(topic), policy)
+    }
+}
+
+/// How much a shard keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Topics that somebody is on or watches.
+    pub rooms: usize,
+    /// Sessions, lost ones included.
+    pub sessions: usize,
+    /// Memberships of connections.
+    pub members: usize,
+    /// Planned deadlines.
+    pub timers: usize,
+}

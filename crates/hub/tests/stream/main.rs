@@ -1,0 +1,12 @@
+//! One shard through its public API: what each client receives, in which order, and how often.
+
+mod coming;
+mod crowd;
+mod events;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod liveness;
+mod order;
+mod resume;
+mod slow;
+mod summaries;
