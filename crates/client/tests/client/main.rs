@@ -1,0 +1,7 @@
+//! The client against a server that a test scripts frame by frame.
+
+#![allow(clippy::unwrap_used, reason = "Clippy does not see that helpers of tests are tests")]
+
+mod reconnect;
+mod server;
+mod socket;
