@@ -1,10 +1,10 @@
 //! What the observers of a topic have been told: the presences shown, in order.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use penholder_presence::{Activity, Key, Presence, PresenceSet, Topic};
+use penholder_presence::{Activity, Key, Presence, PresenceSet, Topic, WallMs};
 
 /// The presences of one topic that everybody on it is shown, as of one moment.
 ///
@@ -26,18 +26,15 @@ pub(crate) struct ViewDiff {
 }
 
 impl View {
-    /// The view of `topic` in the present set. Cost: O(sessions of the topic).
+    /// The view of `topic` in the present set. Cost: O(sessions of the topic), in a crowd with a
+    /// logarithm.
     pub(crate) fn of(set: &PresenceSet, topic: &Topic, full_max: usize) -> Self {
         if set.count(topic) <= full_max {
             return Self { shown: set.list(topic).cloned().collect() };
         }
-        let mut first: BTreeSet<&Key> = BTreeSet::new();
+        let first = first_people(set, topic, full_max);
         let mut writing = 0;
         let shown = set.list(topic).filter(|presence| {
-            if first.len() < full_max {
-                first.insert(&presence.key);
-                return true;
-            }
             if first.contains(&presence.key) {
                 return true;
             }
@@ -88,6 +85,19 @@ impl View {
             }
         }
     }
+}
+
+/// The first `full_max` people, in the order of a summary: by their earliest join, then by key. Not
+/// simply in the order of the list, where an update takes a session behind all others of its
+/// millisecond: after a storm of joins, whoever as much as moved would lose their place.
+fn first_people<'a>(set: &'a PresenceSet, topic: &Topic, full_max: usize) -> BTreeSet<&'a Key> {
+    let mut joined_at: BTreeMap<&Key, WallMs> = BTreeMap::new();
+    for presence in set.list(topic) {
+        joined_at.entry(&presence.key).or_insert(presence.meta.joined_at);
+    }
+    let mut people: Vec<_> = joined_at.into_iter().map(|(key, at)| (at, key)).collect();
+    people.sort_unstable();
+    people.into_iter().take(full_max).map(|(_, key)| key).collect()
 }
 
 impl ViewDiff {

@@ -162,7 +162,9 @@ impl Tokens {
 
 /// A name or picture that is fit to be shown: not empty, not endless.
 fn shown(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.is_empty() && text.len() <= SHOWN_BYTES_MAX)
+    text.filter(|text| {
+        (1..=SHOWN_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+    })
 }
 
 trait IntoTokenError {

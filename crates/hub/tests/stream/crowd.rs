@@ -98,6 +98,19 @@ fn demotion_never_loses_ones_own_entry() {
 }
 
 #[test]
+fn an_update_does_not_cost_ones_place_in_a_crowd() {
+    // All in one millisecond, as after a restart.
+    let mut world = World::with(TopicOptions { full_max: 3, ..options() });
+    let [a, b, .., e] = ["a", "b", "c", "d", "e"].map(|key| world.join(Joining::new(DOC, key)));
+    world.settle();
+    assert_eq!(world[e].keys(), ["a", "b", "c", "e"]);
+    world.set_custom(a, 1);
+    world.settle();
+    assert_eq!(world[b].keys(), ["a", "b", "c"]);
+    assert_eq!(world[b].metas("a")[0]["n"], 1);
+}
+
+#[test]
 fn who_edits_is_shown_beyond_the_bound() {
     let (mut world, [a, .., d, e]) = crowd(["a", "b", "c", "d", "e"]);
     edits(&mut world, e);
