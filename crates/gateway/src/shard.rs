@@ -4,9 +4,11 @@ mod driver;
 mod feed;
 mod outbox;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt;
 use penholder_hub::{Config, Evidence, Hub, Input, Join, MemberId, SignResume, WatcherId};
 use penholder_presence::{MonoMs, ReplicaId, SessionId};
 use penholder_protocol::TopicName;
@@ -52,7 +54,7 @@ impl Shards {
             let replica = ReplicaId::new(format!("{name}-{number}"), incarnation);
             let config = Config { replica, hash_seed: rand::random(), ..config.clone() };
             let (inbox, commands) = mpsc::channel(INBOX_LEN);
-            tokio::spawn(Driver::new(Hub::new(config, sign.clone()), clock).run(commands));
+            tokio::spawn(supervise(Driver::new(Hub::new(config, sign.clone()), clock), commands));
             inbox
         };
         Self { inboxes: (0..count).map(start).collect(), next: Arc::default() }
@@ -148,6 +150,16 @@ impl Shards {
         let digest = Sha256::digest(topic.as_str().as_bytes());
         let head = digest.iter().take(4).fold(0, |head, byte| (head << 8) | usize::from(*byte));
         head % self.inboxes.len()
+    }
+}
+
+/// Runs a shard. One that has broken an invariant of its own cannot be trusted with another answer,
+/// and its topics would be dead while the rest goes on: the process ends, a supervisor starts it
+/// anew, and the clients resume.
+async fn supervise(driver: Driver, commands: mpsc::Receiver<Command>) {
+    if AssertUnwindSafe(driver.run(commands)).catch_unwind().await.is_err() {
+        tracing::error!("a shard panicked; the process ends");
+        std::process::abort();
     }
 }
 

@@ -195,7 +195,9 @@ impl SendQueue {
 fn cost(limits: QueueLimits, frame: &Frame) -> usize {
     match frame.class {
         Class::Vital => frame.body.len(),
-        Class::Presence | Class::Snapshot => frame.body.len().min(limits.bytes_max / PRESENCE_SHARE),
+        Class::Presence | Class::Snapshot => {
+            frame.body.len().min(limits.bytes_max / PRESENCE_SHARE)
+        }
     }
 }
 

@@ -131,7 +131,9 @@ impl Hub {
             .topics_from(start)
             .take_while(|count| count.topic.as_str().starts_with(prefix))
             .filter(|count| count.topic.as_str() > after)
-            .filter(|count| TopicName::parse(count.topic.as_str()).is_ok_and(|name| may_view(&name)))
+            .filter(|count| {
+                TopicName::parse(count.topic.as_str()).is_ok_and(|name| may_view(&name))
+            })
             .take(limit)
             .map(|count| TopicCount {
                 topic: count.topic.as_str().to_owned(),

@@ -124,3 +124,6 @@ impl ViewDiff {
 fn contains(presences: &[Arc<Presence>], presence: &Presence) -> bool {
     presences.iter().any(|candidate| candidate.dot == presence.dot)
 }
+
+#[cfg(test)]
+mod tests;

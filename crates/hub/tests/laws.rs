@@ -90,13 +90,7 @@ struct Run {
 impl Run {
     fn new(diff_window_ms: u64, full_max: usize) -> Self {
         let world = World::with(TopicOptions { diff_window_ms, full_max, ..options() });
-        Self {
-            world,
-            members: Vec::new(),
-            lost: Vec::new(),
-            keys: Default::default(),
-            full_max,
-        }
+        Self { world, members: Vec::new(), lost: Vec::new(), keys: Default::default(), full_max }
     }
 
     fn join(&mut self, topic: &str, key: &str, shape: impl FnOnce(Joining) -> Joining) {
@@ -142,7 +136,8 @@ impl Run {
                 self.with(index, |run, member| run.world.input(Input::Expel(member)));
             }
             Step::Kick(index) => self.with(index, |run, member| {
-                let (topic, session) = (run.world[member].topic.clone(), run.world[member].session());
+                let (topic, session) =
+                    (run.world[member].topic.clone(), run.world[member].session());
                 run.world.kick(&topic, &session);
             }),
             Step::Resync(index) => {

@@ -241,7 +241,8 @@ fn print_bytes(bytes: u64) -> String {
 
 /// Prints with the largest unit that divides it.
 fn print_unit(number: u64, units: &[(&str, u64)]) -> String {
-    let fits = units.iter().rev().find(|(_, factor)| number >= *factor && number.is_multiple_of(*factor));
+    let fits =
+        units.iter().rev().find(|(_, factor)| number >= *factor && number.is_multiple_of(*factor));
     let (name, factor) = fits.unwrap_or(&units[0]);
     format!("{}{name}", number / factor)
 }

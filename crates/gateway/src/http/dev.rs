@@ -43,7 +43,7 @@ pub(super) struct DemoToken {
 
 /// Hands out a token for a demo person. In development mode only.
 #[utoipa::path(
-    get, path = "/dev/token", tag = "development", params(TokenQuery),
+    get, path = "/dev/token", tag = "development", params(TokenQuery), security(()),
     responses(
         (status = 200, body = DemoToken),
         (status = 404, body = ErrorBody, description = "Not in development mode."),

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::app::{App, RunMode};
 
 /// The state of the replica.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,17 +16,21 @@ pub(super) struct Health {
     status: &'static str,
     version: &'static str,
     replica: String,
+    /// Whether the server hands out demo tokens.
+    development: bool,
 }
 
 /// Tells that the process lives.
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/healthz", tag = "operations", security(()),
+    responses((status = 200, body = Health)),
+)]
 pub(super) async fn healthz(State(app): State<App>) -> Json<Health> {
     Json(health(&app, "ok"))
 }
 
 /// Tells whether the replica takes new clients.
 #[utoipa::path(
-    get, path = "/readyz", tag = "operations",
+    get, path = "/readyz", tag = "operations", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)),
 )]
 pub(super) async fn readyz(State(app): State<App>) -> Response {
@@ -39,7 +43,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
 
 /// Metrics in the text format of Prometheus.
 #[utoipa::path(
-    get, path = "/metrics", tag = "operations",
+    get, path = "/metrics", tag = "operations", security(()),
     responses((status = 200, content_type = "text/plain", body = String)),
 )]
 pub(super) async fn metrics(State(app): State<App>) -> Response {
@@ -52,5 +56,6 @@ fn health(app: &App, status: &'static str) -> Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
         replica: app.replica.name.as_str().to_owned(),
+        development: app.mode == RunMode::Development,
     }
 }

@@ -10,8 +10,9 @@ use axum::response::Response;
 use axum::routing::get;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::trace::TraceLayer;
-use utoipa::OpenApi;
 use utoipa::openapi::Server;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
@@ -22,13 +23,29 @@ use crate::socket;
 use crate::telemetry::metrics;
 
 #[derive(OpenApi)]
-#[openapi(info(
+#[openapi(modifiers(&SecuritySchemes), security(("token" = []), ("api_key" = [])), info(
     title = "Penholder",
     description = "Who is here, who may edit now, and what just changed. The HTTP twins of the channels: \
                    see docs/PROTOCOL.md for the WebSocket. Send `Authorization: Bearer <token>` for a \
                    person, `Authorization: ApiKey <key>` for a backend."
 ))]
 struct Api;
+
+/// How a caller says who it is.
+struct SecuritySchemes;
+
+impl Modify for SecuritySchemes {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let key = ApiKeyValue::with_description(
+            "authorization",
+            "`ApiKey <key>`: a key of auth.api_keys; in development mode `ApiKey dev`",
+        );
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(token));
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)));
+    }
+}
 
 /// The whole surface. A pure function of the application, so that tests build the real thing.
 pub fn router(app: App) -> Router {

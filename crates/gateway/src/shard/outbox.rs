@@ -16,8 +16,8 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     /// Wakes the connection's task.
     wake: Notify,
-    /// Wakes a connection that is stuck in a write when it has to end.
-    ending: Notify,
+    /// Wakes the task out of a write that its peer does not read.
+    overflow: Notify,
     last_heartbeat: AtomicU64,
 }
 
@@ -75,7 +75,7 @@ impl Outbox {
         Self {
             state: Mutex::new(state),
             wake: Notify::new(),
-            ending: Notify::new(),
+            overflow: Notify::new(),
             last_heartbeat: AtomicU64::new(now.0),
         }
     }
@@ -89,7 +89,10 @@ impl Outbox {
                 metrics::presence_deferred();
                 self.wake.notify_one();
             }
-            Pushed::Overflow => self.end(CloseCode::SlowConsumer.into()),
+            Pushed::Overflow => {
+                self.end(CloseCode::SlowConsumer.into());
+                self.overflow.notify_one();
+            }
         }
     }
 
@@ -106,7 +109,6 @@ impl Outbox {
     pub(crate) fn end(&self, ending: Ending) {
         self.state.lock().ending.get_or_insert(ending);
         self.wake.notify_one();
-        self.ending.notify_one();
     }
 
     /// Waits until there may be something to take.
@@ -114,21 +116,26 @@ impl Outbox {
         self.wake.notified().await;
     }
 
-    /// Waits until the connection has to end, for a task that is stuck in a write.
-    pub(crate) async fn ended(&self) {
-        self.ending.notified().await;
+    /// Waits until a frame that must arrive has found no room.
+    pub(crate) async fn overflowed(&self) {
+        self.overflow.notified().await;
     }
 
-    /// Takes up to `frames_max` frames and whatever else there is.
+    /// Takes up to `frames_max` frames and whatever else there is. The ending comes with the last
+    /// frame, so that a client hears the answer before the end; a slow one hears the end alone.
     pub(crate) fn take(&self, frames_max: usize) -> Batch {
         let mut state = self.state.lock();
         let State { queue, departed, ending } = &mut *state;
+        let is_slow = ending.as_ref().is_some_and(|it| it.code == CloseCode::SlowConsumer);
+        let frames_max = if is_slow { 0 } else { frames_max };
         let frames = std::iter::from_fn(|| queue.pop()).take(frames_max);
+        let frames = frames.map(|frame| frame.body).collect();
+        let is_last = is_slow || queue.is_empty();
         Batch {
-            frames: frames.map(|frame| frame.body).collect(),
+            frames,
             departed: std::mem::take(departed),
             repairs: queue.repairs(),
-            ending: ending.clone(),
+            ending: ending.clone().filter(|_| is_last),
         }
     }
 

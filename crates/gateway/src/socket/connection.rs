@@ -1,11 +1,13 @@
 //! One connection: a task that reads what the client sends and writes what the shards leave for it.
 
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use futures_util::SinkExt;
+use futures_util::{FutureExt, SinkExt};
 use penholder_hub::{Class, Frame, Input, MemberId, QueueLimits};
 use penholder_presence::MonoMs;
 use penholder_protocol::encode::{self, Encoded};
@@ -13,7 +15,7 @@ use penholder_protocol::{
     CloseCode, ErrorCode, ErrorReply, Json, JsonLimits, Malformed, TokenExpiring, Wire,
     decode_binary, decode_text,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::channels::Channels;
 use super::rates::{Limited, SocketRates};
@@ -96,17 +98,33 @@ impl Connection {
     }
 }
 
-/// Serves a connection until it ends, then tells the shards.
+/// Serves a connection until it ends, then tells the shards: also after a defect of ours, or its
+/// sessions would stay as ghosts.
 pub(super) async fn serve(mut socket: WebSocket, mut connection: Connection) {
-    let end = run(&mut socket, &mut connection).await;
+    let served = AssertUnwindSafe(run(&mut socket, &mut connection)).catch_unwind().await;
+    let end = match served {
+        Ok(end) => end,
+        Err(_) => {
+            tracing::error!(user = connection.identity.subject(), "connection task panicked");
+            close(&mut socket, &CloseCode::Internal.into()).await;
+            End::Lost
+        }
+    };
     connection.leave_all(end).await;
 }
 
 async fn run(socket: &mut WebSocket, connection: &mut Connection) -> End {
+    // Both wait in one place for the life of the connection: to wait anew at each message would
+    // make all connections take turns at one lock.
     let drain = connection.app.drain.clone();
-    let mut is_draining = false;
+    let draining = pin!(drain.cancelled());
+    let mut draining = draining.fuse();
+    let mut wake = pin!(sleep_until(connection.next_deadline()));
     loop {
         let wake_at = connection.next_deadline();
+        if wake.deadline() != wake_at {
+            wake.as_mut().reset(wake_at);
+        }
         tokio::select! {
             message = socket.recv() => match message {
                 Some(Ok(Message::Close(frame))) => return closed_by_client(socket, frame).await,
@@ -118,15 +136,12 @@ async fn run(socket: &mut WebSocket, connection: &mut Connection) -> End {
                 None => return End::Lost,
             },
             () = connection.outbox.ready() => {}
-            () = tokio::time::sleep_until(wake_at) => {
+            () = wake.as_mut() => {
                 if let Err(end) = connection.serve_deadlines(socket).await {
                     return end;
                 }
             }
-            () = drain.cancelled(), if !is_draining => {
-                is_draining = true;
-                connection.leave_in_turn();
-            }
+            () = &mut draining => connection.leave_in_turn(),
         }
         if let Err(end) = write(socket, connection).await {
             return end;
@@ -151,14 +166,13 @@ async fn write(socket: &mut WebSocket, connection: &mut Connection) -> Result<()
             }
             socket.flush().await
         };
-        let is_sent = tokio::select! {
-            sent = timeout(WRITE_MAX, sent) => matches!(sent, Ok(Ok(()))),
-            () = connection.outbox.ended(), if batch.ending.is_none() => true,
-        };
-        if !is_sent {
-            return Err(End::Lost);
+        tokio::select! {
+            sent = timeout(WRITE_MAX, sent) => match sent {
+                Ok(Ok(())) => metrics::frames_sent(count),
+                Ok(Err(_)) | Err(_) => return Err(End::Lost),
+            },
+            () = connection.outbox.overflowed() => {}
         }
-        metrics::frames_sent(count);
         if let Some(ending) = batch.ending {
             close(socket, &ending).await;
             return Err(End::Lost);

@@ -131,7 +131,9 @@ impl Client {
     pub(crate) fn deliver(&mut self, frame: &Frame, decoded: &Received) {
         assert_eq!(self.departed, None, "{:?} gets nothing after its departure", self.member);
         match &mut self.queue {
-            Some(queue) => self.overflowed |= queue.push(self.member, frame.clone()) == Pushed::Overflow,
+            Some(queue) => {
+                self.overflowed |= queue.push(self.member, frame.clone()) == Pushed::Overflow
+            }
             None => self.receive(decoded.clone()),
         }
     }

@@ -309,7 +309,10 @@ impl World {
 pub(crate) fn sign(claim: &ResumeClaim) -> String {
     let ResumeClaim { topic, key, session, joined_at, generation, incarnation } = claim;
     let (joined_at, incarnation) = (joined_at.0, incarnation.0);
-    format!("{topic}|{key}|{session}|{joined_at}|{generation}|{incarnation}", topic = topic.as_str())
+    format!(
+        "{topic}|{key}|{session}|{joined_at}|{generation}|{incarnation}",
+        topic = topic.as_str()
+    )
 }
 
 /// The claim of a token.

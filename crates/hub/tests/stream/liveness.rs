@@ -104,7 +104,10 @@ fn who_only_views_may_not_write() {
     for change in refused {
         let change = PresenceChange { custom: Some("{\"n\":1}".into()), ..change };
         let reply = world.update(viewer, change);
-        assert_eq!((&reply["status"], &reply["response"]["code"]), (&json!("error"), &json!("forbidden")));
+        assert_eq!(
+            (&reply["status"], &reply["response"]["code"]),
+            (&json!("error"), &json!("forbidden"))
+        );
     }
     let reply = world.typing(viewer, Typing::On);
     assert_eq!(reply["response"]["code"], "forbidden");

@@ -152,7 +152,10 @@ fn a_token_of_the_previous_life_is_good_for_grace_after_the_start() {
     let older = world.join(Joining::new(DOC, "bob").resume(claim(5)));
     assert_ne!(world[older].session(), "old", "the life before the last is long over");
     let back = world.join(Joining::new(DOC, "bob").resume(claim(6)));
-    assert_eq!((world[back].session().as_str(), &world[back].reply()["joined_at"]), ("old", &5.into()));
+    assert_eq!(
+        (world[back].session().as_str(), &world[back].reply()["joined_at"]),
+        ("old", &5.into())
+    );
     assert_eq!(world[back].claim().generation, 4);
     let mut world = World::new();
     world.pass(GRACE_MS);

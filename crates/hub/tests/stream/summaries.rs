@@ -127,7 +127,10 @@ fn a_row_names_the_first_three_and_who_comes_first() {
         world.arrive(key);
     }
     let row = world.hub.row(&topic(DOC));
-    assert_eq!((row.count, row.names.as_slice()), (4, &["ada", "bob", "cid"].map(String::from)[..]));
+    assert_eq!(
+        (row.count, row.names.as_slice()),
+        (4, &["ada", "bob", "cid"].map(String::from)[..])
+    );
     assert_eq!(row.prior.map(|prior| prior.id).as_deref(), Some("ada"));
 }
 
