@@ -1,0 +1,146 @@
+/** A server process, a browser, and pages that say what went wrong in them. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const CHROMIUM = process.env.PENHOLDER_CHROMIUM ?? "/usr/bin/chromium";
+const START_MS = 15_000;
+/** How long a condition may take to come true. */
+export const WAIT_MS = 10_000;
+
+/** One server: its data and port stay the same over `kill` and `start`. */
+export class Server {
+  #binary;
+  #data;
+  #listen = "127.0.0.1:0";
+  #process = null;
+  url = "";
+
+  static async create() {
+    const server = new Server();
+    server.#binary = process.env.PENHOLDER_BIN;
+    if (!server.#binary) {
+      throw new Error("Set PENHOLDER_BIN to the server: cargo build, then target/debug/penholder.");
+    }
+    server.#data = await mkdtemp(join(tmpdir(), "penholder-browser-"));
+    await server.start();
+    return server;
+  }
+
+  async start() {
+    const args = ["run", "--dev", "--listen", this.#listen, "--data", this.#data];
+    const child = spawn(this.#binary, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#process = child;
+    let log = "";
+    child.stderr.on("data", (chunk) => {
+      log = (log + chunk).slice(-4000);
+    });
+    this.url = await new Promise((resolve, reject) => {
+      const fail = (what) => reject(new Error(`${what}\n${log}`));
+      const timer = setTimeout(() => fail("The server did not begin to listen."), START_MS);
+      child.once("error", (error) => fail(error.message));
+      child.once("exit", (code) => fail(`The server ended with ${code}.`));
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        const [, url] = /listening on (http:\/\/\S+?)\/?(?:\s|$)/.exec(line) ?? [];
+        if (url === undefined) return;
+        clearTimeout(timer);
+        resolve(url);
+      });
+    });
+    this.#listen = new URL(this.url).host;
+  }
+
+  /** Ends the process without a word to its clients. */
+  kill() {
+    return this.#end("SIGKILL");
+  }
+
+  /** Asks the process to end: it says goodbye to its clients first. */
+  stop() {
+    return this.#end("SIGTERM");
+  }
+
+  async #end(signal) {
+    const child = this.#process;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, "exit");
+  }
+
+  async remove() {
+    await this.kill();
+    await rm(this.#data, { recursive: true, force: true });
+  }
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+/**
+ * A page in a browser profile of its own. `problems` collects script errors, violations of the
+ * content security policy, and requests to anywhere but the server.
+ */
+export async function openPage(browser, server, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(WAIT_MS);
+  const problems = [];
+  page.on("pageerror", (error) => problems.push(String(error)));
+  page.on("console", (message) => {
+    if (message.text().includes("Content Security Policy")) problems.push(message.text());
+  });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(server.url)) problems.push(`request to ${request.url()}`);
+  });
+  return { page, context, problems };
+}
+
+/** Signs in as `person` and opens `topic`, by the address. */
+export async function enter(page, server, person, topic) {
+  await page.goto(`${server.url}/?as=${person}&topic=${topic}`);
+  await page.getByTestId(`member-${person}`).waitFor();
+}
+
+/** Waits until the banner says `text`. */
+export async function waitForBanner(page, text) {
+  await page.getByTestId("banner-text").filter({ hasText: text }).waitFor();
+}
+
+/** Waits until `person` is shown with these data attributes. */
+export async function waitForMember(page, person, attributes = {}) {
+  const conditions = Object.entries(attributes).map(([name, value]) => `[data-${name}="${value}"]`);
+  await page.locator(`[data-testid="member-${person}"]${conditions.join("")}`).waitFor();
+}
+
+export async function waitForConnection(page, status) {
+  await page.locator(`[data-testid="connection"][data-status="${status}"]`).waitFor();
+}
+
+/** How far the page is wider than the window. */
+export function overflow(page) {
+  return page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+}
+
+/** Keeps a picture in the folder PENHOLDER_ARTIFACTS, for people to look at. */
+export async function picture(page, name) {
+  const folder = process.env.PENHOLDER_ARTIFACTS;
+  if (folder === undefined) return;
+  await mkdir(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name}.png`) });
+}

@@ -1,0 +1,25 @@
+import { useState } from "react";
+import { PenholderProvider } from "../../src/react.tsx";
+import { type Session, signOut } from "./session.ts";
+import { Footer } from "./shell/footer.tsx";
+import { Header } from "./shell/header.tsx";
+import { SkipLink } from "./shell/skip-link.tsx";
+import { SignIn } from "./sign-in/sign-in.tsx";
+import { Workspace } from "./workspace.tsx";
+
+export function App({ restored }: { restored: Session | null }) {
+  const [session, setSession] = useState(restored);
+  if (session === null) return <SignIn onSignedIn={setSession} />;
+  const leave = () => {
+    signOut(session);
+    setSession(null);
+  };
+  return (
+    <PenholderProvider client={session.client}>
+      <SkipLink />
+      <Header person={session.person} onSignOut={leave} />
+      <Workspace session={session} />
+      <Footer />
+    </PenholderProvider>
+  );
+}

@@ -1,0 +1,51 @@
+import { useMemo } from "react";
+import { useSummaries } from "../../../src/react.tsx";
+import { DEMO_TOPICS } from "../demo-topics.ts";
+import type { Session } from "../session.ts";
+import { OpenTopicForm } from "./open-topic-form.tsx";
+import { TopicItem } from "./topic-item.tsx";
+import { useFoundTopics } from "./use-found-topics.ts";
+
+interface TopicsPanelProps {
+  readonly session: Session;
+  readonly openTopic: string | null;
+  readonly onOpen: (topic: string) => void;
+}
+
+const DEMO: readonly string[] = DEMO_TOPICS.map(({ topic }) => topic);
+/** The server's bound on one list of summaries. */
+const WATCHED_MAX = 200;
+
+export function TopicsPanel({ session, openTopic, onOpen }: TopicsPanelProps) {
+  const found = useFoundTopics(session, openTopic);
+  const others = useMemo(() => {
+    const all = new Set([...(openTopic === null ? [] : [openTopic]), ...found]);
+    return [...all].filter((topic) => !DEMO.includes(topic)).sort();
+  }, [found, openTopic]);
+  const listed = [...DEMO, ...others];
+  // Only what the server itself has named: one topic that may not be viewed refuses the whole list.
+  const watched = useMemo(() => [...new Set([...DEMO, ...found])].slice(0, WATCHED_MAX), [found]);
+  const rows = useSummaries(watched);
+  const item = (topic: string) => (
+    <TopicItem
+      key={topic}
+      topic={topic}
+      row={rows.get(topic)}
+      isOpen={topic === openTopic}
+      onOpen={onOpen}
+    />
+  );
+  return (
+    <nav className="topics" aria-label="Topics">
+      <h2 className="eyebrow">Topics</h2>
+      <ul className="topic-list">{listed.slice(0, DEMO.length).map(item)}</ul>
+      {listed.length > DEMO.length && (
+        <>
+          <h2 className="eyebrow">Also in use</h2>
+          <ul className="topic-list">{listed.slice(DEMO.length).map(item)}</ul>
+        </>
+      )}
+      <OpenTopicForm onOpen={onOpen} />
+    </nav>
+  );
+}

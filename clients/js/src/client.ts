@@ -1,0 +1,180 @@
+import { Connection, type ConnectionState } from "./connection.ts";
+import type { PenholderError } from "./errors.ts";
+import { isPageVisible, watchPage } from "./page.ts";
+import { pushed } from "./push.ts";
+import { type ResumeStorage, ResumeTokens } from "./resume.ts";
+import type { Readable } from "./store.ts";
+import { SummaryFeed, type SummaryRows } from "./summaries.ts";
+import { type TokenInput, TokenSource, tokenClaims } from "./token.ts";
+import { TopicChannel, type TopicHost } from "./topic.ts";
+import { TopicSession } from "./topic-session.ts";
+import type { TopicOptions, TopicState } from "./topic-state.ts";
+import type { Frame, WebSocketClass } from "./transport.ts";
+
+export interface ClientOptions {
+  /** Where the server is: `https://presence.example.com`, or empty for the page's own origin. */
+  readonly url?: string;
+  /** A token, or a function that fetches one: asked again before the token expires. */
+  readonly token: TokenInput;
+  /** Where resume tokens wait during a reload; null: sessions don't survive one. */
+  readonly storage?: ResumeStorage | null;
+  /** For environments without a global `WebSocket`, and for tests. */
+  readonly webSocket?: WebSocketClass;
+}
+
+interface Shared {
+  readonly channel: TopicChannel;
+  users: number;
+}
+
+/** Makes a client and connects it. */
+export function connect(options: ClientOptions): PenholderClient {
+  return new PenholderClient(options);
+}
+
+/** One connection of one person to a Penholder server; any number of topics share it. */
+export class PenholderClient {
+  readonly connection: Readable<ConnectionState>;
+  /** Rows for the topics that somebody watches by `watchSummaries`. */
+  readonly summaries: Readable<SummaryRows>;
+  /** Why they are refused: one topic that may not be viewed refuses the whole list. */
+  readonly summariesError: Readable<PenholderError | null>;
+  readonly #connection: Connection;
+  readonly #feed: SummaryFeed;
+  readonly #tokens: TokenSource;
+  readonly #resume: ResumeTokens;
+  readonly #host: TopicHost;
+  readonly #topics = new Map<string, Shared>();
+  readonly #frameListeners = new Set<(frame: Frame) => void>();
+  readonly #stopWatching: () => void;
+  #refreshing = false;
+
+  constructor(options: ClientOptions) {
+    const endpoint = endpointOf(options.url ?? "");
+    this.#tokens = new TokenSource(options.token);
+    this.#resume = new ResumeTokens(
+      endpoint,
+      options.storage === undefined ? pageStorage() : options.storage,
+    );
+    this.#connection = new Connection({
+      endpoint,
+      tokens: this.#tokens,
+      webSocket: options.webSocket ?? globalThis.WebSocket,
+      onFrame: (frame) => {
+        for (const listener of this.#frameListeners) listener(frame);
+      },
+    });
+    this.connection = this.#connection.state;
+    const { socket } = this.#connection;
+    socket.onMessage((message) => {
+      const { event, topic } = message as { event?: string; topic?: string };
+      if (event === "token_expiring") void this.#refreshToken(topic);
+    });
+    this.#feed = new SummaryFeed(socket);
+    this.summaries = this.#feed.rows;
+    this.summariesError = this.#feed.error;
+    this.#host = {
+      socket,
+      resume: this.#resume,
+      person: () => (this.#tokens.current === null ? null : tokenClaims(this.#tokens.current).sub),
+      isVisible: isPageVisible,
+    };
+    this.#stopWatching = watchPage({
+      input: () => this.#each((topic) => topic.input()),
+      visible: (visible) => this.#each((topic) => topic.update({ visible })),
+      hide: () => this.#resume.save(),
+      restore: () => this.#resume.discardSaved(),
+    });
+    void this.#connection.open();
+  }
+
+  /**
+   * Joins a topic, or shares it with those here who joined it already: options that are given
+   * count for all of them. Each caller leaves its own session once.
+   */
+  topic(name: string, options: TopicOptions = {}): TopicSession {
+    let shared = this.#topics.get(name);
+    if (shared === undefined) {
+      shared = { channel: new TopicChannel(name, options, this.#host), users: 0 };
+      this.#topics.set(name, shared);
+    } else {
+      shared.channel.configure(options);
+    }
+    shared.users += 1;
+    const { channel } = shared;
+    return new TopicSession(channel, () => this.#release(name, channel));
+  }
+
+  /** The state of a topic that is in use here, else null. */
+  peek(name: string): TopicState | null {
+    return this.#topics.get(name)?.channel.store.getSnapshot() ?? null;
+  }
+
+  /** Keeps `summaries` filled for these topics until the answered function is called. */
+  watchSummaries(topics: readonly string[]): () => void {
+    return this.#feed.watch(topics);
+  }
+
+  /** Calls `listener` with every frame in and out; answers a function that stops it. */
+  onFrame(listener: (frame: Frame) => void): () => void {
+    this.#frameListeners.add(listener);
+    return () => this.#frameListeners.delete(listener);
+  }
+
+  /** Leaves every topic at once and closes the connection for good. */
+  disconnect(): void {
+    this.#stopWatching();
+    this.#each((topic) => topic.close());
+    this.#topics.clear();
+    this.#resume.clear();
+    this.#connection.close();
+  }
+
+  /**
+   * Leaves when nobody uses the topic at the end of this turn: a component that is replaced by
+   * another on the same topic, or remounted by React's StrictMode, is no leave.
+   */
+  #release(name: string, channel: TopicChannel): void {
+    const shared = this.#topics.get(name);
+    if (shared === undefined || shared.channel !== channel) return;
+    shared.users -= 1;
+    queueMicrotask(() => {
+      if (shared.users > 0 || this.#topics.get(name) !== shared) return;
+      this.#topics.delete(name);
+      channel.close();
+    });
+  }
+
+  #each(action: (topic: TopicChannel) => void): void {
+    for (const { channel } of this.#topics.values()) action(channel);
+  }
+
+  /** One refresh however many topics announce the expiry; the push goes by one that is joined. */
+  async #refreshToken(announcedOn: string | undefined): Promise<void> {
+    if (this.#refreshing || !this.#tokens.canRefresh) return;
+    this.#refreshing = true;
+    try {
+      const token = await this.#tokens.refresh();
+      const push = this.#connection.push(announcedOn, "token", { token });
+      if (push !== null) await pushed(push);
+    } catch {
+      // The server closes with 4401 at the end, and the next attempt fetches a token again.
+    } finally {
+      this.#refreshing = false;
+    }
+  }
+}
+
+function endpointOf(url: string): string {
+  const base = url.replace(/^http/, "ws").replace(/\/+$/, "");
+  return base.endsWith("/socket") ? base : `${base}/socket`;
+}
+
+/** Reading the property alone throws where the page may not have storage. */
+function pageStorage(): ResumeStorage | null {
+  try {
+    return globalThis.sessionStorage ?? null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * One socket to one server: opens it with a fresh token, keeps it open, says how it stands.
+ *
+ * npm `phoenix` reconnects by itself. Added here: the token function, the server's own wish for
+ * the next attempt (`reconnect_after_ms`), jitter, close codes after which trying is pointless,
+ * and attempts while the tab is hidden, which `phoenix` leaves out: a session that is not back
+ * within the grace period would be seen to leave.
+ */
+import { type Channel, type Push, Socket, type SocketConnectOption } from "phoenix";
+import { CLOSE_CODES } from "./protocol.ts";
+import { type Readable, Store } from "./store.ts";
+import type { TokenSource } from "./token.ts";
+import { type Frame, observed, type WebSocketClass } from "./transport.ts";
+
+export type ConnectionStatus = "connecting" | "connected" | "reconnecting" | "closed";
+
+export interface ConnectionState {
+  readonly status: ConnectionStatus;
+  /** When the next attempt begins, in ms since the epoch; null while none is planned. */
+  readonly retryAt: number | null;
+  /** How the last connection ended; null while connected and before the first end. */
+  readonly lastClose: { readonly code: number; readonly reason: string } | null;
+  /** The server said that it is going away or restarting. */
+  readonly serverLeaving: boolean;
+  /** Why there is no connection, in words, where that is known. */
+  readonly problem: string | null;
+}
+
+export interface ConnectionOptions {
+  readonly endpoint: string;
+  readonly tokens: TokenSource;
+  readonly webSocket: WebSocketClass;
+  readonly onFrame: (frame: Frame) => void;
+}
+
+const LEAVING: ReadonlySet<number> = new Set([
+  CLOSE_CODES.going_away,
+  CLOSE_CODES.restart,
+  CLOSE_CODES.overloaded,
+]);
+const BACKOFF_MS = [50, 150, 400, 800, 1500, 3000] as const;
+const BACKOFF_MAX_MS = 5000;
+const REFRESH_AGAIN_MS = 30_000;
+
+export class Connection {
+  readonly state: Readable<ConnectionState>;
+  readonly socket: Socket;
+  readonly #store = new Store<ConnectionState>({
+    status: "connecting",
+    retryAt: null,
+    lastClose: null,
+    serverLeaving: false,
+    problem: null,
+  });
+  readonly #tokens: TokenSource;
+  #wantedWaitMs: number | null = null;
+  #opened = false;
+  #refreshedAt = Number.NEGATIVE_INFINITY;
+  #ended = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#tokens = options.tokens;
+    this.state = this.#store;
+    const socketOptions = {
+      transport: observed(options.webSocket, {
+        frame: options.onFrame,
+        closed: (event) => this.#closed(event),
+      }),
+      // A function, so that each attempt takes the newest token; the published types know only
+      // the string.
+      authToken: () => this.#tokens.current ?? "",
+      reconnectAfterMs: (tries: number) => this.#nextWaitMs(tries),
+    };
+    this.socket = new Socket(
+      options.endpoint,
+      socketOptions as unknown as Partial<SocketConnectOption>,
+    );
+    this.socket.onOpen(() => this.#nowOpen());
+  }
+
+  /** Fetches a token where needed and connects; tries again until `close`. */
+  async open(attempt = 1): Promise<void> {
+    try {
+      if (!this.#tokens.isFresh(Date.now())) await this.#tokens.refresh();
+    } catch (error) {
+      if (this.#ended) return;
+      const wait = backoffMs(attempt);
+      const problem = `No token: ${error instanceof Error ? error.message : String(error)}`;
+      this.#store.patch({ status: "reconnecting", problem, retryAt: Date.now() + wait });
+      this.#timer = setTimeout(() => void this.open(attempt + 1), wait);
+      return;
+    }
+    if (this.#ended) return;
+    this.socket.connect();
+  }
+
+  /** Says goodbye: the server ends the sessions of this connection at once. */
+  close(): void {
+    this.#end(null);
+    this.socket.disconnect(undefined, 1000, "goodbye");
+  }
+
+  /** Pushes on the joined channel of `topic`, or on any joined one; null when there is none. */
+  push(topic: string | undefined, event: string, payload: object): Push | null {
+    const { channels } = this.socket as unknown as { channels: readonly Channel[] };
+    const joined = channels.filter((channel) => channel.state === "joined");
+    const channel = joined.find((c) => c.topic === topic) ?? joined[0];
+    return channel?.push(event, payload) ?? null;
+  }
+
+  #nowOpen(): void {
+    this.#opened = true;
+    clearTimeout(this.#timer);
+    this.#store.set({
+      status: "connected",
+      retryAt: null,
+      lastClose: null,
+      serverLeaving: false,
+      problem: null,
+    });
+  }
+
+  #closed({ code, reason }: CloseEvent): void {
+    if (this.#ended) return;
+    const wish = parseReason(reason);
+    this.#wantedWaitMs = wish.reconnectAfterMs;
+    const lastClose = { code, reason: wish.code ?? reason };
+    this.#store.patch({ status: "reconnecting", lastClose, serverLeaving: LEAVING.has(code) });
+    const final = this.#finalProblem(code);
+    if (final !== null) {
+      this.#end(final);
+      // Not in the middle of phoenix's own handling of this close.
+      queueMicrotask(() => this.socket.disconnect());
+    } else if (code === CLOSE_CODES.token_expired || this.#isTokenDoubtful()) {
+      // Failing leaves the old token for the next attempt.
+      this.#refreshedAt = Date.now();
+      this.#tokens.refresh().catch(() => undefined);
+    }
+    this.#opened = false;
+  }
+
+  /**
+   * A refused upgrade can't be told from an unreachable server. A new token helps with one and does
+   * no harm with the other, but the application's backend is not to be asked at every attempt.
+   */
+  #isTokenDoubtful(): boolean {
+    const now = Date.now();
+    if (!this.#tokens.isFresh(now)) return true;
+    return !this.#opened && now - this.#refreshedAt > REFRESH_AGAIN_MS;
+  }
+
+  #finalProblem(code: number): string | null {
+    switch (code) {
+      case CLOSE_CODES.forbidden:
+        return "The server refused this person.";
+      case CLOSE_CODES.replaced:
+        return "This session was continued elsewhere.";
+      case CLOSE_CODES.token_expired:
+        return this.#tokens.canRefresh ? null : "The token has expired.";
+      default:
+        return null;
+    }
+  }
+
+  /** Asked by `phoenix` when it plans the next attempt. */
+  #nextWaitMs(tries: number): number {
+    const wait = this.#wantedWaitMs ?? backoffMs(tries);
+    this.#wantedWaitMs = null;
+    if (this.#ended) return wait;
+    this.#store.patch({ status: "reconnecting", retryAt: Date.now() + wait });
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#connectHidden(), wait + 1000);
+    return wait;
+  }
+
+  #connectHidden(): void {
+    if (this.#ended || this.socket.isConnected()) return;
+    if (globalThis.document?.visibilityState === "hidden") this.socket.connect();
+  }
+
+  #end(problem: string | null): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#store.patch({ status: "closed", retryAt: null, problem });
+  }
+}
+
+/** Half to all of the step, so that those who lost a server together don't return together. */
+function backoffMs(tries: number): number {
+  const step = BACKOFF_MS[tries - 1] ?? BACKOFF_MAX_MS;
+  return Math.round(step * (0.5 + Math.random() / 2));
+}
+
+function parseReason(text: string): { code: string | null; reconnectAfterMs: number | null } {
+  try {
+    const reason = JSON.parse(text) as { code?: unknown; reconnect_after_ms?: unknown } | null;
+    const wait = reason?.reconnect_after_ms;
+    return {
+      code: typeof reason?.code === "string" ? reason.code : null,
+      reconnectAfterMs: typeof wait === "number" && wait >= 0 ? wait : null,
+    };
+  } catch {
+    return { code: null, reconnectAfterMs: null };
+  }
+}

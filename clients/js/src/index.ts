@@ -1,0 +1,20 @@
+export { type ClientOptions, connect, PenholderClient } from "./client.ts";
+export type { ConnectionState, ConnectionStatus } from "./connection.ts";
+export { PenholderError } from "./errors.ts";
+export type { Member, SessionMeta } from "./presence.ts";
+export { type EditPriority, priorityMessage } from "./priority.ts";
+export type * from "./protocol.ts";
+export type { Readable } from "./store.ts";
+export type { SummaryRows } from "./summaries.ts";
+export type { TokenInput } from "./token.ts";
+export { topicNameError } from "./topic-name.ts";
+export { TopicSession } from "./topic-session.ts";
+export type {
+  SessionUpdate,
+  TopicEvent,
+  TopicOptions,
+  TopicState,
+  TopicStatus,
+  Typist,
+} from "./topic-state.ts";
+export type { Frame } from "./transport.ts";

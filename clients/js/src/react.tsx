@@ -1,0 +1,152 @@
+/**
+ * React hooks. Each component holds the topic while it is mounted; components on the same topic
+ * share one channel, and re-render only when what they read has changed.
+ */
+import {
+  createContext,
+  createElement,
+  type ReactNode,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useSyncExternalStore,
+} from "react";
+import type { PenholderClient } from "./client.ts";
+import type { ConnectionState } from "./connection.ts";
+import { PenholderError } from "./errors.ts";
+import { type EditPriority, priorityMessage } from "./priority.ts";
+import type { SummaryRows } from "./summaries.ts";
+import type { TopicSession } from "./topic-session.ts";
+import {
+  initialTopicState,
+  type SessionUpdate,
+  type TopicOptions,
+  type TopicState,
+  type Typist,
+} from "./topic-state.ts";
+
+const ClientContext = createContext<PenholderClient | null>(null);
+
+/** Makes a client available to the hooks below it. */
+export function PenholderProvider(props: { client: PenholderClient; children?: ReactNode }) {
+  return createElement(ClientContext.Provider, { value: props.client }, props.children);
+}
+
+/** The client of the nearest provider. */
+export function usePenholder(): PenholderClient {
+  const client = useContext(ClientContext);
+  if (client === null) throw new Error("Penholder's hooks need a <PenholderProvider> above them.");
+  return client;
+}
+
+/** How the connection stands. */
+export function useConnection(): ConnectionState {
+  const { connection } = usePenholder();
+  return useSyncExternalStore(connection.subscribe, connection.getSnapshot, connection.getSnapshot);
+}
+
+/** What a component can do on a topic. Stable while topic and client stay. */
+export interface TopicActions {
+  update(update: SessionUpdate): void;
+  typing(on: boolean): void;
+  broadcast(event: string, payload: object, options?: { self?: boolean }): Promise<void>;
+  /** Joins again after `refused` or `closed`. */
+  rejoin(): void;
+}
+
+export interface UsePresence extends TopicState {
+  readonly actions: TopicActions;
+}
+
+/**
+ * Joins `topic` while the component is mounted: who is there, the own session, edit priority.
+ * `options` may change at any time; another `mode` or `presence` begins a new session.
+ */
+export function usePresence(topic: string, options?: TopicOptions): UsePresence {
+  const [state, actions] = useTopic(topic, options);
+  return useMemo(() => ({ ...state, actions }), [state, actions]);
+}
+
+export interface UseEditPriority extends EditPriority {
+  /** Why the viewer can't edit, in words for a banner; null when nobody is in the way. */
+  readonly message: string | null;
+}
+
+/** Who may edit now. `thing` is the word for what is edited, in `message`. */
+export function useEditPriority(topic: string, thing = "document"): UseEditPriority {
+  const [{ priority }] = useTopic(topic);
+  return useMemo(
+    () => ({ ...priority, message: priorityMessage(priority, thing) }),
+    [priority, thing],
+  );
+}
+
+/** Who else is typing, and a function to call at each own key stroke. */
+export function useTyping(topic: string): {
+  readonly typing: readonly Typist[];
+  readonly setTyping: (on: boolean) => void;
+} {
+  const [{ typing }, actions] = useTopic(topic);
+  return useMemo(() => ({ typing, setTyping: actions.typing }), [typing, actions]);
+}
+
+/** Rows for a list of topics: how many are on each, and their first names. */
+export function useSummaries(topics: readonly string[]): SummaryRows {
+  const client = usePenholder();
+  const list = useJsonStable(topics);
+  useEffect(() => client.watchSummaries(list), [client, list]);
+  const { subscribe, getSnapshot } = client.summaries;
+  return useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
+}
+
+function useTopic(topic: string, given?: TopicOptions): [TopicState, TopicActions] {
+  const client = usePenholder();
+  const options = useJsonStable(given);
+  const session = useRef<TopicSession | null>(null);
+  const latest = useRef(options);
+  latest.current = options;
+  const before = useMemo(() => initialTopicState(topic), [topic]);
+
+  // Joined by subscribing, so that rendering alone (which React may repeat or throw away) never is.
+  const subscribe = useCallback(
+    (listener: () => void) => {
+      const held = client.topic(topic, latest.current);
+      session.current = held;
+      const stop = held.subscribe(listener);
+      return () => {
+        stop();
+        held.leave();
+        if (session.current === held) session.current = null;
+      };
+    },
+    [client, topic],
+  );
+  const getSnapshot = useCallback(() => client.peek(topic) ?? before, [client, topic, before]);
+  const state = useSyncExternalStore(subscribe, getSnapshot, () => before);
+
+  useEffect(() => {
+    if (options !== undefined) session.current?.configure(options);
+  }, [options]);
+
+  const actions = useMemo<TopicActions>(
+    () => ({
+      update: (update) => session.current?.update(update),
+      typing: (on) => session.current?.typing(on),
+      broadcast: (event, payload, opts) =>
+        session.current?.broadcast(event, payload, opts) ??
+        Promise.reject(new PenholderError("not_joined", "The component is not mounted.")),
+      rejoin: () => session.current?.rejoin(),
+    }),
+    [],
+  );
+  return [state, actions];
+}
+
+/** The same reference as long as the content, as JSON, is the same. */
+function useJsonStable<T>(value: T): T {
+  const json = JSON.stringify(value);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the content stands for the value
+  return useMemo(() => value, [json]);
+}

@@ -1,0 +1,92 @@
+import type { Channel, Socket } from "phoenix";
+import { isFinal, PenholderError } from "./errors.ts";
+import type { ErrorReply, Summaries, TopicRow } from "./protocol.ts";
+import { type Readable, Store } from "./store.ts";
+
+/** Who is on each of many topics, for lists: rows by topic. */
+export type SummaryRows = ReadonlyMap<string, TopicRow>;
+
+const TOPIC = "system:summaries";
+/** The server's bound on one list. */
+const TOPICS_MAX = 200;
+
+/**
+ * One `system:summaries` channel for all who watch lists on this connection: it asks for the union
+ * of what they want, and joins anew when that changes.
+ */
+export class SummaryFeed {
+  readonly rows: Readable<SummaryRows>;
+  /** Why the list was refused: one topic that may not be viewed refuses it whole. */
+  readonly error: Readable<PenholderError | null>;
+  readonly #socket: Socket;
+  readonly #store = new Store<SummaryRows>(new Map());
+  readonly #error = new Store<PenholderError | null>(null);
+  readonly #wanted = new Map<string, number>();
+  #asked: readonly string[] = [];
+  #channel: Channel | null = null;
+  #planned = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.rows = this.#store;
+    this.error = this.#error;
+  }
+
+  /** Watches `topics` until the function that it answers is called. At most 200 in all. */
+  watch(topics: readonly string[]): () => void {
+    for (const topic of topics) this.#wanted.set(topic, (this.#wanted.get(topic) ?? 0) + 1);
+    this.#plan();
+    let isDone = false;
+    return () => {
+      if (isDone) return;
+      isDone = true;
+      for (const topic of topics) {
+        const rest = (this.#wanted.get(topic) ?? 1) - 1;
+        if (rest > 0) this.#wanted.set(topic, rest);
+        else this.#wanted.delete(topic);
+      }
+      this.#plan();
+    };
+  }
+
+  /** Once for all changes of one turn, so that replacing a list by another is one join. */
+  #plan(): void {
+    if (this.#planned) return;
+    this.#planned = true;
+    queueMicrotask(() => {
+      this.#planned = false;
+      this.#ask([...this.#wanted.keys()].slice(0, TOPICS_MAX));
+    });
+  }
+
+  #ask(topics: readonly string[]): void {
+    if (topics.join() === this.#asked.join()) return;
+    this.#asked = topics;
+    this.#channel?.leave();
+    this.#channel = null;
+    this.#error.set(null);
+    this.#store.set(new Map([...this.#store.getSnapshot()].filter(([t]) => topics.includes(t))));
+    if (topics.length === 0) return;
+    const channel = this.#socket.channel(TOPIC, { topics });
+    this.#channel = channel;
+    channel.on("summaries", ({ data }: Summaries) => {
+      if (this.#channel !== channel) return;
+      const rows = new Map(this.#store.getSnapshot());
+      for (const row of data) rows.set(row.topic, row);
+      this.#store.set(rows);
+    });
+    channel
+      .join()
+      .receive("ok", () => this.#error.set(null))
+      .receive("error", (reply: ErrorReply) => {
+        if (this.#channel === channel) this.#refused(channel, PenholderError.from(reply));
+      });
+  }
+
+  #refused(channel: Channel, error: PenholderError): void {
+    this.#error.set(error);
+    if (!isFinal(error.code)) return;
+    this.#channel = null;
+    channel.leave();
+  }
+}

@@ -1,0 +1,60 @@
+import type { Readable } from "./store.ts";
+import type { TopicChannel } from "./topic.ts";
+import type { SessionUpdate, TopicOptions, TopicState } from "./topic-state.ts";
+
+/** One caller's hold on a topic. Its state is shared with all who hold the same topic. */
+export class TopicSession implements Readable<TopicState> {
+  readonly subscribe: Readable<TopicState>["subscribe"];
+  readonly getSnapshot: Readable<TopicState>["getSnapshot"];
+  readonly #channel: TopicChannel;
+  #release: (() => void) | null;
+
+  constructor(channel: TopicChannel, release: () => void) {
+    this.#channel = channel;
+    this.#release = release;
+    this.subscribe = channel.store.subscribe;
+    this.getSnapshot = channel.store.getSnapshot;
+  }
+
+  get topic(): string {
+    return this.#channel.topic;
+  }
+
+  /** Tells the others what this session does. Repeats cost nothing; the rate is bounded here. */
+  update(update: SessionUpdate): void {
+    this.#channel.update(update);
+  }
+
+  /**
+   * Says that the person is typing: call it at each key stroke. Ends by itself after a pause.
+   */
+  typing(on: boolean): void {
+    this.#channel.typing(on);
+  }
+
+  /** Sends an event to the others on the topic. Needs the capability `publish`; not stored. */
+  async broadcast(event: string, payload: object, options?: { self?: boolean }): Promise<void> {
+    await this.#channel.push("broadcast", { event, payload, ...options });
+  }
+
+  /** Sends any event of the protocol; rejects with a `PenholderError`. */
+  push(event: string, payload: object): Promise<unknown> {
+    return this.#channel.push(event, payload);
+  }
+
+  /** Changes mode, visibility or meta. Another mode or visibility begins a new session. */
+  configure(options: TopicOptions): void {
+    this.#channel.configure(options);
+  }
+
+  /** Joins again after `refused` or `closed`. */
+  rejoin(): void {
+    this.#channel.rejoin();
+  }
+
+  /** Gives up this hold; the topic is left when it was the last. Again: no effect. */
+  leave(): void {
+    this.#release?.();
+    this.#release = null;
+  }
+}

@@ -1,0 +1,332 @@
+/**
+ * One topic on one socket: joins, rejoins with the newest resume token, folds what arrives into a
+ * `TopicState`, and sends updates. Shared by all who use the topic; `TopicSession` is what each of
+ * them holds.
+ */
+import type { Channel, Socket } from "phoenix";
+import { isFinal, PenholderError } from "./errors.ts";
+import { sameFields, sameItems, sameJson, withoutUndefined } from "./fields.ts";
+import { Outbox } from "./outbox.ts";
+import { EMPTY_SET, foldDiff, foldState, membersOf } from "./presence.ts";
+import { editPriority } from "./priority.ts";
+import type {
+  ErrorReply,
+  JoinReply,
+  PresenceDiff,
+  PresenceState,
+  PresenceSummary,
+  PresenceUpdate,
+  TypingEvent,
+} from "./protocol.ts";
+import { pushed } from "./push.ts";
+import type { ResumeTokens } from "./resume.ts";
+import { Store } from "./store.ts";
+import {
+  EVENTS_MAX,
+  initialTopicState,
+  type SessionUpdate,
+  type TopicOptions,
+  type TopicState,
+} from "./topic-state.ts";
+import { OwnTyping, TypingList } from "./typing.ts";
+
+/** What a topic needs from its client. */
+export interface TopicHost {
+  readonly socket: Socket;
+  readonly resume: ResumeTokens;
+  /** The person of the current token, where the client can read it. */
+  readonly person: () => string | null;
+  readonly isVisible: () => boolean;
+}
+
+/** Input is told to the server at most this often. */
+const INPUT_INTERVAL_MS = 10_000;
+/** Events that have a handler of their own, or are Phoenix's. */
+const HANDLED = /^(phx_|chan_reply_|presence_|typing$|token_expiring$)/;
+
+export class TopicChannel {
+  readonly store: Store<TopicState>;
+  readonly #host: TopicHost;
+  readonly #outbox = new Outbox((update) => this.#sendUpdate(update));
+  readonly #typists = new TypingList((typing) => this.store.patch({ typing }));
+  readonly #ownTyping = new OwnTyping((on) => this.#sendTyping(on));
+  #options: TopicOptions;
+  #channel: Channel | null = null;
+  #set = EMPTY_SET;
+  /** Diffs that came before the snapshot of this join; null once it is here. */
+  #early: PresenceDiff[] | null = [];
+  #seq: number | null = null;
+  #resuming = false;
+  #inputAt = Number.NEGATIVE_INFINITY;
+  #own: Required<Pick<SessionUpdate, "activity" | "unsaved">> = {
+    activity: "viewing",
+    unsaved: false,
+  };
+
+  constructor(topic: string, options: TopicOptions, host: TopicHost) {
+    this.#host = host;
+    this.#options = options;
+    this.store = new Store(initialTopicState(topic, options));
+    this.#open();
+  }
+
+  get topic(): string {
+    return this.store.getSnapshot().topic;
+  }
+
+  /** Takes new options: another mode or visibility is another session, meta is an update. */
+  configure(options: TopicOptions): void {
+    const old = this.#options;
+    this.#options = { ...old, ...withoutUndefined(options) };
+    const { mode, presence, meta } = this.#options;
+    if (mode !== old.mode || (presence ?? true) !== (old.presence ?? true)) this.rejoin();
+    else if (meta !== undefined && !sameJson(meta, old.meta)) this.#outbox.add({ meta });
+  }
+
+  /**
+   * Leaves and joins anew. The session is a new one on purpose: who turns from viewing to editing
+   * comes after those who were editing already.
+   */
+  rejoin(): void {
+    this.#drop();
+    this.store.patch({
+      status: "joining",
+      error: null,
+      presence: this.#options.presence ?? true,
+    });
+    this.#open();
+  }
+
+  close(): void {
+    this.#drop();
+    this.store.patch({ status: "closed" });
+  }
+
+  update({ meta, ...rest }: SessionUpdate): void {
+    const change: PresenceUpdate = withoutUndefined(rest);
+    if (meta !== undefined && !sameJson(meta, this.#options.meta)) {
+      this.#options = { ...this.#options, meta };
+      change.meta = { ...meta };
+    }
+    if (change.activity === this.#own.activity) delete change.activity;
+    if (change.unsaved === this.#own.unsaved) delete change.unsaved;
+    this.#own = {
+      activity: change.activity ?? this.#own.activity,
+      unsaved: change.unsaved ?? this.#own.unsaved,
+    };
+    if (Object.keys(change).length > 0) this.#outbox.add(change);
+  }
+
+  /** A person pressed a key or moved the pointer. */
+  input(): void {
+    const now = Date.now();
+    if (now - this.#inputAt < INPUT_INTERVAL_MS) return;
+    this.#inputAt = now;
+    this.#outbox.add({ input: true });
+  }
+
+  typing(on: boolean): void {
+    this.#ownTyping.set(on);
+  }
+
+  push(event: string, payload: object): Promise<unknown> {
+    if (this.#channel === null || this.store.getSnapshot().status !== "joined") {
+      return Promise.reject(new PenholderError("not_joined", `${this.topic} is not joined`));
+    }
+    return pushed(this.#channel.push(event, payload));
+  }
+
+  #open(): void {
+    const channel = this.#host.socket.channel(this.topic, () => this.#joinParams());
+    this.#channel = channel;
+    // An older channel of this topic can still be told things while it leaves.
+    const current =
+      <A extends unknown[]>(handler: (...args: A) => void) =>
+      (...args: A) => {
+        if (this.#channel === channel) handler(...args);
+      };
+    channel.on(
+      "presence_state",
+      current((state: PresenceState) => this.#presenceState(state)),
+    );
+    channel.on(
+      "presence_diff",
+      current((diff: PresenceDiff) => this.#presenceDiff(diff)),
+    );
+    channel.on(
+      "presence_summary",
+      current((summary: PresenceSummary) => this.#summary(summary)),
+    );
+    channel.on(
+      "typing",
+      current((event: TypingEvent) => this.#typing(event)),
+    );
+    channel.onMessage = (event, payload) => {
+      if (this.#channel === channel && !HANDLED.test(event)) this.#event(event, payload);
+      return payload;
+    };
+    channel.onError(current(() => this.#lost()));
+    channel.onClose(current(() => this.#closedByServer()));
+    channel
+      .join()
+      .receive(
+        "ok",
+        current((reply: JoinReply) => this.#joined(reply)),
+      )
+      .receive(
+        "error",
+        current((reply: ErrorReply) => this.#refused(reply)),
+      );
+  }
+
+  #drop(): void {
+    const channel = this.#channel;
+    this.#channel = null;
+    this.#outbox.close();
+    this.#ownTyping.reset();
+    this.#typists.remove(() => true);
+    this.#host.resume.delete(this.topic);
+    channel?.leave();
+  }
+
+  /** Called by `phoenix` at each join and rejoin. */
+  #joinParams(): object {
+    this.#early = [];
+    const { mode, presence, meta } = this.#options;
+    const resume = this.#host.resume.get(this.topic, this.#host.person()) ?? undefined;
+    this.#resuming = resume !== undefined;
+    return withoutUndefined({ mode, presence, meta, resume, since: this.#seq ?? undefined });
+  }
+
+  #joined(reply: JoinReply): void {
+    const resumed = this.store.getSnapshot().session === reply.session;
+    this.#host.resume.set(this.topic, { resume: reply.resume, key: reply.key });
+    this.#seq ??= reply.seq ?? null;
+    this.#change({
+      status: "joined",
+      error: null,
+      session: reply.session,
+      key: reply.key,
+      joinedAt: reply.joined_at,
+      mode: reply.mode,
+      recovered: reply.recovered,
+      limits: reply.limits,
+      summary: reply.summary ?? this.store.getSnapshot().summary,
+    });
+    if (!resumed) this.#ownTyping.reset();
+    this.#stateOwn();
+    this.#outbox.open();
+  }
+
+  /** Says how the own session stands: a new one has the defaults, a resumed one may not. */
+  #stateOwn(): void {
+    const own = { ...this.#own, visible: this.#host.isVisible() };
+    const isDefault = own.activity === "viewing" && !own.unsaved && own.visible;
+    if (this.#resuming || !isDefault) this.#outbox.add(own);
+  }
+
+  #refused(reply: ErrorReply): void {
+    const error = PenholderError.from(reply);
+    if (!isFinal(error.code)) {
+      this.store.patch({ error });
+      return;
+    }
+    this.#drop();
+    this.store.patch({ status: "refused", error });
+  }
+
+  #lost(): void {
+    this.#outbox.close();
+    this.#typists.remove(() => true);
+    const { status } = this.store.getSnapshot();
+    if (status === "joined") this.#change({ status: "reconnecting" });
+  }
+
+  #closedByServer(): void {
+    this.#channel = null;
+    this.#outbox.close();
+    this.#host.resume.delete(this.topic);
+    this.#typists.remove(() => true);
+    this.#change({ status: "closed" });
+  }
+
+  #presenceState(state: PresenceState): void {
+    this.#set = (this.#early ?? []).reduce(foldDiff, foldState(this.#set, state));
+    this.#early = null;
+    this.#change({});
+  }
+
+  #presenceDiff(diff: PresenceDiff): void {
+    if (this.#early !== null) {
+      this.#early.push(diff);
+      return;
+    }
+    this.#set = foldDiff(this.#set, diff);
+    this.#change({});
+  }
+
+  #summary(summary: PresenceSummary): void {
+    this.#change({ summary });
+  }
+
+  #typing(event: TypingEvent): void {
+    const person = this.#set.get(event.key)?.[0]?.user.name ?? event.key;
+    if (event.session !== this.store.getSnapshot().session) this.#typists.apply(event, person);
+  }
+
+  #event(event: string, payload: unknown): void {
+    const seq = (payload as { seq?: unknown } | null)?.seq;
+    if (typeof seq === "number") this.#seq = Math.max(this.#seq ?? 0, seq);
+    const entry = {
+      event,
+      payload,
+      seq: typeof seq === "number" ? seq : null,
+      receivedAt: Date.now(),
+    };
+    const events = [...this.store.getSnapshot().events, entry].slice(-EVENTS_MAX);
+    this.store.patch({ events });
+  }
+
+  /** Sets fields and recomputes what follows from them and from the presence set. */
+  #change(fields: Partial<TopicState>): void {
+    const old = this.store.getSnapshot();
+    const next = { ...old, ...fields };
+    const members = membersOf(this.#set);
+    const present = new Set(members.flatMap((m) => m.sessions.map((meta) => meta.session)));
+    this.#typists.remove((typist) => !present.has(typist.session));
+    const priority = editPriority({
+      summary: next.summary,
+      key: next.key,
+      session: next.session,
+      mode: next.mode,
+      shown: next.presence === true,
+      connected: next.status === "joined",
+    });
+    this.store.patch({
+      ...fields,
+      members: sameItems(old.members, members) ? old.members : members,
+      self: members.find((member) => member.key === next.key) ?? null,
+      priority: sameFields(old.priority, priority) ? old.priority : priority,
+    });
+  }
+
+  #sendUpdate(update: PresenceUpdate): void {
+    // Who is not shown has no entry that could be updated.
+    if (this.store.getSnapshot().presence !== true) return;
+    if (update.activity !== undefined) this.#ownTyping.repeat();
+    this.push("presence_update", update).catch((error: unknown) => {
+      if (error instanceof PenholderError && error.code === "rate_limited") {
+        this.#outbox.retry(update, error.retryAfterMs ?? 1000);
+      }
+    });
+  }
+
+  #sendTyping(on: boolean): void {
+    const { mode, presence } = this.store.getSnapshot();
+    if (mode === "view" || presence !== true) return;
+    // Typing sets the activity too: an update made before it must not arrive after it.
+    this.#outbox.hurry();
+    // Typing is of the moment: what could not be sent now is worth nothing later.
+    this.push("typing", { on }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,83 @@
+import type { TypingEvent } from "./protocol.ts";
+import type { Typist } from "./topic-state.ts";
+
+/** The server switches off after 10 s; a lost `off` must not leave somebody typing for ever. */
+const FORGET_MS = 11_000;
+const REPEAT_MS = 5000;
+const PAUSE_MS = 4000;
+
+/** Who else is typing. */
+export class TypingList {
+  readonly #changed: (typists: readonly Typist[]) => void;
+  readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
+  #typists: readonly Typist[] = [];
+
+  constructor(changed: (typists: readonly Typist[]) => void) {
+    this.#changed = changed;
+  }
+
+  apply({ key, session, on }: TypingEvent, name: string): void {
+    this.remove((typist) => typist.session === session, on);
+    if (!on) return;
+    if (!this.#typists.some((typist) => typist.session === session)) {
+      this.#set([...this.#typists, { key, session, name }]);
+    }
+    this.#timers.set(
+      session,
+      setTimeout(() => this.remove((typist) => typist.session === session), FORGET_MS),
+    );
+  }
+
+  /** Removes those that `match`; `keepShown` stops only their timers. */
+  remove(match: (typist: Typist) => boolean, keepShown = false): void {
+    for (const typist of this.#typists.filter(match)) {
+      clearTimeout(this.#timers.get(typist.session));
+      this.#timers.delete(typist.session);
+    }
+    if (!keepShown) this.#set(this.#typists.filter((typist) => !match(typist)));
+  }
+
+  #set(typists: readonly Typist[]): void {
+    if (typists.length === this.#typists.length && typists.length === 0) return;
+    this.#typists = typists;
+    this.#changed(typists);
+  }
+}
+
+/** The own typing: sent when it begins, repeated while it lasts, and ended after a pause. */
+export class OwnTyping {
+  readonly #send: (on: boolean) => void;
+  #isOn = false;
+  #sentAt = Number.NEGATIVE_INFINITY;
+  #pause: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(send: (on: boolean) => void) {
+    this.#send = send;
+  }
+
+  set(on: boolean): void {
+    clearTimeout(this.#pause);
+    if (!on) {
+      if (this.#isOn) this.#send(false);
+      this.reset();
+      return;
+    }
+    this.#pause = setTimeout(() => this.set(false), PAUSE_MS);
+    this.#isOn = true;
+    if (Date.now() - this.#sentAt < REPEAT_MS) return;
+    this.#send(true);
+    this.#sentAt = Date.now();
+  }
+
+  /** Something else was said about what the session does: the next key stroke says it again. */
+  repeat(): void {
+    this.#sentAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** The session is new or gone: nothing is on, and nothing need be said. */
+  reset(): void {
+    clearTimeout(this.#pause);
+    this.#isOn = false;
+    this.repeat();
+  }
+}
