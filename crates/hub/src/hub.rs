@@ -79,6 +79,7 @@ impl Hub {
             Input::Leave { member, reference } => self.leave(now, member, reference.as_ref()),
             Input::Lost(member) => self.lose(now, member),
             Input::Expel(member) => self.expel(now, member),
+            Input::Demote(member) => self.demote(now, member),
             Input::Resync(member) => self.resync(now, member),
             Input::Push(push) => self.push(now, push),
             Input::Publish { topic, broadcast } => self.publish(&topic, &broadcast, None),

@@ -38,6 +38,8 @@ pub enum Input {
     Lost(MemberId),
     /// A member has lost the right to be here: its channel is closed.
     Expel(MemberId),
+    /// A member has lost the right to edit: it stays, as one that only views.
+    Demote(MemberId),
     /// A member's queue has dropped presence frames and has room again.
     Resync(MemberId),
     /// A member pushes a request. Authorised by the driver.

@@ -1,6 +1,6 @@
 //! Coming and going: join, resume, leave, loss, removal.
 
-use penholder_presence::{Incarnation, Mode, SessionId, Signal, Topic};
+use penholder_presence::{Incarnation, Mode, SessionId, Signal, Topic, Viewer};
 use penholder_protocol::encode::{self, Address, ReplyStatus};
 use penholder_protocol::{
     Encoded, JoinReply, Json, PresenceMode, Ref, Since, TopicName, ViewerSummary,
@@ -34,10 +34,8 @@ impl Hub {
 
     /// A member leaves: its session ends at once, and nobody waits for it to come back.
     pub(crate) fn leave(&mut self, now: Now, member: MemberId, reference: Option<&Ref>) {
-        if reference.is_some() {
-            self.answer(member, reference, Ok(Json::empty_object()));
-            self.close(member);
-        }
+        self.answer(member, reference, Ok(Json::empty_object()));
+        self.close(member);
         if let Some(id) = self.unseat(member, Departure::Left) {
             self.end_session(now, &id);
         }
@@ -56,6 +54,16 @@ impl Hub {
         if let Some(id) = self.unseat(member, Departure::Expelled) {
             self.end_session(now, &id);
         }
+    }
+
+    /// A member has lost the right to edit and only views from now on.
+    pub(crate) fn demote(&mut self, now: Now, member: MemberId) {
+        let Some(id) = self.members.get(&member).map(|seat| seat.session.clone()) else { return };
+        self.signal(now, &id, &[Signal::TypingEnded]);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.allow(now, Mode::View);
+        }
+        self.show(now, &id);
     }
 
     /// An administrator removes a session, connected or waiting to come back.
@@ -182,7 +190,8 @@ impl Hub {
         }
     }
 
-    fn join_reply(&self, join: &Join, id: &SessionId) -> Encoded {
+    fn join_reply(&mut self, join: &Join, id: &SessionId) -> Encoded {
+        let summary = self.join_summary(join, id);
         let session = &self.sessions[id];
         let claim = ResumeClaim {
             topic: join.topic.clone(),
@@ -202,7 +211,7 @@ impl Hub {
             // has to fetch the state anew.
             seq: 0,
             recovered: join.since.map(|since| since == Since::After(0)),
-            summary: self.join_summary(join, id),
+            summary,
             pen: None,
             limits: self.config.limits,
         };
@@ -214,9 +223,13 @@ impl Hub {
         encode::reply(join.wire, &address, ReplyStatus::Ok, &Json::of(&reply))
     }
 
-    fn join_summary(&self, join: &Join, id: &SessionId) -> Option<ViewerSummary> {
-        let sees = join.presence != PresenceMode::Off;
-        sees.then(|| self.viewer_summary(&join.topic, &join.viewer.key, Some(id)))
+    fn join_summary(&mut self, join: &Join, id: &SessionId) -> Option<ViewerSummary> {
+        if join.presence == PresenceMode::Off {
+            return None;
+        }
+        let viewer = Viewer { key: &join.viewer.key, session: Some(id) };
+        let room = self.rooms.get_mut(&join.topic)?;
+        Some(room.view_for(&self.set, self.config.options(&join.topic), viewer))
     }
 
     fn incarnation(&self) -> Incarnation {

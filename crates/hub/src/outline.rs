@@ -1,7 +1,7 @@
 //! A topic in outline: who comes first, and the first few people.
 
 use penholder_presence::{
-    Certainty, PresenceSet, PriorityPolicy, Summary, Topic, UserPresence, Viewer,
+    Certainty, Key, PresenceSet, PriorityPolicy, Summary, Topic, UserPresence, Viewer,
 };
 use penholder_protocol::{
     self as protocol, PersonBrief, PresenceSummary, SummaryPerson, TopicName, TopicRow, UserCard,
@@ -16,6 +16,9 @@ const CROWD_NAMED_MAX: usize = 20;
 
 /// How many names a row shows.
 const ROW_NAMES_MAX: usize = 3;
+
+/// One replica knows all there is to know: nobody can contradict it.
+const CERTAINTY: Certainty = Certainty::Confirmed;
 
 /// The summary of a topic, and whether it is a crowd.
 #[derive(Debug)]
@@ -33,8 +36,25 @@ impl Outline {
         options: &TopicOptions,
         policy: &PriorityPolicy,
     ) -> Self {
-        // One replica knows all there is to know: nobody can contradict it.
-        let summary = Summary::new(set.list(topic), policy, Certainty::Confirmed);
+        Self::summed(Summary::new(set.list(topic), policy, CERTAINTY), (set, topic), options)
+    }
+
+    /// The outline of the sessions of one person. Cost: O(these).
+    pub(crate) fn of_person(
+        set: &PresenceSet,
+        topic: &Topic,
+        options: &TopicOptions,
+        key: &Key,
+    ) -> Self {
+        let summary = Summary::new(set.by_key(topic, key), &options.priority, CERTAINTY);
+        Self::summed(summary, (set, topic), options)
+    }
+
+    fn summed(
+        summary: Summary,
+        (set, topic): (&PresenceSet, &Topic),
+        options: &TopicOptions,
+    ) -> Self {
         let count = set.count(topic);
         Self { summary, count, is_full: count <= options.full_max }
     }
@@ -68,6 +88,11 @@ impl Outline {
         }
     }
 
+    /// Whether everybody on the topic is named.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
     /// What the topic is to one viewer.
     pub(crate) fn view(&self, viewer: Viewer<'_>) -> ViewerSummary {
         let view = self.summary.view(viewer);
@@ -78,6 +103,29 @@ impl Outline {
             current_user_presence: view.current_user_presence.map(person),
             has_presence_edit_priority: view.has_presence_edit_priority,
             priority_in_session: view.priority_in.map(|session| session.as_str().to_owned()),
+        }
+    }
+
+    /// What the topic is to one viewer, where this outline was drawn a moment ago and `alone` is that of
+    /// the viewer's own sessions now. Cost: O(sessions of the viewer), however large the topic.
+    pub(crate) fn view_beside(&self, alone: &Self, viewer: Viewer<'_>) -> ViewerSummary {
+        let own = alone.view(viewer);
+        let prior = self.summary.prior_user_presence().filter(|prior| prior.key != *viewer.key);
+        let mut summary = self.summary();
+        summary.count = count(alone.count);
+        match prior {
+            Some(_) => ViewerSummary {
+                summary,
+                current_user_presence: own.current_user_presence,
+                has_presence_edit_priority: false,
+                priority_in_session: None,
+            },
+            // Nobody else comes first, so the viewer's own sessions decide.
+            None => {
+                summary.prior_user_presence.clone_from(&own.summary.prior_user_presence);
+                summary.prior_session.clone_from(&own.summary.prior_session);
+                ViewerSummary { summary, ..own }
+            }
         }
     }
 }

@@ -105,17 +105,6 @@ impl Hub {
         }
     }
 
-    /// The summary in a join reply.
-    pub(crate) fn viewer_summary(
-        &self,
-        topic: &TopicName,
-        key: &Key,
-        session: Option<&SessionId>,
-    ) -> ViewerSummary {
-        let policy = &self.config.options(topic).priority;
-        self.outline(topic, policy).view(Viewer { key, session })
-    }
-
     /// The row of `topic` in a list of topics.
     #[must_use]
     pub fn row(&self, topic: &TopicName) -> TopicRow {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use penholder_presence::{Key, MonoMs, Presence, PresenceSet, Topic};
-use penholder_protocol::{Json, Ref, TopicName, TopicRow, Wire};
+use penholder_presence::{Key, MonoMs, Presence, PresenceSet, Topic, Viewer};
+use penholder_protocol::{Json, Ref, TopicName, TopicRow, ViewerSummary, Wire};
 
 use crate::outline::Outline;
 use crate::spread::Spread;
@@ -23,6 +23,9 @@ pub(crate) struct Room {
     view: View,
     summary: Option<Json>,
     row: Option<TopicRow>,
+    /// In a crowd, its outline as of the last flush, or of the first join since: to draw it for each
+    /// of those who join together would cost the square of their number.
+    crowd: Option<Outline>,
 }
 
 /// A member's place in a topic.
@@ -65,6 +68,7 @@ impl Room {
             view: View::default(),
             summary: None,
             row: None,
+            crowd: None,
         }
     }
 
@@ -121,7 +125,23 @@ impl Room {
         self.view = next;
         let outline = Outline::of(set, &self.topic, options, &options.priority);
         self.flush_summary(&outline, &newcomers, &mut outputs);
+        self.crowd = Some(outline).filter(|outline| !outline.is_full());
         outputs
+    }
+
+    /// What the topic is to somebody who joins: in a crowd, it may be as old as the window.
+    pub(crate) fn view_for(
+        &mut self,
+        set: &PresenceSet,
+        options: &TopicOptions,
+        viewer: Viewer<'_>,
+    ) -> ViewerSummary {
+        let draw = || Outline::of(set, &self.topic, options, &options.priority);
+        if set.count(&self.topic) <= options.full_max {
+            return draw().view(viewer);
+        }
+        let alone = Outline::of_person(set, &self.topic, options, viewer.key);
+        self.crowd.get_or_insert_with(draw).view_beside(&alone, viewer)
     }
 
     /// Sends the summary to everybody when it has changed, and to `newcomers` in any case; the row

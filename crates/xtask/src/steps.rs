@@ -14,6 +14,7 @@ use crate::npm;
 use crate::process::{self, Shell};
 use crate::rules;
 use crate::setup::{self, Tool};
+use crate::test::Seeds;
 use crate::typescript;
 use crate::workspace::{self, cargo};
 
@@ -85,7 +86,7 @@ impl Step {
     /// # Errors
     ///
     /// What the step shows is not so, or something it needs is missing.
-    pub(crate) fn run(self, shell: &Shell) -> Result<Option<String>> {
+    pub(crate) fn run(self, shell: &Shell, seeds: Seeds) -> Result<Option<String>> {
         match self {
             Self::Fmt => shell.run(&mut cargo("fmt --all --check"))?,
             Self::Rules => rules::check(shell)?,
@@ -110,11 +111,21 @@ impl Step {
                 // would compile every dependency a second time.
                 shell.run(cargo("test --workspace --bench").arg("*"))?;
             }
-            Self::Simulation => shell.run(&mut cargo("test --workspace --test simulation"))?,
+            Self::Simulation => shell.run(&mut simulation(seeds))?,
             Self::E2e => end_to_end(shell)?,
         }
         Ok(None)
     }
+}
+
+fn simulation(Seeds { seeds, from }: Seeds) -> Command {
+    let mut command = cargo("test --workspace --test simulation");
+    for (name, number) in [("PENHOLDER_SEEDS", seeds), ("PENHOLDER_SEED_FROM", from)] {
+        if let Some(number) = number {
+            command.env(name, number.to_string());
+        }
+    }
+    command
 }
 
 /// Returns the command that runs the unit tests of all packages and the laws of the crates.

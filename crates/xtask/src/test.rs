@@ -30,6 +30,19 @@ pub(crate) struct Args {
     /// List the steps in their order, and run none.
     #[arg(long)]
     list: bool,
+    #[command(flatten)]
+    seeds: Seeds,
+}
+
+/// Which seeds the simulation draws; what a failure prints to be replayed.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct Seeds {
+    /// How many seeds the simulation runs.
+    #[arg(long, value_name = "N")]
+    pub(crate) seeds: Option<u64>,
+    /// The first seed of the simulation.
+    #[arg(long, value_name = "SEED")]
+    pub(crate) from: Option<u64>,
 }
 
 /// Runs the chosen steps.
@@ -44,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    run_steps(&chosen(&args.steps, &args.skip))
+    run_steps(&chosen(&args.steps, &args.skip), args.seeds)
 }
 
 /// Runs the steps that need no test to run: formatting, house rules, Clippy and its JavaScript peer.
@@ -53,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 ///
 /// As [`run`].
 pub(crate) fn lint() -> Result<ExitCode> {
-    run_steps(&[Step::Fmt, Step::Rules, Step::JsLint, Step::Clippy])
+    run_steps(&[Step::Fmt, Step::Rules, Step::JsLint, Step::Clippy], Seeds::default())
 }
 
 /// Returns the steps to run, each once, in their own order and not the command line's.
@@ -63,7 +76,7 @@ fn chosen(named: &[Step], skipped: &[Step]) -> Vec<Step> {
     all.filter(|step| wanted(step) && !skipped.contains(step)).collect()
 }
 
-fn run_steps(steps: &[Step]) -> Result<ExitCode> {
+fn run_steps(steps: &[Step], seeds: Seeds) -> Result<ExitCode> {
     ensure!(!steps.is_empty(), "no step is left to run");
     let mut report = Report::default();
     let mut lacking = Vec::new();
@@ -78,7 +91,7 @@ fn run_steps(steps: &[Step]) -> Result<ExitCode> {
             if let Some((_, why)) = lacking.iter().find(|(tool, _)| step.tools().contains(tool)) {
                 bail!("{why}");
             }
-            step.run(shell)
+            step.run(shell, seeds)
         })?;
     }
     print!("\n{}", report.text());

@@ -10,7 +10,7 @@ fn track(set: &mut PresenceSet, number: u64, activity: Activity) {
     let meta = Meta { joined_at: WallMs(number), activity, ..Meta::default() };
     let session = SessionId::from(format!("s{number}"));
     let key = Key::from(format!("u{number}"));
-    set.track(Topic::from(TOPIC), key, session, meta).unwrap();
+    let _ = set.track(Topic::from(TOPIC), key, session, meta).unwrap();
 }
 
 /// A set of as many people, those of `writing` among them typing.

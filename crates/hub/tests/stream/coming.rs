@@ -98,13 +98,13 @@ fn a_leave_is_answered_and_then_the_channel_closes() {
 }
 
 #[test]
-fn a_goodbye_without_reference_is_immediate_and_silent() {
+fn a_leave_without_reference_is_immediate_and_closes_unanswered() {
     let mut world = World::new();
     let (ada, bob) = (world.arrive("ada"), world.arrive("bob"));
     world.clear();
     world.input(Input::Leave { member: bob, reference: None });
     world.settle();
-    assert_eq!(world.events(bob), [""; 0]);
+    assert_eq!(world.events(bob), ["phx_close"]);
     assert_eq!(world[ada].keys(), ["ada"]);
 }
 

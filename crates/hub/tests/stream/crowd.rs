@@ -192,3 +192,34 @@ fn a_crowds_summary_names_the_first_and_counts_all() {
     assert_eq!(summary["presences"].as_array().map(Vec::len), Some(20));
     assert_eq!(summary["count"], 31);
 }
+
+#[test]
+fn a_join_reply_in_a_crowd_knows_the_first_and_oneself() {
+    let (mut world, [a, _, _]) = crowd(["a", "b", "c"]);
+    let joiners = ["d", "e", "a"].map(|key| world.join(Joining::new(DOC, key)));
+    let [d, e, second] = joiners;
+    for (member, key, count) in [(d, "d", 4), (e, "e", 5), (second, "a", 5)] {
+        let summary = &world[member].reply()["summary"];
+        assert_eq!(summary["prior_user_presence"]["key"], "a");
+        assert_eq!(summary["current_user_presence"]["key"], key);
+        assert_eq!(summary["count"], count, "{key}");
+        assert_eq!(summary["has_presence_edit_priority"], false);
+    }
+    let own = &world[second].reply()["summary"];
+    assert_eq!(own["current_user_presence"]["active_sessions"], 2);
+    assert_eq!(own["priority_in_session"], world[a].session());
+}
+
+#[test]
+fn who_joins_a_crowd_of_viewers_comes_first() {
+    let mut world = World::with(TopicOptions { full_max: 1, ..options() });
+    for key in ["a", "b"] {
+        world.join(Joining::new(DOC, key).view());
+        world.settle();
+    }
+    let editor = world.join(Joining::new(DOC, "c"));
+    let summary = &world[editor].reply()["summary"];
+    assert_eq!(summary["prior_user_presence"]["key"], "c");
+    assert_eq!(summary["prior_session"], world[editor].session());
+    assert_eq!(summary["has_presence_edit_priority"], true);
+}

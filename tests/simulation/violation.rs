@@ -1,0 +1,44 @@
+//! What a checker says when it has found something.
+
+use std::fmt;
+
+/// A promise that was broken: those of `robustness.md`, section 2, and two more of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// P2: nobody who is gone is shown, and nothing of them is kept.
+    NoGhost,
+    /// P3: whoever is there is shown.
+    NoLostJoin,
+    /// P4: snapshot plus diffs is the list; a join at most once, a leave only of who is present.
+    Replay,
+    /// P5, P9: nobody who stays is absent in between.
+    NoGap,
+    /// P7: nothing is sent when nothing has changed.
+    Quiet,
+    /// P8: the same set has the same summary, whatever its history.
+    SamePriority,
+    /// What must arrive arrives once and in order.
+    Delivery,
+    /// A session goes on exactly when its token stands.
+    Resume,
+}
+
+/// A broken promise, and how it showed.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) rule: Rule,
+    pub(crate) detail: String,
+}
+
+pub(crate) type Checked = Result<(), Violation>;
+
+/// Breaks off with a violation of `rule` unless `holds`.
+pub(crate) fn ensure(holds: bool, rule: Rule, detail: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(Violation { rule, detail: detail() }) }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.rule, self.detail)
+    }
+}
