@@ -13,12 +13,12 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum DataError {
     /// It cannot be created, read or written.
-    #[error("data directory {}: {source}", path.display())]
+    #[error("data directory {}: {cause}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Another process uses it.
     #[error("data directory {} is in use by another process; give each its own with --data", .0.display())]
@@ -77,7 +77,7 @@ fn lock(path: &Path) -> Result<File, DataError> {
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(std::fs::TryLockError::WouldBlock) => Err(DataError::InUse(path.to_owned())),
-        Err(std::fs::TryLockError::Error(source)) => Err(DataError::Io { path: file, source }),
+        Err(std::fs::TryLockError::Error(cause)) => Err(DataError::Io { path: file, cause }),
     }
 }
 
@@ -93,7 +93,7 @@ fn secret(path: &Path) -> Result<[u8; 32], DataError> {
             write_whole(path, &fresh)?;
             Ok(fresh)
         }
-        Err(source) => Err(DataError::Io { path: path.to_owned(), source }),
+        Err(cause) => Err(DataError::Io { path: path.to_owned(), cause }),
     }
 }
 
@@ -104,7 +104,7 @@ fn read_incarnation(path: &Path) -> Result<Option<Incarnation>, DataError> {
             Ok(Some(Incarnation(number)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(DataError::Io { path: path.to_owned(), source }),
+        Err(cause) => Err(DataError::Io { path: path.to_owned(), cause }),
     }
 }
 
@@ -123,7 +123,7 @@ fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> DataError {
     let path = path.to_owned();
-    move |source| DataError::Io { path, source }
+    move |cause| DataError::Io { path, cause }
 }
 
 #[cfg(test)]

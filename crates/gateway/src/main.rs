@@ -32,7 +32,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("penholder: {error:#}");
+            // A fault in a TOML file is told with the line, and ends with one of its own.
+            eprintln!("penholder: {}", format!("{error:#}").trim_end());
             let is_usage = error.is::<ConfigError>() || error.is::<Misuse>();
             if is_usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
         }

@@ -1,10 +1,12 @@
 //! The listener: accepts connections, and sends everybody away in order when the process stops.
 //!
-//! The order of a stop: readiness goes off and nobody new is accepted; the clients are sent away one
-//! after another, with code 1012; what is under way is given until `server.drain` is over.
+//! The order of a stop: readiness goes off and new clients are refused; those here are sent away one
+//! after another, with code 1012; when the last has gone nobody listens any more, and what is under
+//! way is given until `server.drain` is over.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -39,6 +41,30 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 pub async fn serve(listener: TcpListener, router: Router, app: App) {
     let requests = TaskTracker::new();
     let upkeep = tokio::spawn(upkeep(app.clone()));
+    accept_until(app.drain.cancelled(), &listener, &requests, (&router, &app)).await;
+    app.connections.close();
+    let open = app.connections.len();
+    tracing::info!(open, "draining");
+    let gone = async {
+        accept_until(app.connections.wait(), &listener, &requests, (&router, &app)).await;
+        drop(listener);
+        requests.close();
+        requests.wait().await;
+    };
+    if timeout(app.config.server.drain.duration(), gone).await.is_err() {
+        tracing::warn!(open = app.connections.len(), "drain is over with clients left");
+    }
+    upkeep.abort();
+}
+
+/// Accepts connections until `end`.
+async fn accept_until(
+    end: impl Future<Output = ()>,
+    listener: &TcpListener,
+    requests: &TaskTracker,
+    (router, app): (&Router, &App),
+) {
+    let mut end = pin!(end);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -50,25 +76,13 @@ pub async fn serve(listener: TcpListener, router: Router, app: App) {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            () = app.drain.cancelled() => break,
+            () = end.as_mut() => return,
         }
     }
-    drop(listener);
-    requests.close();
-    app.connections.close();
-    let open = app.connections.len();
-    tracing::info!(open, "draining");
-    let gone = async {
-        app.connections.wait().await;
-        requests.wait().await;
-    };
-    if timeout(app.config.server.drain.duration(), gone).await.is_err() {
-        tracing::warn!(open = app.connections.len(), "drain is over with clients left");
-    }
-    upkeep.abort();
 }
 
-/// Serves one TCP connection: requests one after another, or one upgrade.
+/// Serves one TCP connection: requests one after another, or one upgrade. While the server drains, one
+/// request, so that whoever asks is told that it does.
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, app: App) {
     // Frames are small and each is awaited by a person; a failure costs only latency.
     stream.set_nodelay(true).ok();
@@ -77,7 +91,9 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, app: Ap
         let response = router.clone().oneshot(request.map(Body::new));
         async move { Ok::<_, Infallible>(response.await.unwrap_or_else(|never| match never {})) }
     });
+    let is_draining = app.drain.is_cancelled();
     let connection = http1::Builder::new()
+        .keep_alive(!is_draining)
         .timer(TokioTimer::new())
         .header_read_timeout(app.config.server.header_timeout.duration())
         .max_buf_size(HEAD_BYTES_MAX)
@@ -87,7 +103,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, app: Ap
     tokio::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
-        () = app.drain.cancelled() => {
+        () = app.drain.cancelled(), if !is_draining => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

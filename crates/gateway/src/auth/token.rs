@@ -127,7 +127,12 @@ impl Tokens {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(jsonwebtoken::errors::ErrorKind::InvalidToken.into_error());
         }
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)?.claims;
+        let decoded = jsonwebtoken::decode::<Claims>(token, key, &self.validation)?;
+        // Whoever lists an extension there wants it understood, and we know none (RFC 7515, 4.1.11).
+        if decoded.header.crit.is_some() {
+            return Err(jsonwebtoken::errors::ErrorKind::InvalidToken.into_error());
+        }
+        let claims = decoded.claims;
         let grants = Grants::new(claims.role, claims.topics.as_ref())?;
         if !is_safe_key(&claims.sub) {
             return Err(TokenError::Subject);

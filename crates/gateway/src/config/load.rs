@@ -34,20 +34,20 @@ impl std::fmt::Display for Source {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {cause}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A key is unknown, or its value is of the wrong type or out of range.
-    #[error("{at}: {source}")]
+    #[error("{at}: {cause}")]
     Invalid {
         /// Where it stands.
         at: Source,
         /// Which key, what is wrong and what is legal.
-        source: Box<toml::de::Error>,
+        cause: Box<toml::de::Error>,
     },
     /// Values do not fit together.
     #[error("configuration: {0}")]
@@ -77,16 +77,14 @@ pub fn load(
     let mut values = file.map(read).transpose()?.unwrap_or_default();
     for (name, value) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
         let setting = setting(&name, &value);
-        Config::deserialize(setting.clone()).map_err(|source| ConfigError::Invalid {
+        Config::deserialize(setting.clone()).map_err(|cause| ConfigError::Invalid {
             at: Source::Variable(name),
-            source: Box::new(source),
+            cause: Box::new(cause),
         })?;
         merge(&mut values, setting);
     }
-    let mut config = Config::deserialize(values).map_err(|source| ConfigError::Invalid {
-        at: Source::Together,
-        source: Box::new(source),
-    })?;
+    let mut config = Config::deserialize(values)
+        .map_err(|cause| ConfigError::Invalid { at: Source::Together, cause: Box::new(cause) })?;
     if let Some(listen) = flags.listen {
         config.server.listen = listen;
     }
@@ -97,11 +95,9 @@ pub fn load(
 /// Reads and checks a file on its own first: only its own text can give an error a line.
 fn read(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    let invalid = |source| ConfigError::Invalid {
-        at: Source::File(path.to_owned()),
-        source: Box::new(source),
-    };
+        .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+    let invalid =
+        |cause| ConfigError::Invalid { at: Source::File(path.to_owned()), cause: Box::new(cause) };
     toml::from_str::<Config>(&text).map_err(invalid)?;
     toml::from_str(&text).map_err(invalid)
 }

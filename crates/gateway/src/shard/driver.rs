@@ -36,6 +36,8 @@ impl Driver {
 
     /// Runs until every sender of `commands` is gone.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        // The hub counts the grace of the life before this one from its first input.
+        self.handle(Input::Tick);
         loop {
             let deadline = self.hub.next_deadline().map(|at| self.clock.instant(at));
             let tick = async {

@@ -55,6 +55,11 @@ impl<C> Channels<C> {
         self.joined.iter()
     }
 
+    /// All channels, by topic, to change what is kept of them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&TopicName, &mut Channel<C>)> {
+        self.joined.iter_mut()
+    }
+
     /// Notes a join; the channel that it takes the place of is returned.
     pub(super) fn insert(&mut self, topic: TopicName, channel: Channel<C>) -> Option<Channel<C>> {
         self.joined.insert(topic, channel)

@@ -12,12 +12,12 @@ use penholder_hub::{Class, Frame, Input, MemberId, QueueLimits};
 use penholder_presence::MonoMs;
 use penholder_protocol::encode::{self, Encoded};
 use penholder_protocol::{
-    CloseCode, ErrorCode, ErrorReply, Json, JsonLimits, Malformed, TokenExpiring, Wire,
+    CloseCode, ErrorCode, ErrorReply, Json, JsonLimits, Malformed, TokenExpiring, TopicName, Wire,
     decode_binary, decode_text,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::channels::Channels;
+use super::channels::{Channel, Channels};
 use super::rates::{Limited, SocketRates};
 use super::requests::Kept;
 use crate::admission::Permit;
@@ -251,6 +251,7 @@ impl Connection {
             Message::Text(text) => decode_text(self.wire, &text, &JsonLimits::default()),
             Message::Binary(bytes) if self.wire == Wire::V2 => decode_binary(bytes),
             Message::Binary(_) => return self.end(CloseCode::Unsupported),
+            Message::Ping(_) if self.rates.ping().is_err() => return self.end(CloseCode::TooMany),
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) => return,
         };
         metrics::message();
@@ -325,14 +326,25 @@ impl Connection {
             self.end(CloseCode::TokenExpired);
         } else if now + TOKEN_WARNING_MS >= at && !self.is_warned {
             self.is_warned = true;
-            let payload = Json::of(&TokenExpiring { at });
             for (topic, channel) in self.channels.iter() {
-                let (topic, event) = (topic.as_str(), "token_expiring");
-                let message = encode::Message { topic, event, payload: &payload };
-                let frame = encode::push(self.wire, channel.join_ref.as_ref(), &message);
-                self.send_as(channel.member, frame);
+                self.warn(topic, channel);
             }
         }
+    }
+
+    /// Tells a channel that was joined after the others had been told.
+    pub(super) fn warn_late(&self, topic: &TopicName) {
+        if let Some(channel) = self.channels.find(topic).filter(|_| self.is_warned) {
+            self.warn(topic, channel);
+        }
+    }
+
+    fn warn(&self, topic: &TopicName, channel: &Channel<Kept>) {
+        let payload = Json::of(&TokenExpiring { at: self.identity.expires_at });
+        let (topic, event) = (topic.as_str(), "token_expiring");
+        let message = encode::Message { topic, event, payload: &payload };
+        let frame = encode::push(self.wire, channel.join_ref.as_ref(), &message);
+        self.send_as(channel.member, frame);
     }
 
     /// Takes a fresh token of the same person.

@@ -10,11 +10,16 @@ use crate::config::Limits;
 /// How many messages a limited client may still send before it is closed.
 const IGNORED_MAX: u32 = 100;
 
+/// Pings of a client: not configurable, for no honest client needs more.
+const PINGS_PER_SECOND: u32 = 2;
+const PINGS_BURST: u32 = 10;
+
 /// The rates of one socket.
 #[derive(Debug)]
 pub(super) struct SocketRates {
     messages: DefaultDirectRateLimiter,
     joins: DefaultDirectRateLimiter,
+    pings: DefaultDirectRateLimiter,
     ignored: u32,
 }
 
@@ -32,6 +37,7 @@ impl SocketRates {
         Self {
             messages: limiter(limits.messages_per_second.as_u32(), limits.messages_burst.as_u32()),
             joins: limiter(limits.joins_per_second.as_u32(), limits.joins_burst.as_u32()),
+            pings: limiter(PINGS_PER_SECOND, PINGS_BURST),
             ignored: 0,
         }
     }
@@ -40,7 +46,8 @@ impl SocketRates {
     pub(super) fn message(&mut self) -> Result<(), Limited> {
         match check(&self.messages) {
             Ok(()) => {
-                self.ignored = 0;
+                // One by one: among a thousand messages in a second, one is always in time.
+                self.ignored = self.ignored.saturating_sub(1);
                 Ok(())
             }
             Err(_) if self.ignored >= IGNORED_MAX => Err(Limited::Flood),
@@ -54,6 +61,11 @@ impl SocketRates {
     /// Counts a join.
     pub(super) fn join(&self) -> Result<(), Limited> {
         check(&self.joins)
+    }
+
+    /// Counts a ping of the client.
+    pub(super) fn ping(&self) -> Result<(), Limited> {
+        check(&self.pings)
     }
 }
 

@@ -129,6 +129,7 @@ impl Connection {
             old.end(&self.app.shards).await;
             self.send(encode::close(self.wire, join_ref.as_ref(), topic.as_str()));
         }
+        self.warn_late(&topic);
         Ok(())
     }
 
@@ -332,14 +333,22 @@ impl Connection {
 
     /// Asks the newest token again for each joined topic.
     async fn apply_rights(&mut self) {
-        let may = |identity: &crate::auth::Identity, topic: &TopicName| {
-            identity.capabilities(topic).allow(Capability::View)
-        };
-        let lost = self.channels.iter().filter(|(topic, _)| !may(&self.identity, topic));
-        let lost: Vec<(TopicName, MemberId)> =
-            lost.map(|(topic, channel)| (topic.clone(), channel.member)).collect();
-        for (topic, member) in lost {
-            self.app.shards.tell(&topic, Input::Expel(member)).await.ok();
+        let mut lost = Vec::new();
+        for (topic, channel) in self.channels.iter_mut() {
+            let capabilities = self.identity.capabilities(topic);
+            if !capabilities.allow(Capability::View) {
+                lost.push((topic.clone(), Input::Expel(channel.member)));
+            } else if let Kept::Topic(rights) = &mut channel.kept {
+                rights.capabilities = capabilities;
+                if rights.mode == Mode::Edit && !capabilities.allow(Capability::Edit) {
+                    rights.mode = Mode::View;
+                    lost.push((topic.clone(), Input::Demote(channel.member)));
+                }
+            }
+        }
+        for (topic, input) in lost {
+            // A shard that has stopped has nobody left to be told.
+            self.app.shards.tell(&topic, input).await.ok();
         }
     }
 }

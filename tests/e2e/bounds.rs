@@ -1,0 +1,242 @@
+//! Peers that misbehave: each is bounded, none delays the others, and memory comes back.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use penholder_client::presence::Fold;
+use penholder_protocol::{Json, JsonLimits};
+use penholder_tests::{Opcode, Options, RawSocket, Server, exchange, soon, until};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// More than the server waits for a sign of life, with time to notice.
+const SILENT_MAX: Duration = Duration::from_secs(30);
+
+fn unlimited() -> Options {
+    let mut options = Options::default();
+    for limit in ["messages", "presence_updates"] {
+        for unit in ["per_second", "burst"] {
+            options = options.set(&format!("limits.{limit}_{unit}"), "100000");
+        }
+    }
+    options
+}
+
+async fn count(server: &Server, topic: &str) -> Result<Value> {
+    Ok(server.get(&format!("/v1/topics/{topic}/presence")).await?.json()["count"].clone())
+}
+
+#[tokio::test]
+async fn a_half_open_socket_is_found_out_and_a_quiet_one_is_not() -> Result<()> {
+    let server = Server::start(Options::default().set("presence.grace", "0s")).await?;
+    let mut quiet = server.socket(&server.token("quiet").await?).await?;
+    let mut dead = server.socket(&server.token("dead").await?).await?;
+    quiet.join("doc:quiet").await?;
+    dead.join("doc:dead").await?;
+    let started = Instant::now();
+    // It stays open, but nobody reads it and nobody answers: as a laptop whose lid was closed.
+    let noticed = until("the dead one is found out", SILENT_MAX, async || {
+        Ok((count(&server, "doc:dead").await? == 0).then(|| started.elapsed()))
+    });
+    tokio::select! {
+        noticed = noticed => ensure!(noticed? > Duration::from_secs(15), "too early"),
+        () = quiet.idle() => bail!("the quiet one is closed"),
+    }
+    assert_eq!(count(&server, "doc:quiet").await?, 1);
+    drop(dead);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_client_delays_nobody_and_its_memory_comes_back() -> Result<()> {
+    const ROUNDS: usize = 400;
+    let server = Server::start(unlimited().set("presence.grace", "0s")).await?;
+    let mut slow = RawSocket::open_narrow(server.port(), &server.token("slow").await?).await?;
+    let mut fast = server.socket(&server.token("fast").await?).await?;
+    let mut teller = server.socket(&server.token("teller").await?).await?;
+    for socket in [&mut slow, &mut fast, &mut teller] {
+        socket.join("doc:1").await?;
+    }
+    let before = server.resident_bytes()?;
+    let payload = "x".repeat(32 * 1024);
+    let mut slowest = Duration::ZERO;
+    let mut most = before;
+    for round in 0..ROUNDS {
+        let started = Instant::now();
+        let said = json!({"event": "said", "payload": {"n": round, "x": payload}});
+        teller.ask("doc:1", "broadcast", &said).await?;
+        let is_next = |frame: &Value| frame[3] == "said" && frame[4]["n"] == round;
+        fast.until("what was said", is_next).await?;
+        slowest = slowest.max(started.elapsed());
+        most = most.max(server.resident_bytes()?);
+    }
+    ensure!(slowest < Duration::from_secs(2), "{slowest:?}");
+    ensure!(most < before + 32 * 1024 * 1024, "{before} grew to {most} bytes");
+    // The slow one lost what may not be lost, so it is sent away.
+    until("the slow one is gone", SOON, async || {
+        Ok((count(&server, "doc:1").await? == 2).then_some(()))
+    })
+    .await?;
+    let end = soon("the slow socket ends", SOON, async {
+        while let Ok(frame) = slow.read().await {
+            if frame.opcode == Opcode::Close {
+                return Ok(Some(frame.payload));
+            }
+        }
+        Ok(None)
+    });
+    if let Some(reason) = end.await? {
+        ensure!(reason.starts_with(&4408_u16.to_be_bytes()), "{reason:?}");
+    }
+    until("its memory is back", SOON, async || {
+        let resident = server.resident_bytes()?;
+        Ok((resident < before + 16 * 1024 * 1024).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_presence_is_brought_up_to_date_by_a_snapshot() -> Result<()> {
+    const UPDATES: usize = 3000;
+    let options = unlimited().set("presence.diff_window", "0ms");
+    let server = Server::start(options.set("limits.send_queue_frames", "16")).await?;
+    let mut slow = RawSocket::open_narrow(server.port(), &server.token("slow").await?).await?;
+    let mut busy = server.socket(&server.token("busy").await?).await?;
+    slow.join("doc:1").await?;
+    busy.join_with("doc:1", &json!({"presence": "receive"})).await?;
+    let mut shown = server.socket(&server.token("shown").await?).await?;
+    shown.join("doc:1").await?;
+    let filler = "x".repeat(900);
+    let mut last = Value::Null;
+    for n in 0..UPDATES {
+        let update = json!({"meta": {"n": n, "x": filler}});
+        let reply = shown.ask("doc:1", "presence_update", &update).await?;
+        last = reply["response"]["ref"].clone();
+    }
+    let last = last.as_str().context("no ref")?;
+
+    let mut fold = Fold::strict();
+    let mut states = 0;
+    soon("the slow one knows the latest", SOON, async {
+        while !fold.refs().contains(&("shown", last)) {
+            let frame = slow.until("presence", |frame| frame[3] != "phx_reply").await?;
+            let payload = Json::parse(frame[4].to_string(), &JsonLimits::WIDEST)?;
+            match frame[3].as_str() {
+                Some("presence_state") => {
+                    states += 1;
+                    fold.apply_state(&payload)?;
+                }
+                Some("presence_diff") => fold.apply_diff(&payload)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    })
+    .await?;
+    assert_eq!(fold.take_anomalies(), []);
+    assert_eq!(fold.keys().collect::<Vec<_>>(), ["shown", "slow"]);
+    ensure!(states >= 2, "it was never behind: {states} states");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_third_malformed_frame_closes_the_socket() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let token = server.token("ann").await?;
+    for text in ["[", "{}", "[1,2,3,4]", "[1,2,3,4,5]", "null", "\"x\""] {
+        let mut ann = server.socket(&token).await?;
+        ann.send(text).await?;
+        ann.send(text).await?;
+        let reply = ann.ask("phoenix", "heartbeat", &json!({})).await?;
+        assert_eq!(reply["status"], "ok", "{text}");
+        ann.send(text).await?;
+        assert_eq!(ann.closed(SOON).await?, (4400, "malformed".to_owned()), "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_is_bounded_before_it_is_read() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let token = server.token("ann").await?;
+    let before = server.resident_bytes()?;
+    // The head of a frame that announces far more than is allowed, and nothing after it.
+    for length in [65_537_u64, 1 << 20, 1 << 40, u64::MAX >> 1] {
+        let mut ann = server.socket(&token).await?;
+        let mut head = vec![0x81, 0xff];
+        head.extend(length.to_be_bytes());
+        head.extend([1, 2, 3, 4]);
+        ann.send_bytes(&head).await?;
+        assert_eq!(ann.closed(SOON).await?, (1009, "too_big".to_owned()), "{length}");
+    }
+    // Fragments that are small each and too much together.
+    let mut ann = server.socket(&token).await?;
+    let fragment = |opcode: u8| {
+        let mut frame = vec![opcode, 0xfe, 0x40, 0, 0, 0, 0, 0];
+        frame.extend([b'x'; 0x4000]);
+        frame
+    };
+    ann.send_bytes(&fragment(1)).await?;
+    for _ in 0..4 {
+        // It may have been closed by now.
+        ann.send_bytes(&fragment(0)).await.ok();
+    }
+    assert_eq!(ann.closed(SOON).await?.0, 1009);
+    let after = server.resident_bytes()?;
+    ensure!(after < before + 16 * 1024 * 1024, "{before} grew to {after} bytes");
+    Ok(())
+}
+
+#[tokio::test]
+async fn frames_that_break_the_websocket_protocol_close_the_socket() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let token = server.token("ann").await?;
+    let masked = [1, 2, 3, 4];
+    for (what, bytes, code) in [
+        ("reserved bit", [&[0xc1, 0x80][..], &masked].concat(), 1002),
+        ("unknown opcode", [&[0x83, 0x80][..], &masked].concat(), 1002),
+        ("unmasked", vec![0x81, 0x02, b'[', b']'], 1002),
+        ("long ping", [&[0x89, 0xfe, 0, 126][..], &masked, &[0; 126]].concat(), 1002),
+        ("fragmented ping", [&[0x09, 0x80][..], &masked].concat(), 1002),
+        ("continuation of nothing", [&[0x80, 0x80][..], &masked].concat(), 1002),
+        ("no UTF-8", [&[0x81, 0x82][..], &[0, 0, 0, 0], &[0xc3, 0x28]].concat(), 1007),
+    ] {
+        let mut ann = server.socket(&token).await?;
+        ann.send_bytes(&bytes).await?;
+        let closed = ann.closed(SOON).await.with_context(|| what.to_owned())?;
+        assert_eq!(closed.0, code, "{what}");
+    }
+    // A character split over two fragments is none of that.
+    let mut ann = server.socket(&token).await?;
+    let text = r#"[null,"é","phoenix","heartbeat",{}]"#.as_bytes();
+    let at = text.iter().position(|byte| !byte.is_ascii()).unwrap_or_default() + 1;
+    for (opcode, part) in [(0x01, &text[..at]), (0x80, &text[at..])] {
+        let mut frame = vec![opcode, 0x80 | u8::try_from(part.len())?, 0, 0, 0, 0];
+        frame.extend(part);
+        ann.send_bytes(&frame).await?;
+    }
+    ann.until("the heartbeat's reply", |frame| frame[1] == "é").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn request_heads_are_bounded() -> Result<()> {
+    let server = Server::start(Options::default().set("server.header_timeout", "1s")).await?;
+    let head = |rest: &str| format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{rest}\r\n");
+    let large = head(&format!("a: {}\r\n", "x".repeat(1 << 20)));
+    assert_eq!(exchange(server.port(), large.as_bytes()).await?.status, 431);
+    let many = head(&"a: b\r\n".repeat(100));
+    assert_eq!(exchange(server.port(), many.as_bytes()).await?.status, 431);
+    let fitting = head(&format!("connection: close\r\na: {}\r\n", "x".repeat(4000)));
+    assert_eq!(exchange(server.port(), fitting.as_bytes()).await?.status, 200);
+
+    // Half a head, then silence.
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).await?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await?;
+    let mut rest = Vec::new();
+    soon("the server hangs up", SOON, async { Ok(stream.read_to_end(&mut rest).await?) }).await?;
+    Ok(())
+}

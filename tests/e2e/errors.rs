@@ -1,0 +1,133 @@
+//! Errors over HTTP: one shape, a stable code, a status that fits.
+
+use anyhow::Result;
+use penholder_tests::{Answer, Options, Request, Server};
+use serde_json::{Value, json};
+
+const KEY: &str = "ApiKey dev";
+
+/// Checks that an answer is an error as every error is.
+fn check(answer: &Answer, status: u16, code: &str, what: &str) {
+    assert_eq!(answer.status, status, "{what}: {answer}");
+    let body = answer.json();
+    assert_eq!(body["code"], code, "{what}: {answer}");
+    assert!(
+        body["message"].as_str().is_some_and(|message| !message.is_empty()),
+        "{what}: {answer}"
+    );
+    let content_type = answer.header("content-type").unwrap_or_default();
+    assert!(content_type.starts_with("application/json"), "{what}: {content_type}");
+}
+
+#[tokio::test]
+async fn nobody_and_strangers_are_told_the_same() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let mut bodies = Vec::new();
+    for authorization in [
+        None,
+        Some("ApiKey nope"),
+        Some("ApiKey"),
+        Some("Bearer x.y.z"),
+        Some("Bearer "),
+        Some("Basic ZGV2OmRldg=="),
+        Some("dev"),
+    ] {
+        let request = Request::new("GET", "/v1/topics");
+        let request = match authorization {
+            Some(authorization) => request.authorized(authorization),
+            None => request,
+        };
+        let answer = server.ask(request).await?;
+        check(&answer, 401, "invalid_token", authorization.unwrap_or("nothing"));
+        assert!(answer.header("www-authenticate").is_some());
+        bodies.push(answer.body);
+    }
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    let twice = Request::new("GET", "/v1/topics").authorized(KEY).authorized(KEY);
+    assert!(matches!(server.ask(twice).await?.status, 400 | 401));
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_addresses_and_methods_are_said_to_be_so() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    for (method, path, status) in [
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/v1/topics/doc:1", 404),
+        ("GET", "/nothing", 404),
+        ("DELETE", "/v1/topics", 405),
+        ("PUT", "/v1/topics/doc:1/presence", 405),
+        ("GET", "/v1/presence/summaries", 405),
+        ("POST", "/healthz", 405),
+    ] {
+        let answer = server.ask(Request::new(method, path).authorized(KEY)).await?;
+        check(&answer, status, "not_found", &format!("{method} {path}"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn illegal_topics_are_said_to_be_so() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let long = "a".repeat(201);
+    for topic in ["doc:", "doc%20:1", "doc::1", "doc:%00", "doc:%C3%BC", "doc%2F1", &long] {
+        let answer = server.get(&format!("/v1/topics/{topic}/presence")).await?;
+        check(&answer, 422, "invalid_topic", topic);
+    }
+    let answer = server.get("/v1/topics/doc:%FF/presence").await?;
+    assert!(matches!(answer.status, 400 | 404 | 422), "{answer}");
+    check(&answer, answer.status, answer.json()["code"].as_str().unwrap_or_default(), "no UTF-8");
+    Ok(())
+}
+
+#[tokio::test]
+async fn bodies_that_are_none_are_said_to_be_so() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let post = |body: &str, content_type: &str| {
+        Request::new("POST", "/v1/topics/doc:1/broadcast")
+            .authorized(KEY)
+            .header("content-type", content_type)
+            .body(body)
+    };
+    for (body, content_type, status, code) in [
+        ("{", "application/json", 400, "malformed"),
+        ("", "application/json", 400, "malformed"),
+        ("{\"event\":\"a\"} x", "application/json", 400, "malformed"),
+        ("{\"event\":\"a\"}", "text/plain", 415, "malformed"),
+        ("{\"event\":1}", "application/json", 422, "invalid_payload"),
+    ] {
+        let answer = server.ask(post(body, content_type)).await?;
+        check(&answer, status, code, body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_may_be_so_large_and_no_larger() -> Result<()> {
+    let server = Server::start(Options::default().set("limits.http_body_max", "4KiB")).await?;
+    let post = async |bytes: usize| {
+        let mut body = json!({"event": "e", "payload": {"a": ""}}).to_string();
+        let at = body.find("\"\"").unwrap_or_default() + 1;
+        body.insert_str(at, &"x".repeat(bytes - body.len()));
+        let request = Request::new("POST", "/v1/topics/doc:1/broadcast").authorized(KEY);
+        server.ask(request.header("content-type", "application/json").body(body)).await
+    };
+    assert_eq!(post(4096).await?.status, 200);
+    check(&post(4097).await?, 413, "malformed", "one byte more");
+    Ok(())
+}
+
+#[tokio::test]
+async fn errors_stand_in_the_description_of_the_interface() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let api = server.get("/openapi.json").await?.json();
+    let paths = api["paths"].as_object().cloned().unwrap_or_default();
+    for (path, methods) in paths.iter().filter(|(path, _)| path.starts_with("/v1/")) {
+        for (method, operation) in methods.as_object().into_iter().flatten() {
+            let responses = &operation["responses"];
+            assert_ne!(responses["401"], Value::Null, "{method} {path}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+// A suite with a server of its own, and tests that show the server's log when they fail.
+
+import { after, before, describe, it } from "node:test";
+import { Person, VERSIONS } from "./person.js";
+import { RawSocket } from "./raw.js";
+import { Server } from "./server.js";
+
+const TEST_MS = 60_000;
+
+/**
+ * Declares a suite with one server, started with `env`.
+ *
+ * `define` gets `test`, which runs a body once, and `each`, which runs it with every version of npm
+ * phoenix. Both give the body a scene, see `scene`.
+ */
+export function suite(name, env, define) {
+  describe(name, () => {
+    const server = new Server(env);
+    let scenes = 0;
+    before(() => server.start());
+    after(() => server.stop());
+
+    const declare = (what, version, body) => {
+      it(what, { timeout: TEST_MS }, async () => {
+        scenes += 1;
+        const { check, end, ...set } = scene(server, `doc:${scenes}`, version);
+        try {
+          await body(set);
+          check();
+        } catch (error) {
+          error.message += `\n--- the server's log\n${server.logged()}`;
+          throw error;
+        } finally {
+          end();
+        }
+      });
+    };
+    define({
+      server,
+      test: (what, body) => declare(what, "1.8", body),
+      each: (what, body) => {
+        for (const version of Object.keys(VERSIONS)) {
+          declare(`${what} [phoenix ${version}]`, version, body);
+        }
+      },
+    });
+  });
+}
+
+/** What one test has: a topic that nobody else uses, and people who are sent home at its end. */
+function scene(server, topic, defaultVersion) {
+  const people = [];
+  const raws = [];
+
+  const tokenFor = (key, { token, role, kind, ttl }) => {
+    const options = Object.entries({ role, kind, ttl }).filter(([, value]) => value !== undefined);
+    return token ?? server.token(key, Object.fromEntries(options));
+  };
+
+  /** Connects somebody by npm phoenix; `options`: `role`, `kind`, `ttl`, or a whole `token`. */
+  const person = async (key, { version = defaultVersion, ...options } = {}) => {
+    const token = await tokenFor(key, options);
+    const who = new Person(server, { key, token, version });
+    people.push(who);
+    return who.connect();
+  };
+
+  /** Connects somebody who joins the topic of the scene. */
+  const page = async (key, params, options) => (await person(key, options)).join(topic, params);
+
+  /** Connects somebody without a client library; `options` also those of `RawSocket.open`. */
+  const raw = async (key, options = {}) => {
+    const opened = await RawSocket.open(server, {
+      ...options,
+      token: await tokenFor(key, options),
+    });
+    raws.push(opened);
+    return opened;
+  };
+
+  const check = () => {
+    for (const who of people) who.check();
+  };
+
+  const end = () => {
+    for (const who of people) who.disconnect();
+    for (const opened of raws) opened.terminate();
+  };
+
+  return { topic, person, page, raw, check, end };
+}

@@ -1,0 +1,14 @@
+//! The real server from outside: HTTP, operations, and frames that no client library would send.
+//!
+//! What npm `phoenix` shows is in the JavaScript suites beside this file. Both need `PENHOLDER_BIN`,
+//! the absolute path of the binary; `cargo xtask test e2e` builds it and sets that.
+
+mod bounds;
+mod client;
+mod command;
+mod errors;
+mod operations;
+mod people;
+mod publishing;
+mod reading;
+mod sessions;

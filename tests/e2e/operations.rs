@@ -1,0 +1,153 @@
+//! What operators and load balancers see.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use penholder_tests::{Options, Request, Server, until};
+use serde_json::json;
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn health_needs_no_key() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    for path in ["/healthz", "/readyz"] {
+        let answer = server.ask(Request::new("GET", path)).await?;
+        assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("ok")), "{path}");
+        assert_eq!(answer.json()["replica"], "e2e");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_interface_describes_itself() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let api = server.ask(Request::new("GET", "/openapi.json")).await?;
+    assert_eq!(api.status, 200);
+    let api = api.json();
+    assert!(api["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{api}");
+    for path in [
+        "/v1/topics",
+        "/v1/topics/{topic}/presence",
+        "/v1/topics/{topic}/summary",
+        "/v1/topics/{topic}/broadcast",
+        "/v1/topics/{topic}/presence/{session}",
+        "/v1/topics/{topic}/presence/{session}/why",
+        "/v1/presence/summaries",
+    ] {
+        assert!(api["paths"][path].is_object(), "{path}");
+    }
+    for path in ["/", "/docs/"] {
+        let page = server.ask(Request::new("GET", path)).await?;
+        assert_eq!(page.status, 200, "{path}");
+        let content_type = page.header("content-type").unwrap_or_default();
+        assert!(content_type.starts_with("text/html"), "{path}: {content_type}");
+    }
+    let docs = server.ask(Request::new("GET", "/docs")).await?;
+    assert!(matches!(docs.status, 200 | 303 | 307 | 308), "{docs}");
+    let console = server.ask(Request::new("GET", "/")).await?;
+    assert!(console.header("content-security-policy").is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn metrics_count_and_name_nobody() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let mut ann = server.socket(&server.token("canary-user").await?).await?;
+    let joined = ann.join("doc:canary-topic").await?;
+    ann.ask("doc:canary-topic", "broadcast", &json!({"event": "canary-event"})).await?;
+    server.get("/v1/topics/doc:canary-topic/presence").await?;
+    server.get("/v1/canary-path").await?;
+    let metrics = until("a connection is counted", SOON, async || {
+        let answer = server.ask(Request::new("GET", "/metrics")).await?;
+        let is_counted = answer.status == 200
+            && answer.body.lines().any(|line| {
+                line.contains("connections") && !line.starts_with('#') && line.ends_with(" 1")
+            });
+        Ok(is_counted.then_some(answer))
+    })
+    .await?;
+    assert!(metrics.header("content-type").is_some_and(|t| t.starts_with("text/plain")));
+    assert!(metrics.body.contains("# TYPE"), "{metrics}");
+    assert!(!metrics.body.contains("canary"), "{metrics}");
+    let session = joined["session"].as_str().unwrap_or_default();
+    assert!(!metrics.body.contains(session), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_log_names_no_token_and_no_content() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let token = server.token("ann").await?;
+    let mut ann = server.socket(&token).await?;
+    let joined = ann.join_with("doc:1", &json!({"meta": {"a": "canary-meta"}})).await?;
+    let said = json!({"event": "said", "payload": {"a": "canary-body"}});
+    ann.ask("doc:1", "broadcast", &said).await?;
+    ann.ask("doc:1", "token", &json!({"token": "canary-token"})).await?;
+    server.post("/v1/topics/doc:1/broadcast", &said).await?;
+    let log = server.log();
+    let resume = joined["resume"].as_str().unwrap_or_default();
+    for secret in ["canary", &token, resume] {
+        assert!(!log.contains(secret), "{log}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn forwarded_addresses_are_believed_from_trusted_proxies_only() -> Result<()> {
+    let limited = || Options::default().set("server.connections_per_address_max", "1");
+    let upgrade = |token: &str, from: &str| {
+        Request::new("GET", &format!("/socket/websocket?vsn=2.0.0&token={token}"))
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("x-forwarded-for", from)
+    };
+    let server = Server::start(limited()).await?;
+    let token = server.token("ann").await?;
+    let _first = server.socket(&token).await?;
+    let answer = server.ask(upgrade(&token, "192.0.2.7")).await?;
+    assert_eq!(answer.status, 429, "the address of the connection counts: {answer}");
+    assert!(answer.header("retry-after").is_some(), "{answer}");
+
+    let behind_proxy = limited().set("server.trusted_proxies", "[\"127.0.0.0/8\"]");
+    let server = Server::start(behind_proxy).await?;
+    let token = server.token("ann").await?;
+    let _first = server.socket(&token).await?;
+    for (from, status) in [
+        ("192.0.2.7", 101),
+        ("127.0.0.1", 429),
+        // What stands further left was written by whoever likes to be somebody else.
+        ("192.0.2.8, 127.0.0.1", 101),
+        ("198.51.100.1, 192.0.2.9, 127.0.0.1", 101),
+        ("not an address", 429),
+    ] {
+        let answer = server.ask(upgrade(&token, from)).await?;
+        assert_eq!(answer.status, status, "{from}: {answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_terminated_server_leaves_with_code_0() -> Result<()> {
+    let mut server = Server::start(Options::default()).await?;
+    let mut ann = server.socket(&server.token("ann").await?).await?;
+    ann.join("doc:1").await?;
+    server.terminate()?;
+    assert_eq!(ann.closed(SOON).await?, (1012, "restart".to_owned()));
+    drop(ann);
+    assert_eq!(server.exit_code().await?, 0, "{}", server.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_does_not_keep_the_server_up() -> Result<()> {
+    let mut server = Server::start(Options::default().set("server.drain", "1s")).await?;
+    let mut hung = server.socket(&server.token("ann").await?).await?;
+    hung.join("doc:1").await?;
+    server.terminate()?;
+    // It reads nothing and answers nothing.
+    assert_eq!(server.exit_code().await?, 0, "{}", server.log());
+    Ok(())
+}

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { seconds, sign } from "../harness/server.js";
+import { suite } from "../harness/suite.js";
+import { until } from "../harness/wait.js";
+
+suite("token", { AUTH__LEEWAY: "0s" }, ({ test, each, server }) => {
+  each("a socket is closed when its token expires", async ({ page }) => {
+    const ann = await page("ann", {}, { ttl: "2" });
+    const { closes } = ann.person;
+    await until("the server closes the socket", () => closes.length > 0, 8000);
+    assert.equal(closes[0].code, 4401);
+    assert.equal(JSON.parse(closes[0].reason).code, "token_expired");
+  });
+
+  each("a fresh token keeps the socket open", async ({ page }) => {
+    const ann = await page("ann", {}, { ttl: "3" });
+    const exp = seconds(3600);
+    const fresh = sign({ sub: "ann", role: "agent", exp });
+    assert.deepEqual(await ann.ask("token", { token: fresh }), { expires_at: exp * 1000 });
+    const bob = await page("bob", {}, { ttl: "4" });
+    await until("bob's token expires", () => bob.person.closes.length > 0, 8000);
+    assert.deepEqual(ann.person.closes, []);
+    await ann.ask("presence_update", { input: true });
+  });
+
+  test("a token of somebody else, or a bad one, is refused", async ({ page }) => {
+    const ann = await page("ann");
+    const bad = {
+      "somebody else": sign({ sub: "bob", role: "admin" }),
+      expired: sign({ sub: "ann", exp: seconds(-10) }),
+      "another secret": sign(
+        { sub: "ann" },
+        { secret: "another secret, also of 32 bytes or more" },
+      ),
+      "not a token": "x",
+    };
+    for (const [name, token] of Object.entries(bad)) {
+      assert.equal(await ann.refused("token", { token }), "invalid_token", name);
+    }
+    assert.equal(await ann.refused("token", {}), "invalid_payload");
+    await ann.ask("broadcast", { event: "moved" });
+  });
+
+  test("a warning comes a minute before, once", async ({ page }) => {
+    const token = sign({ sub: "ann", role: "agent", exp: seconds(62) });
+    const at = JSON.parse(Buffer.from(token.split(".")[1], "base64url")).exp * 1000;
+    const ann = await page("ann", {}, { token });
+    assert.deepEqual(await ann.next("token_expiring"), { at });
+    const left = at - Date.now();
+    assert.ok(left > 55_000 && left <= 61_000, `${left} ms before`);
+    await ann.ask("token", { token: sign({ sub: "ann", role: "agent" }) });
+    assert.equal(ann.received("token_expiring").length, 1);
+  });
+
+  test("a token that is about to expire is warned of at once, on every topic", async (scene) => {
+    const ann = await scene.person("ann", { ttl: "30" });
+    const [one, two] = [await ann.join(scene.topic), await ann.join(`${scene.topic}0`)];
+    await one.next("token_expiring");
+    await two.next("token_expiring");
+  });
+
+  test("rights are those of the latest token", async ({ page, topic }) => {
+    const [ann, bob] = [await page("ann"), await page("bob")];
+    await ann.ask("broadcast", { event: "moved" });
+    await ann.ask("token", { token: sign({ sub: "ann", topics: { [topic]: ["view"] } }) });
+    const { status } = await ann.push("broadcast", { event: "again" });
+    assert.equal(status, "error");
+    await bob.ask("broadcast", { event: "mark" });
+    await ann.next("mark");
+    assert.deepEqual(bob.received("again"), []);
+    const refused = await ann.person.refused("doc:elsewhere");
+    assert.equal(refused.code, "not_authorized");
+  });
+
+  test("who may no longer edit is shown as a viewer, and priority passes on", async ({
+    page,
+    topic,
+  }) => {
+    const [ann, bob] = [await page("ann"), await page("bob")];
+    await ann.ask("presence_update", { activity: "editing", unsaved: true });
+    await bob.meta("ann", ({ activity }) => activity === "editing");
+    await ann.ask("token", { token: sign({ sub: "ann", topics: { [topic]: ["view"] } }) });
+    const meta = await bob.meta("ann", ({ mode }) => mode === "view");
+    assert.deepEqual([meta.activity, meta.unsaved], ["viewing", false]);
+    await bob.summarized("bob is prior", ({ prior_user_presence }) => {
+      return prior_user_presence.key === "bob";
+    });
+    assert.equal(await ann.refused("typing", { on: true }), "forbidden");
+    assert.ok(!bob.calls.includes("-ann"), `${bob.calls}`);
+  });
+
+  test("who may not even view any more is sent away", async ({ page, topic }) => {
+    const [ann, bob] = [await page("ann"), await page("bob")];
+    await bob.sees("ann", "bob");
+    await ann.ask("token", { token: sign({ sub: "ann", topics: { "doc:other": ["view"] } }) });
+    await bob.sees("bob");
+    await until("the channel of ann closes", () => ann.received("phx_close").length > 0);
+    assert.equal((await server.presence(topic)).count, 1);
+  });
+});

@@ -1,0 +1,26 @@
+//! Harness of the end-to-end tests: the real server as a process of its own, asked over raw HTTP and
+//! raw WebSocket, so that a test decides about every byte and can be as rude as a stranger.
+//!
+//! ```no_run
+//! use penholder_tests::{Options, Server};
+//!
+//! # async fn example() -> anyhow::Result<()> {
+//! let server = Server::start(Options::default()).await?;
+//! let mut ann = server.socket(&server.token("ann").await?).await?;
+//! ann.join("doc:1").await?;
+//! assert_eq!(server.get("/v1/topics/doc:1/presence").await?.json()["count"], 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod http;
+mod process;
+mod server;
+mod wait;
+mod websocket;
+
+pub use http::{Answer, Request, exchange};
+pub use process::{Finished, command};
+pub use server::{Options, Server};
+pub use wait::{soon, until};
+pub use websocket::{Frame, Opcode, RawSocket};

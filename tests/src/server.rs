@@ -1,0 +1,256 @@
+//! A running server, with a data directory of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::http::{Answer, Request, exchange};
+use crate::process::{Process, binary};
+use crate::wait::{soon, until};
+use crate::websocket::RawSocket;
+
+const START_MAX: Duration = Duration::from_secs(15);
+const STOP_MAX: Duration = Duration::from_secs(20);
+
+/// The key that development mode accepts.
+const API_KEY: &str = "ApiKey dev";
+
+/// Signs the tokens of every server of the tests.
+const SECRET: &str = "a secret of the end-to-end tests, 32 bytes or more";
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    variables: Vec<(String, String)>,
+    is_dev: bool,
+    data: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let options = Self { variables: Vec::new(), is_dev: true, data: None };
+        options.set("auth.hs256_secret", SECRET).set("cluster.name", "e2e")
+    }
+}
+
+impl Options {
+    /// The same with a key of the configuration set, such as `limits.topics_per_socket`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        let variable = format!("PENHOLDER__{}", key.to_uppercase().replace('.', "__"));
+        self.variables.push((variable, value.to_owned()));
+        self
+    }
+
+    /// The same without development mode.
+    #[must_use]
+    pub fn production(mut self) -> Self {
+        self.is_dev = false;
+        self
+    }
+
+    /// The same on the data directory of another server.
+    #[must_use]
+    pub fn data_of(mut self, server: &Server) -> Self {
+        self.data = Some(server.data.path.clone());
+        self
+    }
+}
+
+/// The real binary, listening on a free port of the loopback address. Dropping it kills the process
+/// and, if the test has failed, shows what it logged.
+#[derive(Debug)]
+pub struct Server {
+    process: Process,
+    port: u16,
+    data: Directory,
+    options: Options,
+}
+
+impl Server {
+    /// Starts a server and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// There is no binary, or it does not start.
+    pub async fn start(options: Options) -> Result<Self> {
+        let data = match &options.data {
+            Some(path) => Directory { path: path.clone(), is_own: false },
+            None => Directory::new()?,
+        };
+        let (process, port) = launch(&options, &data.path, 0).await?;
+        Ok(Self { process, port, data, options })
+    }
+
+    /// Ends the process as a power cut would, and starts another on the same port and data.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.kill();
+        (self.process, self.port) = launch(&self.options, &self.data.path, self.port).await?;
+        Ok(())
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Its memory in bytes, as the kernel counts it.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+        Ok(kib.parse::<u64>()? * 1024)
+    }
+
+    /// Asks it to drain.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended.
+    pub fn terminate(&self) -> Result<()> {
+        self.process.signal("TERM")
+    }
+
+    /// Waits for its end and returns the exit code.
+    ///
+    /// # Errors
+    ///
+    /// It does not end in time.
+    pub async fn exit_code(&mut self) -> Result<i32> {
+        until("the server ends", STOP_MAX, async || self.process.exit_code()).await
+    }
+
+    /// A token of development mode, for an agent.
+    ///
+    /// # Errors
+    ///
+    /// The server gives none.
+    pub async fn token(&self, user: &str) -> Result<String> {
+        self.token_with(&format!("user={user}&name={user}&role=agent")).await
+    }
+
+    /// A token of development mode, as `query` asks for it.
+    ///
+    /// # Errors
+    ///
+    /// The server gives none.
+    pub async fn token_with(&self, query: &str) -> Result<String> {
+        let answer = self.get(&format!("/dev/token?{query}")).await?;
+        ensure!(answer.status == 200, "/dev/token?{query}: {answer}");
+        let token = answer.json()["token"].as_str().map(str::to_owned);
+        token.with_context(|| format!("no token: {answer}"))
+    }
+
+    /// Opens a socket.
+    ///
+    /// # Errors
+    ///
+    /// The server refuses.
+    pub async fn socket(&self, token: &str) -> Result<RawSocket> {
+        RawSocket::open(self.port, token).await
+    }
+
+    /// GET with the development API key.
+    ///
+    /// # Errors
+    ///
+    /// The connection fails.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.ask(Request::new("GET", path).authorized(API_KEY)).await
+    }
+
+    /// POST with the development API key.
+    ///
+    /// # Errors
+    ///
+    /// The connection fails.
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> Result<Answer> {
+        self.ask(Request::new("POST", path).authorized(API_KEY).json(body)).await
+    }
+
+    /// Sends a request as it is.
+    ///
+    /// # Errors
+    ///
+    /// The connection fails.
+    pub async fn ask(&self, request: Request) -> Result<Answer> {
+        exchange(self.port, &request.into_bytes(self.port)).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill();
+        if std::thread::panicking() {
+            // Standard error is where the test runner expects it.
+            std::io::Write::write_all(&mut std::io::stderr(), self.log().as_bytes()).ok();
+        }
+    }
+}
+
+/// Starts a process and waits until it listens; port 0 takes a free one.
+async fn launch(options: &Options, data: &Path, port: u16) -> Result<(Process, u16)> {
+    let mut command = binary()?;
+    command.args(["run", "--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(data);
+    if options.is_dev {
+        command.arg("--dev");
+    }
+    command.envs(options.variables.iter().map(|(name, value)| (name, value)));
+    let mut process = Process::start(command)?;
+    let listening = async {
+        while let Some(line) = process.lines.recv().await {
+            if let Some((_, port)) = line.split_once("listening on http://127.0.0.1:") {
+                return Ok(port.trim().parse()?);
+            }
+        }
+        bail!("the server has ended:\n{}", process.log())
+    };
+    let port = soon("the server listens", START_MAX, listening).await?;
+    Ok((process, port))
+}
+
+/// A directory that is removed when dropped, if it is the test's own.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    is_own: bool,
+}
+
+impl Directory {
+    fn new() -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("penholder-e2e-{}-{}-{count}", std::process::id(), since.as_nanos());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path)?;
+        Ok(Self { path, is_own: true })
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if self.is_own && Path::exists(&self.path) {
+            // What cannot be removed lies in the system's directory for such things.
+            fs::remove_dir_all(&self.path).ok();
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! WebSocket frames without a library (RFC 6455): nothing is answered, masked or checked unless the
+//! test asks for it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::wait::soon;
+
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// Any key does: it hides nothing on a loopback connection.
+const MASK: [u8; 4] = [1, 2, 3, 4];
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opcode {
+    /// Goes on with a fragmented message.
+    Continuation,
+    /// Text.
+    Text,
+    /// Bytes.
+    Binary,
+    /// The end.
+    Close,
+    /// Asks for a pong.
+    Ping,
+    /// Answers a ping.
+    Pong,
+    /// One that RFC 6455 leaves for later.
+    Reserved,
+}
+
+impl Opcode {
+    fn number(self) -> u8 {
+        match self {
+            Self::Continuation => 0,
+            Self::Text => 1,
+            Self::Binary => 2,
+            Self::Close => 8,
+            Self::Ping => 9,
+            Self::Pong => 10,
+            Self::Reserved => 3,
+        }
+    }
+
+    fn from_number(number: u8) -> Self {
+        let all =
+            [Self::Continuation, Self::Text, Self::Binary, Self::Close, Self::Ping, Self::Pong];
+        all.into_iter().find(|opcode| opcode.number() == number).unwrap_or(Self::Reserved)
+    }
+}
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is.
+    pub opcode: Opcode,
+    /// What it holds.
+    pub payload: Vec<u8>,
+}
+
+/// A socket in the hands of the test.
+#[derive(Debug)]
+pub struct RawSocket {
+    stream: BufReader<TcpStream>,
+    next_ref: u64,
+}
+
+impl RawSocket {
+    /// Connects to a server on the loopback address.
+    ///
+    /// # Errors
+    ///
+    /// The server does not upgrade.
+    pub async fn open(port: u16, token: &str) -> Result<Self> {
+        Self::open_on(TcpSocket::new_v4()?, port, token).await
+    }
+
+    /// Connects with a receive buffer of the kernel as small as it allows, as a bad line has.
+    ///
+    /// # Errors
+    ///
+    /// The server does not upgrade.
+    pub async fn open_narrow(port: u16, token: &str) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        Self::open_on(socket, port, token).await
+    }
+
+    async fn open_on(socket: TcpSocket, port: u16, token: &str) -> Result<Self> {
+        let stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
+        let mut stream = BufReader::with_capacity(4096, stream);
+        let head = format!(
+            "GET /socket/websocket?vsn=2.0.0&token={token} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\
+             connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let byte = stream.read_u8().await.context("the handshake is cut off")?;
+            answer.push(byte);
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        ensure!(answer.starts_with("HTTP/1.1 101 "), "no upgrade: {answer}");
+        Ok(Self { stream, next_ref: 1 })
+    }
+
+    /// Sends a whole text message.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub async fn send(&mut self, text: &str) -> Result<()> {
+        self.send_frame(Opcode::Text, text.as_bytes()).await
+    }
+
+    /// Sends one masked frame, which is a whole message.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub async fn send_frame(&mut self, opcode: Opcode, payload: &[u8]) -> Result<()> {
+        let masked = payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+        let mut frame = head(0x80 | opcode.number(), 0x80, payload.len());
+        frame.extend(MASK);
+        frame.extend(masked);
+        self.send_bytes(&frame).await
+    }
+
+    /// Sends bytes as they are, a frame or not.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// Sends an event of a joined topic and returns the reply, `{status, response}`.
+    ///
+    /// # Errors
+    ///
+    /// No reply comes.
+    pub async fn ask(&mut self, topic: &str, event: &str, payload: &Value) -> Result<Value> {
+        let reference = self.next_ref.to_string();
+        self.next_ref += 1;
+        let join_ref = (event == "phx_join").then_some(&reference);
+        self.send(&json!([join_ref, reference, topic, event, payload]).to_string()).await?;
+        let is_reply = |frame: &Value| frame[1] == *reference && frame[3] == "phx_reply";
+        let mut frame = self.until(&format!("reply to {event} on {topic}"), is_reply).await?;
+        Ok(frame[4].take())
+    }
+
+    /// Joins a topic and returns the response.
+    ///
+    /// # Errors
+    ///
+    /// The join is refused.
+    pub async fn join(&mut self, topic: &str) -> Result<Value> {
+        self.join_with(topic, &json!({})).await
+    }
+
+    /// Joins a topic with a payload and returns the response.
+    ///
+    /// # Errors
+    ///
+    /// The join is refused.
+    pub async fn join_with(&mut self, topic: &str, payload: &Value) -> Result<Value> {
+        let mut reply = self.ask(topic, "phx_join", payload).await?;
+        ensure!(reply["status"] == "ok", "join of {topic}: {reply}");
+        Ok(reply["response"].take())
+    }
+
+    /// Reads messages, answering pings, until a text frame fits, and returns that.
+    ///
+    /// # Errors
+    ///
+    /// None fits in time, or the socket ends.
+    pub async fn until(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+        soon(what, ANSWER_MAX, async {
+            loop {
+                let frame = self.read_answering().await?;
+                if frame.opcode == Opcode::Close {
+                    bail!("closed while waiting for {what}: {:?}", close_of(&frame));
+                }
+                if frame.opcode == Opcode::Text {
+                    let value: Value = serde_json::from_slice(&frame.payload)?;
+                    if fits(&value) {
+                        return Ok(value);
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reads messages, answering pings, until an event comes, and returns its payload.
+    ///
+    /// # Errors
+    ///
+    /// As [`until`](Self::until).
+    pub async fn event(&mut self, event: &str) -> Result<Value> {
+        Ok(self.until(event, |frame| frame[3] == event).await?[4].take())
+    }
+
+    /// Reads up to the close frame and returns its code and the `code` of its reason.
+    ///
+    /// # Errors
+    ///
+    /// The socket ends without one, or not in time.
+    pub async fn closed(&mut self, within: Duration) -> Result<(u16, String)> {
+        soon("the server closes the socket", within, async {
+            loop {
+                let frame = self.read().await?;
+                if frame.opcode == Opcode::Close {
+                    return close_of(&frame).context("a close frame without a code");
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reads one frame and answers nothing.
+    ///
+    /// # Errors
+    ///
+    /// The socket ends.
+    pub async fn read(&mut self) -> Result<Frame> {
+        let first = self.stream.read_u8().await?;
+        ensure!(first & 0xf0 == 0x80, "a fragment, or a reserved bit: {first:#x}");
+        let length = match self.stream.read_u8().await? {
+            126 => u64::from(self.stream.read_u16().await?),
+            127 => self.stream.read_u64().await?,
+            short @ 0..126 => u64::from(short),
+            masked => bail!("a server does not mask: {masked:#x}"),
+        };
+        let mut payload = vec![0; usize::try_from(length)?];
+        self.stream.read_exact(&mut payload).await?;
+        Ok(Frame { opcode: Opcode::from_number(first & 0x0f), payload })
+    }
+
+    /// Answers pings and ignores everything else, until the socket ends.
+    pub async fn idle(&mut self) {
+        while self.read_answering().await.is_ok_and(|frame| frame.opcode != Opcode::Close) {}
+    }
+
+    async fn read_answering(&mut self) -> Result<Frame> {
+        let frame = self.read().await?;
+        if frame.opcode == Opcode::Ping {
+            self.send_frame(Opcode::Pong, &frame.payload).await?;
+        }
+        Ok(frame)
+    }
+}
+
+/// The head of a frame; `mask` is the bit that says whether a key follows.
+fn head(first: u8, mask: u8, length: usize) -> Vec<u8> {
+    let mut head = vec![first];
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..126), _) => head.push(mask | short),
+        (_, Ok(medium)) => {
+            head.push(mask | 126);
+            head.extend(medium.to_be_bytes());
+        }
+        _ => {
+            head.push(mask | 127);
+            head.extend((length as u64).to_be_bytes());
+        }
+    }
+    head
+}
+
+fn close_of(frame: &Frame) -> Option<(u16, String)> {
+    let (code, reason) = frame.payload.split_first_chunk::<2>()?;
+    let reason: Value = serde_json::from_slice(reason).unwrap_or(Value::Null);
+    let name = reason["code"].as_str().unwrap_or_default().to_owned();
+    Some((u16::from_be_bytes(*code), name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_have_three_forms() {
+        assert_eq!(head(0x81, 0x80, 125), [0x81, 0xfd]);
+        assert_eq!(head(0x81, 0x80, 126), [0x81, 0xfe, 0, 126]);
+        assert_eq!(head(0x81, 0, 65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+}
