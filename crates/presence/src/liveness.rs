@@ -35,13 +35,13 @@ pub struct LivenessConfig {
     /// A lost session is kept for so long. Default 10 000. Zero: it expires when it is lost; too
     /// long, and the closed tabs of people who left stand in the list.
     pub grace_ms: u64,
-    /// Typing ends so long after the last sign of it. Default 5 000. Zero: nobody is ever typing.
+    /// Typing ends so long after the last sign of it. Default 10 000. Zero: nobody is ever typing.
     pub typing_for_ms: u64,
 }
 
 impl Default for LivenessConfig {
     fn default() -> Self {
-        Self { idle_after_ms: 120_000, grace_ms: 10_000, typing_for_ms: 5_000 }
+        Self { idle_after_ms: 120_000, grace_ms: 10_000, typing_for_ms: 10_000 }
     }
 }
 

@@ -232,7 +232,10 @@ impl<'a> Group<'a> {
     }
 
     fn add(&mut self, presence: &'a Presence) {
-        let is_earlier = |other: &Presence| presence.order(other).is_lt();
+        // By session where they joined together, not by dot: an update has a new dot, and must not
+        // hand the priority to the person's other tab.
+        let rank = |presence: &Presence| (presence.meta.joined_at, presence.session.clone());
+        let is_earlier = |other: &Presence| rank(presence) < rank(other);
         if is_earlier(self.earliest) {
             self.earliest = presence;
         }

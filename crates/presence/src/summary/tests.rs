@@ -68,6 +68,16 @@ fn the_earliest_tab_has_priority_and_the_others_are_told_which() {
 }
 
 #[test]
+fn an_update_does_not_hand_the_priority_to_a_tab_that_joined_in_the_same_millisecond() {
+    let (first, second) = (edit("ada/1", 5), edit("ada/2", 5));
+    let mut updated = Presence::clone(&first);
+    updated.dot = Dot::new(Arc::clone(&first.dot.replica), 3);
+    for presences in [[first, Arc::clone(&second)], [second, Arc::new(updated)]] {
+        assert_eq!(seen_by(&summary(&presences), "ada/1"), (true, None));
+    }
+}
+
+#[test]
 fn under_single_session_two_tabs_have_priority_in_neither() {
     let two = single(&[edit("ada/1", 1), edit("ada/2", 2), edit("ben/3", 3)]);
     assert_eq!((prior(&two), two.prior_session.clone()), (Some("ada"), None));

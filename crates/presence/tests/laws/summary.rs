@@ -39,7 +39,7 @@ fn policy() -> impl Strategy<Value = PriorityPolicy> {
 /// The sessions of a key, earliest first.
 fn of<'a>(all: &'a [Arc<Presence>], who: &Key) -> Vec<&'a Arc<Presence>> {
     let mut of_key: Vec<_> = all.iter().filter(|presence| presence.key == *who).collect();
-    of_key.sort_by(|a, b| a.order(b));
+    of_key.sort_by_key(|presence| (presence.meta.joined_at, presence.session.clone()));
     of_key
 }
 
