@@ -15,6 +15,7 @@
 //!           profile             0 is empty, n is place n - 1 of the table
 //!           custom:bytes        with CUSTOM
 //!           idle_since          with IDLE, zigzag difference from joined_at
+//!           generation          with RESUMED
 //!           back                with REPLACES: counter - 1 - back is the dot replaced
 //!           name:str  incarnation  counter     with REPLACES_FOREIGN
 //! [x]     = count, then so many x
@@ -33,6 +34,8 @@ mod tests;
 use bytes::Bytes;
 use thiserror::Error;
 
+pub(crate) use self::decode::Reader;
+pub(crate) use self::encode::{Writer, write_life};
 use crate::delta::Delta;
 use crate::limits::TooLong;
 
@@ -52,12 +55,22 @@ mod flags {
     pub(super) const IDLE: u16 = 1 << 8;
     pub(super) const AI: u16 = 1 << 9;
     pub(super) const REPLACES_FOREIGN: u16 = 1 << 10;
-    pub(super) const KNOWN: u16 = (1 << 11) - 1;
+    pub(super) const RESUMED: u16 = 1 << 11;
+    pub(super) const KNOWN: u16 = (1 << 12) - 1;
 }
 
 /// Why bytes are not a delta. The sender must act, and the same bytes fail again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
+    /// A message kind that its version does not have.
+    #[error("message kind {kind} is not known")]
+    UnknownKind {
+        /// The kind.
+        kind: u8,
+    },
+    /// A delta in a message speaks of several replicas, or of none.
+    #[error("the delta of a message is not of one replica")]
+    NotOneOwner,
     /// Another version wrote it. The receiver asks for the full state in a version that both know.
     #[error("version {version} of the delta format is not known")]
     UnknownVersion {

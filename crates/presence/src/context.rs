@@ -99,13 +99,23 @@ impl Seen {
     }
 
     /// Adds everything in `other`.
+    ///
+    /// Cost: in proportion to `other`, and to both when both have many ranges.
     pub fn union(&mut self, other: &Self) {
-        for range in other.ranges() {
-            self.insert(range);
+        if self.cloud.len().min(other.cloud.len()) < 8 {
+            other.ranges().for_each(|range| self.insert(range));
+            return;
         }
+        // One by one, each would move all that are behind it.
+        let mut ranges: Vec<_> = self.ranges().chain(other.ranges()).collect();
+        ranges.sort_unstable_by_key(|range| range.first);
+        *self = Self::default();
+        ranges.into_iter().for_each(|range| self.insert(range));
     }
 
-    fn covers_range(&self, range: DotRange) -> bool {
+    /// Returns whether all of a range has been seen. Cost: logarithm of the cloud.
+    #[must_use]
+    pub fn covers_range(&self, range: DotRange) -> bool {
         // Ranges never touch, so one alone must hold it whole.
         let after = self.cloud.partition_point(|seen| seen.first <= range.first);
         range.last <= self.upto || after > 0 && range.last <= self.cloud[after - 1].last

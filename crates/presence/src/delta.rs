@@ -85,6 +85,35 @@ impl Delta {
         Self { context, entries }
     }
 
+    /// Joins the deltas of operations that one replica did in a row.
+    ///
+    /// The same as [`join`](Self::join)ing them in order, but in proportion to all of them, with a
+    /// logarithm: one by one, each removal would move all that are behind it.
+    pub(crate) fn gather(deltas: Vec<Self>) -> Self {
+        let (mut entries, mut dead, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
+        let mut context = Context::new();
+        for delta in deltas {
+            for life in &delta.context {
+                context.begin(life.replica());
+                for range in life.seen().ranges() {
+                    ranges.push((Arc::clone(life.replica()), range));
+                    let held = |counter: &u64| {
+                        delta.entries.iter().any(|entry| entry.dot.counter == *counter)
+                    };
+                    dead.extend((range.first..=range.last).filter(|counter| !held(counter)));
+                }
+            }
+            entries.extend(delta.entries);
+        }
+        dead.sort_unstable();
+        entries.retain(|entry| dead.binary_search(&entry.dot.counter).is_err());
+        ranges.sort_unstable_by_key(|(_, range)| range.first);
+        for (replica, range) in ranges {
+            context.insert_range(&replica, range);
+        }
+        Self::new(context, entries)
+    }
+
     /// Takes it apart.
     pub(crate) fn into_parts(self) -> (Context, Vec<Arc<Presence>>) {
         (self.context, self.entries)

@@ -13,7 +13,8 @@ use crate::name::{Key, SessionId, Topic};
 pub struct Presence {
     /// The operation that added it, and its ref: unique for ever.
     pub dot: Dot,
-    /// The entry of the same session that it took the place of, when it came by an update.
+    /// The entry of the same session that it took the place of: by an update, or, when the session was
+    /// resumed here, that of the replica where it was before.
     pub replaces: Option<Dot>,
     /// Where.
     pub topic: Topic,
@@ -32,5 +33,14 @@ impl Presence {
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
         self.meta.joined_at.cmp(&other.meta.joined_at).then_with(|| self.dot.cmp(&other.dot))
+    }
+
+    /// Returns what decides between two entries of one session: the larger is shown.
+    ///
+    /// That of the later resume, and where a session was resumed twice at once, that of the larger dot.
+    /// A property of the entries alone, so every replica shows the same one.
+    #[must_use]
+    pub fn rank(&self) -> (u32, &Dot) {
+        (self.meta.generation, &self.dot)
     }
 }

@@ -124,6 +124,7 @@ mod limits;
 mod liveness;
 mod meta;
 mod name;
+mod replica;
 mod set;
 mod summary;
 mod time;
@@ -141,6 +142,10 @@ pub use self::limits::{
 pub use self::liveness::{Liveness, LivenessConfig, Outcome, Shown, Signal};
 pub use self::meta::{Activity, Kind, Meta, Mode, Status};
 pub use self::name::{Key, ReplicaName, SessionId, Topic};
+pub use self::replica::{
+    Answer, Company, Joining, Keep, PeerEvent, Recheck, Recipient, Replica, ReplicaConfig,
+    ReplicaInput, ReplicaOutput,
+};
 pub use self::set::{AlreadyTracked, NotTracked, PresenceSet, TopicCount};
 pub use self::summary::{
     AiPolicy, Certainty, PriorityPolicy, SessionPolicy, Summary, UserPresence, Viewer,

@@ -92,6 +92,9 @@ pub struct Meta {
     /// When the session joined the topic, by the wall clock of its replica. It orders the topic, and
     /// so who comes first; a resumed session brings the one it had.
     pub joined_at: WallMs,
+    /// How often the session has been resumed. While the replica that had it and the one that has it now
+    /// both hold an entry, the entry of the larger generation is the one that is shown.
+    pub generation: u32,
     /// Whether it may edit.
     pub mode: Mode,
     /// Who is behind it.
@@ -116,6 +119,7 @@ impl fmt::Debug for Meta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Meta")
             .field("joined_at", &self.joined_at)
+            .field("generation", &self.generation)
             .field("mode", &self.mode)
             .field("kind", &self.kind)
             .field("status", &self.status)

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use self::changes::Changes;
-use self::rooms::{Member, RoomIx, Rooms, Seeded};
+use self::rooms::{RoomIx, Rooms, Seeded};
 use self::sessions::Sessions;
 use self::slots::{Slot, Slots};
 use crate::context::Context;
@@ -119,7 +119,9 @@ impl PresenceSet {
     /// # Errors
     ///
     /// [`AlreadyTracked`], when this replica tracks the session in the topic. A session that another
-    /// replica tracks is no error: the two entries stand beside each other until one is removed.
+    /// replica tracks is no error. It is shown once, by the entry of the larger
+    /// [`rank`](Presence::rank), until one is removed: whoever resumes a session tracks it with the next
+    /// [`generation`](Meta::generation), and observers see an update.
     ///
     /// # Panics
     ///
@@ -145,7 +147,11 @@ impl PresenceSet {
         let dot = self.next_dot();
         let (mut delta, mut changes) = (Delta::default(), Changes::with_capacity(1));
         delta.cover(&dot);
-        let presence = Presence { dot, replaces: None, topic, key, session, meta };
+        let mut presence = Presence { dot, replaces: None, topic, key, session, meta };
+        if let Some(rival) = self.rooms.member_of(room, &presence, &self.slots) {
+            let rival = self.slots.get(rival);
+            presence.replaces = (rival.rank() < presence.rank()).then(|| rival.dot.clone());
+        }
         self.add_tracked(Arc::new(presence), (room, print), &mut delta, &mut changes);
         Ok(Change { delta, diff: changes.finish(&mut self.rooms) })
     }
@@ -236,7 +242,8 @@ impl PresenceSet {
     /// proportion to the topic for others.
     #[must_use]
     pub fn session(&self, topic: &Topic, session: &SessionId) -> Option<&Arc<Presence>> {
-        match self.tracked(topic, session) {
+        let shadowed = self.rooms.shadowed();
+        match self.tracked(topic, session).filter(|slot| !shadowed.contains(slot)) {
             Some(slot) => Some(self.slots.get(slot)),
             None => self.list(topic).find(|presence| presence.session == *session),
         }
@@ -281,6 +288,17 @@ impl PresenceSet {
         self.superseded_by
     }
 
+    /// Returns the entries tracked here whose sessions are shown by another replica, in the order of
+    /// their dots: they were resumed there, and are to be untracked here, which no observer sees.
+    #[must_use]
+    pub fn overtaken(&self) -> Vec<Arc<Presence>> {
+        let shadowed = self.rooms.shadowed().iter().map(|&slot| self.slots.get(slot));
+        let own = shadowed.filter(|presence| presence.dot.replica == self.replica);
+        let mut own: Vec<_> = own.cloned().collect();
+        own.sort_unstable_by_key(|presence| presence.dot.counter);
+        own
+    }
+
     fn next_dot(&self) -> Dot {
         let own = self.context.life(&self.replica.name).expect("a set's own life is known");
         let counter = own.seen().upto() + 1;
@@ -310,23 +328,19 @@ impl PresenceSet {
         let counter = presence.dot.counter;
         self.context.insert(&presence.dot);
         delta.hold(Arc::clone(&presence));
-        changes.join(room, &presence);
         let slot = self.slots.insert(presence);
-        self.slots.set_room(slot, room);
-        self.rooms.admit(room, slot, &self.slots);
+        self.show(slot, room, changes);
         self.sessions.insert(print, slot);
         self.own_live().insert(counter, slot);
     }
 
     /// Removes an entry, and returns it with the fingerprint of its session.
     fn remove_tracked(&mut self, slot: Slot, changes: &mut Changes) -> (Arc<Presence>, u32) {
-        let room = self.slots.room(slot);
-        self.rooms.dismiss(room, slot, &self.slots);
+        self.hide(slot, changes);
         let presence = self.slots.remove(slot);
         let print = self.hasher.fingerprint(presence.session.as_str());
         self.sessions.remove(print, slot);
         self.own_live().remove(&presence.dot.counter);
-        changes.leave(room, Member::new(&presence));
         (presence, print)
     }
 

@@ -22,24 +22,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Delta, DecodeError> {
         return Err(DecodeError::UnknownVersion { version });
     }
     let tables = Tables {
-        topics: reader.table(|reader| reader.name(Limited::Topic).map(Topic::from))?,
-        keys: reader.table(|reader| reader.name(Limited::Key).map(Key::from))?,
-        profiles: reader.table(|reader| reader.blob(Limited::Profile))?,
+        topics: reader.list(|reader| reader.name(Limited::Topic).map(Topic::from))?,
+        keys: reader.list(|reader| reader.name(Limited::Key).map(Key::from))?,
+        profiles: reader.list(|reader| reader.blob(Limited::Profile))?,
     };
     let mut context = Context::new();
     let mut entries = Vec::new();
     for _ in 0..reader.count()? {
-        let replica = Arc::new(reader.replica()?);
-        let last = context.iter().last();
-        if last.is_some_and(|last| last.replica().name >= replica.name) {
-            return Err(DecodeError::ReplicasOutOfOrder);
-        }
-        reader.life(&replica, &mut context)?;
+        let replica = reader.next_life(&mut context)?;
         reader.entries(&tables, &replica, &mut entries)?;
     }
-    if !reader.0.is_empty() {
-        return Err(DecodeError::TrailingBytes { bytes: reader.0.len() });
-    }
+    reader.end()?;
     if let Some(entry) = entries.iter().find(|entry| !context.contains(&entry.dot)) {
         return Err(DecodeError::EntryNotCovered { counter: entry.dot.counter });
     }
@@ -53,10 +46,15 @@ struct Tables {
 }
 
 /// The bytes still to be read.
-struct Reader<'a>(&'a [u8]);
+#[derive(Debug)]
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take<T: Deserialize<'a>>(&mut self) -> Result<T, DecodeError> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn take<T: Deserialize<'a>>(&mut self) -> Result<T, DecodeError> {
         let (value, rest) = postcard::take_from_bytes(self.0).map_err(|error| match error {
             postcard::Error::DeserializeUnexpectedEnd => DecodeError::Truncated,
             _ => DecodeError::Malformed,
@@ -66,11 +64,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads how many items follow. Nothing is reserved for them: the count is only a claim.
-    fn count(&mut self) -> Result<u64, DecodeError> {
+    pub(crate) fn count(&mut self) -> Result<u64, DecodeError> {
         self.take()
     }
 
-    fn table<T>(
+    /// Reads a count, and so many items.
+    pub(crate) fn list<T>(
         &mut self,
         mut item: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
@@ -90,7 +89,7 @@ impl<'a> Reader<'a> {
         Ok(Bytes::copy_from_slice(blob))
     }
 
-    fn replica(&mut self) -> Result<ReplicaId, DecodeError> {
+    pub(crate) fn replica(&mut self) -> Result<ReplicaId, DecodeError> {
         let name = self.name(Limited::ReplicaName)?;
         Ok(ReplicaId::new(name, Incarnation(self.take()?)))
     }
@@ -99,6 +98,28 @@ impl<'a> Reader<'a> {
     fn counter(&mut self, previous: u64) -> Result<u64, DecodeError> {
         let skip: u64 = self.take()?;
         sum(&[previous, 1, skip])
+    }
+
+    /// Reads a life whose name comes after those that the context has.
+    pub(crate) fn next_life(
+        &mut self,
+        context: &mut Context,
+    ) -> Result<Arc<ReplicaId>, DecodeError> {
+        let replica = Arc::new(self.replica()?);
+        let last = context.iter().last();
+        if last.is_some_and(|last| last.replica().name >= replica.name) {
+            return Err(DecodeError::ReplicasOutOfOrder);
+        }
+        self.life(&replica, context)?;
+        Ok(replica)
+    }
+
+    /// Checks that nothing follows.
+    pub(crate) fn end(&self) -> Result<(), DecodeError> {
+        match self.0.len() {
+            0 => Ok(()),
+            bytes => Err(DecodeError::TrailingBytes { bytes }),
+        }
     }
 
     fn life(&mut self, replica: &Arc<ReplicaId>, context: &mut Context) -> Result<(), DecodeError> {
@@ -181,8 +202,10 @@ impl<'a> Reader<'a> {
             true => Some(WallMs(joined_at.0.wrapping_add_signed(self.take()?))),
             false => None,
         };
+        let generation = if has(flags::RESUMED) { self.take()? } else { 0 };
         Ok(Meta {
             joined_at,
+            generation,
             mode: if has(flags::VIEW) { Mode::View } else { Mode::Edit },
             kind: if has(flags::AI) { Kind::Ai } else { Kind::Human },
             status,

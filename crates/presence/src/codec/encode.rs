@@ -30,7 +30,7 @@ pub(super) fn encode(delta: &Delta) -> Bytes {
             (counter, joined_at) = (entry.dot.counter, entry.meta.joined_at.0);
         }
     }
-    let mut whole = Writer(vec![VERSION]);
+    let mut whole = Writer::new(&[VERSION]);
     for table in [&tables.topics, &tables.keys, &tables.profiles] {
         whole.put(&table.items.len());
         for item in &table.items {
@@ -38,10 +38,10 @@ pub(super) fn encode(delta: &Delta) -> Bytes {
         }
     }
     whole.0.extend_from_slice(&lives.0);
-    Bytes::from(whole.0)
+    whole.finish()
 }
 
-fn write_life(out: &mut Writer, life: &Life) {
+pub(crate) fn write_life(out: &mut Writer, life: &Life) {
     let replica = life.replica();
     out.put(replica.name.as_str());
     out.put(&replica.incarnation.0);
@@ -88,6 +88,9 @@ fn write_entry<'a>(
     if let Some(idle_since) = meta.idle_since {
         out.put(&difference(idle_since.0, meta.joined_at.0));
     }
+    if meta.generation > 0 {
+        out.put(&meta.generation);
+    }
     match (replaces, back) {
         (None, _) => {}
         (Some(_), Some(back)) => out.put(&back),
@@ -124,6 +127,7 @@ fn meta_flags(meta: &Meta) -> u16 {
         (meta.unsaved, flags::UNSAVED),
         (meta.idle_since.is_some(), flags::IDLE),
         (!meta.custom.is_empty(), flags::CUSTOM),
+        (meta.generation > 0, flags::RESUMED),
     ] {
         set |= if holds { flag } else { 0 };
     }
@@ -158,16 +162,24 @@ impl<'a> Table<'a> {
     }
 }
 
-#[derive(Default)]
-struct Writer(Vec<u8>);
+#[derive(Debug, Default)]
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    fn put(&mut self, value: &(impl Serialize + ?Sized)) {
+    pub(crate) fn new(start: &[u8]) -> Self {
+        Self(start.to_vec())
+    }
+
+    pub(crate) fn finish(self) -> Bytes {
+        Bytes::from(self.0)
+    }
+
+    pub(crate) fn put(&mut self, value: &(impl Serialize + ?Sized)) {
         let out = std::mem::take(&mut self.0);
         self.0 = postcard::to_extend(value, out).expect("a Vec takes every byte");
     }
 
-    fn put_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn put_bytes(&mut self, bytes: &[u8]) {
         self.put(&bytes.len());
         self.0.extend_from_slice(bytes);
     }

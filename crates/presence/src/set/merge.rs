@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::PresenceSet;
 use super::changes::Changes;
-use super::rooms::{Member, RoomIx};
+use super::rooms::{Admitted, Dismissed, Member, RoomIx};
 use super::slots::{NOWHERE, Slot};
-use crate::context::Life;
+use crate::context::{Context, Life};
 use crate::delta::Delta;
 use crate::diff::Diff;
 use crate::dot::ReplicaId;
@@ -106,6 +106,19 @@ impl PresenceSet {
         changes.finish(&mut self.rooms)
     }
 
+    /// Iterates over the entries of a replica, visible or not, in the order of their dots.
+    pub(crate) fn entries_of(&self, name: &ReplicaName) -> impl Iterator<Item = &Arc<Presence>> {
+        let live = self.lives.get(name).into_iter().flat_map(BTreeMap::values);
+        live.map(|&slot| self.slots.get(slot))
+    }
+
+    /// Notes that a life of another replica has begun, which ends those before it.
+    pub(crate) fn begin(&mut self, replica: ReplicaId) -> Diff {
+        let mut context = Context::new();
+        context.begin(&Arc::new(replica));
+        self.merge(Delta::new(context, Vec::new()))
+    }
+
     fn live_slots(&self, name: &ReplicaName) -> Vec<Slot> {
         self.lives.get(name).into_iter().flat_map(BTreeMap::values).copied().collect()
     }
@@ -180,9 +193,10 @@ impl PresenceSet {
             // A delta fresh from the wire has its own copies of names that are known here.
             if let Some(presence) = Arc::get_mut(&mut presence) {
                 if let Some(replaced) = &mut presence.replaces
-                    && replaced.replica == presence.dot.replica
+                    && let Some(life) = self.context.life(&replaced.replica.name)
+                    && *life.replica() == replaced.replica
                 {
-                    replaced.replica = Arc::clone(&replica);
+                    replaced.replica = Arc::clone(life.replica());
                 }
                 presence.dot.replica = Arc::clone(&replica);
                 if let Some(room) = room {
@@ -198,24 +212,39 @@ impl PresenceSet {
         }
     }
 
-    fn show(&mut self, slot: Slot, room: RoomIx, changes: &mut Changes) {
-        changes.join(room, self.slots.get(slot));
-        self.rooms.admit(room, slot, &self.slots);
+    /// Shows an entry in its room, or puts it into the shadow of the one that shows its session.
+    pub(super) fn show(&mut self, slot: Slot, room: RoomIx, changes: &mut Changes) {
         self.slots.set_room(slot, room);
+        match self.rooms.admit(room, slot, &self.slots) {
+            Admitted::Shown => changes.join(room, self.slots.get(slot)),
+            Admitted::Over(old) => {
+                changes.leave(room, Member::new(self.slots.get(old)));
+                changes.join(room, self.slots.get(slot));
+                changes.cross();
+            }
+            Admitted::Shadowed => changes.cross(),
+        }
     }
 
-    fn hide(&mut self, slot: Slot, changes: &mut Changes) {
+    pub(super) fn hide(&mut self, slot: Slot, changes: &mut Changes) {
         let room = self.slots.room(slot);
-        changes.leave(room, Member::new(self.slots.get(slot)));
-        self.rooms.dismiss(room, slot, &self.slots);
+        if let Dismissed::Shown(next) = self.rooms.dismiss(room, slot, &self.slots) {
+            changes.leave(room, Member::new(self.slots.get(slot)));
+            if let Some(next) = next {
+                changes.join(room, self.slots.get(next));
+                changes.cross();
+            }
+        }
         self.slots.set_room(slot, NOWHERE);
     }
 
     /// Hides what a replica has in one room.
     fn hide_in_room(&mut self, gone: &[(RoomIx, Slot)], name: &ReplicaName, changes: &mut Changes) {
         let Some(&(room, _)) = gone.first() else { return };
-        if gone.len() * 4 < self.rooms.room(room).sessions() {
-            // A few of a crowd: not in proportion to the crowd.
+        let is_few = gone.len() * 4 < self.rooms.room(room).sessions();
+        if is_few || !self.rooms.shadowed().is_empty() {
+            // A few of a crowd: not in proportion to the crowd. Or while sessions move: what was in
+            // the shadow of an entry has to be found.
             gone.iter().for_each(|&(_, slot)| self.hide(slot, changes));
             return;
         }

@@ -1,7 +1,11 @@
 //! What is visible, by topic.
 //!
-//! Only entries that are shown stand here. The entries of a replica that is down are taken out, so
-//! that no read can forget to leave them out.
+//! Only entries that are shown are members here. The entries of a replica that is down are taken out,
+//! so that no read can forget to leave them out.
+//!
+//! A session is shown once. Where several replicas hold an entry of it, since it was resumed on another
+//! one, that of the largest [`Presence::rank`] is a member, and the others are in its *shadow*: they
+//! stand in the index only, ready to be shown when it goes.
 
 use std::cmp::Ordering;
 use std::collections::hash_map::DefaultHasher;
@@ -12,7 +16,7 @@ use std::sync::Arc;
 
 use super::slots::{Slot, Slots};
 use crate::entry::Presence;
-use crate::name::{Key, Topic};
+use crate::name::{Key, SessionId, Topic};
 use crate::time::WallMs;
 
 /// The number of a room.
@@ -50,10 +54,38 @@ impl BuildHasher for Seeded {
 pub(super) struct Room {
     topic: Topic,
     members: BTreeSet<Member>,
-    /// The members by fingerprint of their key, as [`keyed`] joins it with the slot.
-    by_key: BTreeSet<u64>,
+    /// The members, and those in the shadow of one.
+    by_key: BTreeSet<Keyed>,
     /// How many different keys they have.
     keys: u32,
+}
+
+/// An entry by the fingerprints of its key and of its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Keyed {
+    key: u32,
+    session: u32,
+    slot: Slot,
+}
+
+/// What admitting an entry did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admitted {
+    /// It is shown.
+    Shown,
+    /// It is shown in the place of this one, now in its shadow.
+    Over(Slot),
+    /// It is in the shadow of another.
+    Shadowed,
+}
+
+/// What dismissing an entry did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dismissed {
+    /// It was shown, and now this one out of its shadow, if there is one.
+    Shown(Option<Slot>),
+    /// It was in the shadow of another.
+    Shadowed,
 }
 
 /// An entry in the order of its room. The time stands beside the pointer so that a search follows
@@ -113,10 +145,10 @@ impl Room {
         let mut count = 0;
         // The keys of the fingerprint at hand: one, but for a collision.
         let (mut print, mut keys) = (None, Vec::new());
-        for &keyed in &self.by_key {
-            let key = &slots.get(slot_of(keyed)).key;
-            if print != Some(keyed >> 32) {
-                print = Some(keyed >> 32);
+        for keyed in &self.by_key {
+            let key = &slots.get(keyed.slot).key;
+            if print != Some(keyed.key) {
+                print = Some(keyed.key);
                 keys.clear();
             } else if keys.contains(&key) {
                 continue;
@@ -127,14 +159,31 @@ impl Room {
         count
     }
 
-    /// Iterates over the entries of a key, in no order that means anything.
+    /// Iterates over the entries of a key, those in a shadow too, in no order that means anything.
     fn of_key<'a>(
         &'a self,
         (key, print): (&Key, u32),
         slots: &'a Slots,
-    ) -> impl Iterator<Item = &'a Arc<Presence>> {
-        let same_print = self.by_key.range(keyed(print, 0)..=keyed(print, Slot::MAX));
-        same_print.map(|&keyed| slots.get(slot_of(keyed))).filter(move |entry| entry.key == *key)
+    ) -> impl Iterator<Item = Slot> {
+        let first = Keyed { key: print, session: 0, slot: 0 };
+        let last = Keyed { key: print, session: u32::MAX, slot: Slot::MAX };
+        let same_print = self.by_key.range(first..=last).map(|keyed| keyed.slot);
+        same_print.filter(move |&slot| slots.get(slot).key == *key)
+    }
+
+    /// Iterates over the entries of a session of a key, those in a shadow too.
+    fn of_session<'a>(
+        &'a self,
+        (key, session): (&Key, &SessionId),
+        prints: (u32, u32),
+        slots: &'a Slots,
+    ) -> impl Iterator<Item = Slot> {
+        let at = |slot| Keyed { key: prints.0, session: prints.1, slot };
+        let same_prints = self.by_key.range(at(0)..=at(Slot::MAX)).map(|keyed| keyed.slot);
+        same_prints.filter(move |&slot| {
+            let entry = slots.get(slot);
+            entry.key == *key && entry.session == *session
+        })
     }
 }
 
@@ -145,6 +194,8 @@ pub(super) struct Rooms {
     free: Vec<RoomIx>,
     by_topic: HashMap<Topic, RoomIx, Seeded>,
     in_order: BTreeMap<Topic, RoomIx>,
+    /// The entries in the shadow of another; few, while sessions move.
+    shadowed: BTreeSet<Slot>,
 }
 
 impl Rooms {
@@ -155,6 +206,7 @@ impl Rooms {
             rooms: Vec::new(),
             free: Vec::new(),
             in_order: BTreeMap::new(),
+            shadowed: BTreeSet::new(),
         }
     }
 
@@ -182,32 +234,75 @@ impl Rooms {
         ix
     }
 
-    /// Shows an entry.
-    pub(super) fn admit(&mut self, ix: RoomIx, slot: Slot, slots: &Slots) {
+    /// Shows an entry, unless its session is shown by one that ranks before it.
+    pub(super) fn admit(&mut self, ix: RoomIx, slot: Slot, slots: &Slots) -> Admitted {
         let presence = slots.get(slot);
-        let print = self.hasher.fingerprint(presence.key.as_str());
-        let room = self.room_mut(ix);
-        if room.of_key((&presence.key, print), slots).next().is_none() {
+        let rival = self.member_of(ix, presence, slots);
+        let prints = self.prints(presence);
+        let room = self.rooms[ix as usize].as_mut().expect("an index names an open room");
+        if room.of_key((&presence.key, prints.0), slots).next().is_none() {
             room.keys += 1;
         }
-        room.by_key.insert(keyed(print, slot));
+        room.by_key.insert(Keyed { key: prints.0, session: prints.1, slot });
+        let Some(rival) = rival else {
+            room.members.insert(Member::new(presence));
+            return Admitted::Shown;
+        };
+        if presence.rank() < slots.get(rival).rank() {
+            self.shadowed.insert(slot);
+            return Admitted::Shadowed;
+        }
+        room.members.remove(&Member::new(slots.get(rival)));
         room.members.insert(Member::new(presence));
+        self.shadowed.insert(rival);
+        Admitted::Over(rival)
     }
 
     /// Hides an entry. The room stays open, empty or not, until [`close_if_empty`](Self::close_if_empty).
-    pub(super) fn dismiss(&mut self, ix: RoomIx, slot: Slot, slots: &Slots) {
+    pub(super) fn dismiss(&mut self, ix: RoomIx, slot: Slot, slots: &Slots) -> Dismissed {
         let presence = slots.get(slot);
-        let print = self.hasher.fingerprint(presence.key.as_str());
-        let room = self.room_mut(ix);
-        room.members.remove(&Member::new(presence));
-        room.by_key.remove(&keyed(print, slot));
-        if room.of_key((&presence.key, print), slots).next().is_none() {
+        let prints = self.prints(presence);
+        let Presence { key, session, .. } = &**presence;
+        let room = self.rooms[ix as usize].as_mut().expect("an index names an open room");
+        room.by_key.remove(&Keyed { key: prints.0, session: prints.1, slot });
+        if room.of_key((key, prints.0), slots).next().is_none() {
             room.keys -= 1;
         }
+        if self.shadowed.remove(&slot) {
+            return Dismissed::Shadowed;
+        }
+        room.members.remove(&Member::new(presence));
+        if self.shadowed.is_empty() {
+            return Dismissed::Shown(None);
+        }
+        let shadow = room.of_session((key, session), prints, slots);
+        let next = shadow.max_by(|&a, &b| slots.get(a).rank().cmp(&slots.get(b).rank()));
+        if let Some(next) = next {
+            self.shadowed.remove(&next);
+            room.members.insert(Member::new(slots.get(next)));
+        }
+        Dismissed::Shown(next)
+    }
+
+    /// Returns the entry by which the session of an entry is shown.
+    pub(super) fn member_of(&self, ix: RoomIx, of: &Presence, slots: &Slots) -> Option<Slot> {
+        let session = (&of.key, &of.session);
+        let mut entries = self.room(ix).of_session(session, self.prints(of), slots);
+        entries.find(|slot| self.shadowed.is_empty() || !self.shadowed.contains(slot))
+    }
+
+    /// Returns the entries in the shadow of another, by slot.
+    pub(super) fn shadowed(&self) -> &BTreeSet<Slot> {
+        &self.shadowed
+    }
+
+    fn prints(&self, of: &Presence) -> (u32, u32) {
+        let print = |name| self.hasher.fingerprint(name);
+        (print(of.key.as_str()), print(of.session.as_str()))
     }
 
     /// Takes out all entries of a room that are gone, and returns them in its order. Their slots have
-    /// no room any more. Cost: in proportion to the room, a fraction of dismissing each.
+    /// no room any more, and nobody is in a shadow. Cost: in proportion to the room, a fraction of dismissing each.
     pub(super) fn dismiss_all(
         &mut self,
         ix: RoomIx,
@@ -215,7 +310,7 @@ impl Rooms {
         is_gone: impl Fn(&Presence) -> bool,
     ) -> impl Iterator<Item = Member> {
         let room = self.room_mut(ix);
-        room.by_key.retain(|&keyed| slots.room(slot_of(keyed)) == ix);
+        room.by_key.retain(|&keyed| slots.room(keyed.slot) == ix);
         room.keys = room.count_keys(slots);
         room.members.extract_if(.., move |member| is_gone(&member.presence))
     }
@@ -236,7 +331,9 @@ impl Rooms {
     ) -> Vec<&'a Arc<Presence>> {
         let Some(ix) = self.find(topic) else { return Vec::new() };
         let print = self.hasher.fingerprint(key.as_str());
-        let mut entries: Vec<_> = self.room(ix).of_key((key, print), slots).collect();
+        let of_key = self.room(ix).of_key((key, print), slots);
+        let shown = of_key.filter(|slot| !self.shadowed.contains(slot));
+        let mut entries: Vec<_> = shown.map(|slot| slots.get(slot)).collect();
         entries.sort_unstable_by(|a, b| a.order(b));
         entries
     }
@@ -256,13 +353,4 @@ impl Rooms {
     fn room_mut(&mut self, ix: RoomIx) -> &mut Room {
         self.rooms[ix as usize].as_mut().expect("an index names an open room")
     }
-}
-
-/// Joins a fingerprint and a slot into one number, which compares faster than the pair.
-fn keyed(print: u32, slot: Slot) -> u64 {
-    u64::from(print) << 32 | u64::from(slot)
-}
-
-fn slot_of(keyed: u64) -> Slot {
-    Slot::try_from(keyed & u64::from(Slot::MAX)).unwrap_or(Slot::MAX)
 }

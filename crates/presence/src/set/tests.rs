@@ -67,17 +67,73 @@ fn a_leave_that_overtakes_its_join_wins() {
     assert_eq!(b.context().life(&"a".into()), a.context().life(&"a".into()));
 }
 
-#[test]
-fn the_same_session_tracked_by_two_replicas_is_two_entries() {
+/// `s` is tracked by `a`, then resumed by `b`, and each has heard of the other.
+fn taken_over() -> (PresenceSet, PresenceSet, Diff) {
     let (mut a, mut b) = (set("a", 1), set("b", 1));
-    let (of_a, of_b) = (join(&mut a, "s", 2).delta, join(&mut b, "s", 1).delta);
-    let _ = (a.merge(of_b), b.merge(of_a));
-    assert_eq!(listed(&a), ["s", "s"]);
-    assert_eq!((a.count(&topic()), a.sessions_count(&topic())), (1, 2));
-    let own = a.session(&topic(), &"s".into()).unwrap();
-    assert_eq!(own.dot.replica, *a.replica(), "the one tracked here, though it is not the first");
+    let _ = b.merge(join(&mut a, "s", 2).delta);
+    let resumed = Meta { generation: 1, ..meta(2) };
+    let change = b.track(topic(), "key of s".into(), "s".into(), resumed).unwrap();
+    assert_eq!(sessions(&change.diff), (vec!["s"], vec!["s"]), "an update to observers");
+    let diff = a.merge(change.delta);
+    (a, b, diff)
+}
+
+#[test]
+fn a_resumed_session_is_shown_once_and_the_takeover_is_one_diff() {
+    let (mut a, mut b, diff) = taken_over();
+    assert_eq!(sessions(&diff), (vec!["s"], vec!["s"]), "an update to observers");
+    let topic_diff = diff.topic(&topic()).unwrap();
+    let (join, leave) = (&topic_diff.joins[0], &topic_diff.leaves[0]);
+    assert_eq!(join.replaces.as_ref(), Some(&leave.dot), "and it says of what");
+    assert_eq!(listed(&a), ["s"]);
+    assert_eq!((a.count(&topic()), a.sessions_count(&topic())), (1, 1));
+    let shown = a.session(&topic(), &"s".into()).unwrap();
+    assert_eq!(shown.dot.replica, *b.replica());
+    assert_eq!(a.by_key(&topic(), &"key of s".into()).count(), 1);
+    // The replica where it was is told, and its untracking is seen by nobody.
+    assert_eq!(a.overtaken(), vec![Arc::clone(leave)]);
+    let change = leave_all(&mut a, "s");
+    assert!(change.diff.is_empty() && b.merge(change.delta).is_empty());
+    assert_eq!((a.overtaken(), a.rooms.shadowed().len()), (vec![], 0));
+    assert_eq!((listed(&a), listed(&b)), (vec!["s"], vec!["s"]));
+}
+
+fn leave_all(set: &mut PresenceSet, session: &str) -> Change {
+    set.untrack_session(&SessionId::from(session))
+}
+
+#[test]
+fn what_stands_in_a_shadow_is_shown_when_the_other_goes() {
+    let (mut a, mut b, _) = taken_over();
+    let diff = a.replica_down(&"b".into());
+    assert_eq!(sessions(&diff), (vec!["s"], vec!["s"]));
+    assert_eq!((listed(&a), a.overtaken().len()), (vec!["s"], 0));
+    let diff = a.replica_up(&"b".into());
+    assert_eq!(sessions(&diff), (vec!["s"], vec!["s"]));
+    let diff = a.merge(leave(&mut b, "s").delta);
+    assert_eq!(sessions(&diff), (vec!["s"], vec!["s"]), "the older entry stands again");
+    assert_eq!(sessions(&leave(&mut a, "s").diff), (vec![], vec!["s"]));
+}
+
+#[test]
+fn one_session_id_of_two_keys_is_two_sessions() {
+    let (mut a, mut b) = (set("a", 1), set("b", 1));
+    let _ = a.track(topic(), "ada".into(), "s".into(), meta(1)).unwrap();
+    let foreign = Meta { generation: 9, ..meta(2) };
+    let forged = b.track(topic(), "bob".into(), "s".into(), foreign).unwrap();
+    assert_eq!(sessions(&a.merge(forged.delta)), (vec!["s"], vec![]), "nobody is pushed out");
+    assert_eq!((a.count(&topic()), a.sessions_count(&topic())), (2, 2));
+}
+
+/// Why a delta is merged only into what has everything before it, which is the work of `Replica`.
+#[test]
+fn a_delta_merged_before_an_earlier_one_hides_the_lack_of_it() {
+    let (mut a, mut b) = (set("a", 1), set("b", 1));
+    let _ = b.merge(join(&mut a, "s", 1).delta);
+    let _lost = a.update(&topic(), &"s".into(), meta(2)).unwrap();
     let _ = b.merge(leave(&mut a, "s").delta);
-    assert_eq!(listed(&b), ["s"], "removing one does not touch the other");
+    assert!(b.context().covers(a.context()), "nothing seems to be lacking");
+    assert_eq!((listed(&a), listed(&b)), (vec![], vec!["s"]), "and yet a ghost stands there");
 }
 
 #[test]

@@ -78,7 +78,7 @@ pub(crate) fn meta() -> impl Strategy<Value = Meta> {
         prop::sample::select(vec![Activity::Viewing, Activity::Typing, Activity::Editing]),
         any::<bool>(),
     );
-    let blobs = (0..3_usize, 0..3_usize);
+    let blobs = (0..3_usize, 0..3_usize, 0..3_u32);
     // Few times, so that many are equal; and the ends of the range.
     let time = || prop_oneof![8 => 0..4_u64, 1 => Just(u64::MAX), 1 => any::<u64>()];
     (time(), prop::option::of(time()), enums, blobs).prop_map(|(joined_at, idle, enums, blobs)| {
@@ -86,6 +86,7 @@ pub(crate) fn meta() -> impl Strategy<Value = Meta> {
         let blob = |n| Bytes::from_static([&b""[..], b"{}", b"{\"name\":\"Ada\"}"][n]);
         Meta {
             joined_at: WallMs(joined_at),
+            generation: blobs.2,
             mode,
             kind,
             status,
@@ -228,7 +229,8 @@ impl Fleet {
         let result = set.track(topic.clone(), key.clone(), session.clone(), meta.clone());
         assert_eq!(result.is_err(), was_tracked);
         if let Ok(change) = result {
-            let entry = Entry { replaces: None, topic, key, session, meta };
+            let mut entry = Entry { replaces: None, topic, key, session, meta };
+            entry.replaces = model.taken_over(&entry);
             let state = model.operate(None, Some(entry));
             self.changed(at, change, state);
         }
@@ -245,10 +247,13 @@ impl Fleet {
             assert!(change.is_empty());
             return;
         }
-        let state = model.operate(Some(old), Some(Entry { replaces: Some(old), meta, ..entry }));
-        assert_eq!(change.diff.iter().count(), 1);
-        let halves = change.diff.topic(topic).map(|diff| (diff.joins.len(), diff.leaves.len()));
-        assert_eq!(halves, Some((1, 1)), "nobody is absent during an update");
+        let replaces = Some((NAMES[at].to_owned(), model.state[NAMES[at]].incarnation, old));
+        let state = model.operate(Some(old), Some(Entry { replaces, meta, ..entry }));
+        match change.diff.topic(topic).map(|diff| (diff.joins.len(), diff.leaves.len())) {
+            // Another replica's entry shows the session, before and after.
+            None => assert!(change.diff.is_empty()),
+            halves => assert_eq!(halves, Some((1, 1)), "nobody is absent during an update"),
+        }
         self.changed(at, change, state);
     }
 

@@ -7,12 +7,15 @@ use penholder_presence::{Context, Dot, Key, Meta, Presence, SessionId, Topic};
 /// An entry, by what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) replaces: Option<u64>,
+    pub(crate) replaces: Option<Named>,
     pub(crate) topic: Topic,
     pub(crate) key: Key,
     pub(crate) session: SessionId,
     pub(crate) meta: Meta,
 }
+
+/// A dot: name, incarnation, counter.
+pub(crate) type Named = (String, u64, u64);
 
 /// The state of one name: the newest incarnation, and of it the dots seen and those that live.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,12 +99,45 @@ impl Model {
                 topics.entry(entry.topic.clone()).or_default().insert(place, entry.clone());
             }
         }
+        // Of the entries of one session only the one that ranks first.
+        for members in topics.values_mut() {
+            let all = members.clone();
+            members.retain(|place, entry| {
+                let mut same = all.iter().filter(|(_, other)| {
+                    (&other.key, &other.session) == (&entry.key, &entry.session)
+                });
+                same.all(|(other_place, other)| rank(other_place, other) <= rank(place, entry))
+            });
+        }
         topics
+    }
+
+    /// Returns the entry that a new one of a session takes the place of.
+    pub(crate) fn taken_over(&self, entry: &Entry) -> Option<Named> {
+        let visible = self.visible();
+        let shown = visible
+            .get(&entry.topic)?
+            .iter()
+            .find(|(_, other)| (&other.key, &other.session) == (&entry.key, &entry.session));
+        let (place, other) = shown?;
+        let counter = self.own().seen.last().map_or(1, |last| last + 1);
+        let own = (entry.meta.joined_at.0, self.name.clone(), self.own().incarnation, counter);
+        let (_, name, incarnation, counter) = place.clone();
+        (rank(place, other) < rank(&own, entry)).then_some((name, incarnation, counter))
     }
 
     fn own(&self) -> &Life {
         &self.state[&self.name]
     }
+}
+
+fn rank(place: &Place, entry: &Entry) -> (u32, Named) {
+    let (_, name, incarnation, counter) = place.clone();
+    (entry.meta.generation, (name, incarnation, counter))
+}
+
+fn named(dot: &Dot) -> Named {
+    (dot.replica.name.to_string(), dot.replica.incarnation.0, dot.counter)
 }
 
 fn join(ours: &mut Life, theirs: &Life) {
@@ -125,10 +161,8 @@ pub(crate) fn place(presence: &Presence) -> Place {
 }
 
 pub(crate) fn entry(presence: &Presence) -> Entry {
-    let replaced = presence.replaces.as_ref();
-    assert!(replaced.is_none_or(|dot| dot.replica == presence.dot.replica));
     Entry {
-        replaces: replaced.map(|dot| dot.counter),
+        replaces: presence.replaces.as_ref().map(named),
         topic: presence.topic.clone(),
         key: presence.key.clone(),
         session: presence.session.clone(),

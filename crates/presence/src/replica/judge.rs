@@ -1,0 +1,233 @@
+//! Who is there: judgements that time brings.
+//!
+//! Only a `Tick` judges, and only by monotonic time. A replica that was itself not scheduled for half of
+//! `down_after` has an inbox full of signs of life that it has not read; it judges after it has listened
+//! for one more heartbeat.
+
+use super::message::Farewell;
+use super::output::{PeerEvent, Recheck, ReplicaOutput};
+use super::peers::{Barred, Peer, Why};
+use super::{Company, Replica, Standing};
+use crate::diff::Diff;
+use crate::dot::ReplicaId;
+use crate::name::ReplicaName;
+use crate::summary::Certainty;
+use crate::time::MonoMs;
+
+impl Replica {
+    pub(super) fn notice_stall(&mut self, now: MonoMs) {
+        let silent_ms = now.since(std::mem::replace(&mut self.handled_at, now));
+        if silent_ms > self.config.down_after_ms / 2 && self.speaks() {
+            self.judge_from = now.after(self.config.heartbeat_ms);
+            if !self.peers.known.is_empty() {
+                self.event(PeerEvent::Stalled(silent_ms));
+            }
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: MonoMs) {
+        if !self.speaks() {
+            return;
+        }
+        if now >= self.gossip_from {
+            self.send_deltas(now);
+        }
+        if now >= self.heartbeat_at {
+            self.send_heartbeat(now);
+        }
+        if now >= self.judge_from {
+            self.judge(now);
+        }
+        self.expire(now);
+        self.ask_others(now);
+    }
+
+    pub(super) fn next_judgement(&self) -> Option<MonoMs> {
+        let peers = self.peers.known.values().map(|peer| match (peer.leaves_at, peer.is_down) {
+            (Some(leaves_at), _) => leaves_at,
+            (None, is_down) => {
+                let silent_ms = match is_down {
+                    false => self.config.down_after_ms,
+                    true => self.config.permdown_after_ms,
+                };
+                peer.last.after(silent_ms).max(self.judge_from)
+            }
+        });
+        // Bars, farewells and snapshots end with a heartbeat: nobody waits for it.
+        peers.chain(self.next_recheck()).min()
+    }
+
+    /// Returns when time alone changes what holds for every topic.
+    fn next_recheck(&self) -> Option<MonoMs> {
+        let patience_ms = self.config.heartbeat_ms.saturating_mul(2);
+        match self.basis {
+            Certainty::Confirmed => {
+                self.peers.live().map(|(_, peer)| peer.last.after(patience_ms + 1)).min()
+            }
+            _ => {
+                let ready = self.started.after(patience_ms).max(self.judge_from);
+                (ready > self.handled_at).then_some(ready)
+            }
+        }
+    }
+
+    fn judge(&mut self, now: MonoMs) {
+        let names: Vec<ReplicaName> = self.peers.known.keys().cloned().collect();
+        for name in names {
+            let Some(peer) = self.peers.known.get_mut(&name) else { continue };
+            if peer.leaves_at.is_some() {
+                continue;
+            }
+            let silent_ms = now.since(peer.last);
+            let replica = ReplicaId { name: name.clone(), incarnation: peer.incarnation };
+            if !peer.is_down && silent_ms >= self.config.down_after_ms {
+                peer.is_down = true;
+                let diff = self.set.replica_down(&name);
+                self.event(PeerEvent::Down(replica.clone()));
+                self.report(diff);
+            }
+            if silent_ms >= self.config.permdown_after_ms {
+                let diff = self.drop_life(now, &name, Why::Silent);
+                self.event(PeerEvent::Gone(replica));
+                self.report(diff);
+            }
+        }
+    }
+
+    /// Ends what has its own end, whether or not others can be judged.
+    fn expire(&mut self, now: MonoMs) {
+        let is_over = |peer: &Peer| peer.leaves_at.is_some_and(|leaves_at| leaves_at <= now);
+        let over = self.peers.known.iter().filter(|(_, peer)| is_over(peer));
+        let over: Vec<_> = over.map(|(name, peer)| (name.clone(), peer.incarnation)).collect();
+        for (name, incarnation) in over {
+            let diff = self.drop_life(now, &name, Why::Left);
+            self.event(PeerEvent::Left(ReplicaId { name, incarnation }));
+            self.report(diff);
+        }
+        self.peers.barred.retain(|_, barred| now < barred.until);
+        self.peers.farewells.retain(|_, &mut (_, _, told_until)| now < told_until);
+        let context = self.set.context();
+        self.snapshots.retain(now, |owner| {
+            context.life(&owner.name).is_some_and(|life| **life.replica() == *owner)
+        });
+    }
+
+    /// Hears that a replica leaves, from itself or through another.
+    pub(super) fn take_leave(&mut self, now: MonoMs, farewell: Farewell) {
+        let Farewell { replica, left_ms } = farewell;
+        let known = self.set.context().life(&replica.name).map(|life| life.replica().incarnation);
+        if replica.name == self.set.replica().name
+            || known.is_some_and(|known| known > replica.incarnation)
+            || self.peers.is_barred(&replica)
+        {
+            return;
+        }
+        let left_ms = left_ms.min(self.config.permdown_after_ms);
+        if left_ms > 0 && known != Some(replica.incarnation) {
+            // Nothing of it is here, and whoever has it will drop it.
+            return;
+        }
+        if self.peers.known.get(&replica.name).is_some_and(|peer| peer.leaves_at.is_some()) {
+            return;
+        }
+        let leaves_at = now.after(left_ms);
+        let told_until = leaves_at.after(self.config.down_after_ms);
+        let told = (replica.incarnation, leaves_at, told_until);
+        self.peers.farewells.insert(replica.name.clone(), told);
+        if left_ms > 0 {
+            if let Some(peer) = self.peers.known.get_mut(&replica.name) {
+                peer.leaves_at = Some(leaves_at);
+                self.event(PeerEvent::Leaving(replica, left_ms));
+            }
+            return;
+        }
+        let incarnation = replica.incarnation;
+        let peer = Peer::new(incarnation, now);
+        let peer = self.peers.known.entry(replica.name.clone()).or_insert(peer);
+        peer.incarnation = incarnation;
+        let diff = self.drop_life(now, &replica.name, Why::Left);
+        self.event(PeerEvent::Left(replica));
+        self.report(diff);
+    }
+
+    /// Forgets a life in every structure but the minimum for its name.
+    fn drop_life(&mut self, now: MonoMs, name: &ReplicaName, why: Why) -> Diff {
+        if let Some(Peer { incarnation, seq, .. }) = self.peers.known.remove(name) {
+            let until = now.after(self.config.permdown_after_ms);
+            let barred = Barred { incarnation, why, seq, until };
+            self.peers.barred.insert(name.clone(), barred);
+        }
+        for peer in self.peers.known.values_mut() {
+            if let Some(digest) = &mut peer.digest {
+                digest.forget(name);
+            }
+        }
+        self.requests.remove(name);
+        self.staged.remove(name);
+        self.history.forget(name);
+        self.unsettled.settle(name, u64::MAX);
+        self.set.forget(name)
+    }
+
+    /// Ends an input: tells whose certainty may have changed.
+    pub(super) fn finish(&mut self, now: MonoMs) {
+        if let Some(by) = self.set.superseded_by() {
+            self.supersede(by);
+        }
+        let mut settled = Vec::new();
+        for owner in self.unsettled.owners() {
+            let seen_by_all = self.seen_by_all(&owner);
+            settled.extend(self.unsettled.settle(&owner, seen_by_all));
+        }
+        let basis = self.find_basis(now);
+        if basis != self.basis {
+            self.basis = basis;
+            self.outputs.push_back(ReplicaOutput::Recheck(Recheck::All));
+        } else if !settled.is_empty() && basis == Certainty::Confirmed {
+            settled.sort_unstable();
+            self.outputs.push_back(ReplicaOutput::Recheck(Recheck::Topics(settled)));
+        }
+    }
+
+    /// Returns the last operation of an owner that every live replica has seen.
+    fn seen_by_all(&self, owner: &ReplicaName) -> u64 {
+        let Some(life) = self.set.context().life(owner) else { return u64::MAX };
+        let replica = life.replica();
+        let others = self.peers.live().filter(|(name, _)| *name != owner);
+        let of_others = others.map(|(_, peer)| peer.has(replica)).min();
+        of_others.unwrap_or(u64::MAX)
+    }
+
+    /// Returns what holds for every topic: whether everybody's knowledge is known and had.
+    pub(super) fn find_basis(&self, now: MonoMs) -> Certainty {
+        let patience_ms = self.config.heartbeat_ms.saturating_mul(2);
+        let is_certain = match (self.config.company, self.standing) {
+            (Company::Alone, _) => true,
+            (_, Standing::Superseded) => false,
+            (Company::Others, _) => {
+                now.since(self.started) >= patience_ms
+                    && now >= self.judge_from
+                    && !self.unsettled.has_floor()
+                    && self.peers.live().all(|(_, peer)| {
+                        peer.is_heard && now.since(peer.last) <= patience_ms && !self.lacks_of(peer)
+                    })
+            }
+        };
+        if is_certain { Certainty::Confirmed } else { Certainty::Provisional }
+    }
+
+    /// Returns whether a replica has seen something that this one has not, or has not told.
+    fn lacks_of(&self, peer: &Peer) -> bool {
+        let Some(digest) = &peer.digest else { return true };
+        digest.iter().any(|life| {
+            let replica = life.replica();
+            let ours = self.set.context().life(&replica.name);
+            let ours = ours.filter(|ours| ours.replica().incarnation >= replica.incarnation);
+            let has = ours.map_or(0, |ours| match *ours.replica() == *replica {
+                true => ours.seen().upto(),
+                false => u64::MAX,
+            });
+            has < life.seen().upto() && !self.peers.is_barred(replica)
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! What the others say.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::Replica;
+use super::history::Interval;
+use super::message::{self, Body, Envelope, Farewell};
+use super::output::{PeerEvent, Recipient};
+use super::peers::{Peer, Why};
+use crate::codec::DecodeError;
+use crate::context::Context;
+use crate::delta::Delta;
+use crate::dot::ReplicaId;
+use crate::time::MonoMs;
+
+/// Whether a message is the newest of its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    New,
+    /// Repeated, or overtaken by a later one.
+    Old,
+}
+
+impl Replica {
+    pub(super) fn receive(&mut self, now: MonoMs, bytes: &[u8]) {
+        if !self.speaks() {
+            return;
+        }
+        let (envelope, rest) = match message::open(bytes) {
+            Ok(opened) => opened,
+            Err(error) => return self.event(PeerEvent::Malformed(error)),
+        };
+        let body = message::read(&envelope, rest);
+        // Whoever cannot write a message that can be read is not there.
+        if let Err(error) = body
+            && !matches!(error, DecodeError::UnknownVersion { .. })
+        {
+            return self.event(PeerEvent::Malformed(error));
+        }
+        let Some(freshness) = self.hear(now, &envelope) else { return };
+        match body {
+            Ok(body) => self.understand(now, (&envelope.from, freshness), body),
+            Err(_) => self.ask_in_own_version(now, &envelope),
+        }
+    }
+
+    fn understand(&mut self, now: MonoMs, (from, freshness): (&ReplicaId, Freshness), body: Body) {
+        match body {
+            Body::Ask { digest, .. } => self.answer_all(now, from, &digest),
+            Body::Deltas(intervals) => {
+                for (interval, delta) in intervals {
+                    self.take_interval(now, interval, delta);
+                }
+            }
+            Body::Heartbeat { digest, quiet_ms, farewells } => {
+                self.take_digest(now, (from, freshness), (digest, &quiet_ms));
+                farewells.into_iter().for_each(|Farewell { replica, left_ms }| {
+                    self.take_leave(now, Farewell { replica, left_ms });
+                });
+            }
+            Body::Request(wants) => {
+                wants.iter().for_each(|want| self.answer(now, &from.name, want));
+            }
+            Body::Repair(chunk) => self.take_chunk(now, from, chunk),
+        }
+    }
+
+    /// Notes a sign of life; none when the message is of no current life of another.
+    fn hear(&mut self, now: MonoMs, envelope: &Envelope) -> Option<Freshness> {
+        let Envelope { from, seq, .. } = envelope;
+        let own = self.set.replica();
+        if from.name == own.name {
+            if from.incarnation > own.incarnation {
+                self.supersede(from.incarnation);
+            }
+            return None;
+        }
+        if let Some(barred) = self.peers.barred.get(&from.name) {
+            let is_over = match from.incarnation.cmp(&barred.incarnation) {
+                Ordering::Less => true,
+                Ordering::Equal => barred.why == Why::Left || *seq <= barred.seq,
+                Ordering::Greater => false,
+            };
+            if is_over {
+                self.event(PeerEvent::Stale(from.clone()));
+                return None;
+            }
+            self.peers.barred.remove(&from.name);
+        }
+        match self.peers.known.get(&from.name).map(|peer| peer.incarnation.cmp(&from.incarnation)) {
+            Some(Ordering::Greater) => {
+                self.event(PeerEvent::Stale(from.clone()));
+                return None;
+            }
+            Some(Ordering::Equal) => {}
+            Some(Ordering::Less) | None => self.begin_life(from, now),
+        }
+        let peer = self.peers.known.get_mut(&from.name).expect("it has begun");
+        if *seq <= peer.seq {
+            return Some(Freshness::Old);
+        }
+        let is_up = peer.is_down || !peer.is_heard;
+        (peer.seq, peer.last, peer.is_heard, peer.is_down) = (*seq, now, true, false);
+        if is_up {
+            self.event(PeerEvent::Up(from.clone()));
+            let diff = self.set.replica_up(&from.name);
+            self.report(diff);
+            // It may lack everything, and learns what from a heartbeat.
+            let soon = self.heartbeat_sent.after(self.config.gossip_period_ms);
+            self.heartbeat_at = self.heartbeat_at.min(soon);
+        }
+        Some(Freshness::New)
+    }
+
+    /// Begins a new life of a name, heard or heard of at a time, in the place of an older one.
+    fn begin_life(&mut self, replica: &ReplicaId, last: MonoMs) {
+        let peer = Peer::new(replica.incarnation, last);
+        let old = self.peers.known.insert(replica.name.clone(), peer);
+        self.peers.barred.remove(&replica.name);
+        if old.is_some() {
+            self.requests.remove(&replica.name);
+            self.staged.remove(&replica.name);
+            self.history.forget(&replica.name);
+            self.peers.farewells.remove(&replica.name);
+            self.unsettled.settle(&replica.name, u64::MAX);
+            self.event(PeerEvent::Restarted(replica.clone()));
+        }
+        let begun = self.set.begin(replica.clone());
+        self.report(begun);
+        let diff = self.set.replica_up(&replica.name);
+        self.report(diff);
+    }
+
+    /// Takes what a replica has seen, and asks for what is new here.
+    fn take_digest(
+        &mut self,
+        now: MonoMs,
+        (from, freshness): (&ReplicaId, Freshness),
+        (digest, quiet_ms): (Context, &[u64]),
+    ) {
+        if freshness == Freshness::Old {
+            return;
+        }
+        let bar_until = now.after(self.config.permdown_after_ms);
+        for (life, &quiet_ms) in digest.iter().zip(quiet_ms) {
+            let replica = life.replica();
+            if replica.name == self.set.replica().name {
+                if replica.incarnation > self.set.replica().incarnation {
+                    return self.supersede(replica.incarnation);
+                }
+            } else if self.peers.is_barred(replica) {
+                self.peers.mentioned(replica, bar_until);
+            } else if life.seen().upto() > 0 {
+                let heard = MonoMs(now.0.saturating_sub(quiet_ms));
+                self.learn_of(now, replica, heard);
+            }
+        }
+        let peer = self.peers.known.get_mut(&from.name).expect("it was heard");
+        peer.digest = Some(digest);
+        self.ask_for_lacks(now, &from.name);
+    }
+
+    /// Learns of a life through another, which heard it at a time.
+    pub(super) fn learn_of(&mut self, now: MonoMs, replica: &Arc<ReplicaId>, heard: MonoMs) {
+        let known = self.peers.known.get(&replica.name).map(|peer| peer.incarnation);
+        if known.is_some_and(|known| known >= replica.incarnation) {
+            return;
+        }
+        self.begin_life(replica, heard);
+        if now.since(heard) >= self.config.down_after_ms {
+            // Hidden from the start: others have hidden it already.
+            let peer = self.peers.known.get_mut(&replica.name).expect("it has begun");
+            peer.is_down = true;
+            let diff = self.set.replica_down(&replica.name);
+            self.report(diff);
+        }
+    }
+
+    /// Takes operations of one owner: in their order, or else for later.
+    fn take_interval(&mut self, now: MonoMs, interval: Interval, delta: Delta) {
+        let owner = message::owner(&delta);
+        if owner.name == self.set.replica().name {
+            // Only for the incarnation that it tells.
+            let _ = self.set.merge(delta);
+            return;
+        }
+        if self.peers.is_barred(&owner) {
+            let until = now.after(self.config.permdown_after_ms);
+            return self.peers.mentioned(&owner, until);
+        }
+        self.learn_of(now, &owner, now);
+        if !self.is_current(&owner) {
+            return;
+        }
+        let seen = self.seen_of(&owner.name);
+        if interval.last <= seen {
+            return;
+        }
+        let is_next = interval.first <= seen + 1;
+        self.history.insert(&owner, interval);
+        if is_next {
+            self.merge(&owner, delta);
+            self.merge_waiting(&owner);
+            self.progressed(now, &owner);
+        } else {
+            self.ask_for(now, &owner);
+        }
+    }
+
+    pub(super) fn is_current(&self, owner: &ReplicaId) -> bool {
+        let peer = self.peers.known.get(&owner.name);
+        peer.is_some_and(|peer| peer.incarnation == owner.incarnation)
+    }
+
+    /// Merges what came too early, as far as it goes.
+    pub(super) fn merge_waiting(&mut self, owner: &ReplicaId) {
+        while let Some(waiting) = self.history.at(owner, self.seen_of(&owner.name) + 1) {
+            let seen = self.seen_of(&owner.name);
+            let delta = Delta::decode(&waiting.delta).expect("it was decoded when it came");
+            self.merge(owner, delta);
+            assert!(self.seen_of(&owner.name) > seen, "an interval covers its operations");
+        }
+    }
+
+    /// Merges a delta of one owner that has nothing lacking before it.
+    pub(super) fn merge(&mut self, owner: &ReplicaId, delta: Delta) {
+        let diff = self.set.merge(delta);
+        let seen = self.seen_of(&owner.name);
+        diff.iter().for_each(|topic| self.unsettled.note(&owner.name, seen, &topic.topic));
+        self.report(diff);
+    }
+
+    /// Asks a sender of an unknown version for what is lacking, at most once a heartbeat.
+    fn ask_in_own_version(&mut self, now: MonoMs, envelope: &Envelope) {
+        let Envelope { version, from, .. } = envelope;
+        self.event(PeerEvent::UnknownVersion { from: from.clone(), version: *version });
+        let peer = self.peers.known.get_mut(&from.name).expect("it was heard");
+        let period = self.config.heartbeat_ms;
+        if peer.asked_at.is_none_or(|asked_at| now.since(asked_at) >= period) {
+            peer.asked_at = Some(now);
+            let digest = self.set.context().clone();
+            let to = Recipient::One(from.name.clone());
+            self.send(to, |sender| message::ask(sender, &digest));
+        }
+    }
+}
