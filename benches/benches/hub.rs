@@ -27,7 +27,8 @@ fn hub() -> Hub {
     let config = Config {
         replica: ReplicaId::new("bench", Incarnation(1)),
         previous: None,
-        hash_seed: 1,
+        seeds: (1, 2),
+        gossip: ReplicaConfig::alone(),
         defaults,
         namespaces: Default::default(),
         limits: Limits::default(),

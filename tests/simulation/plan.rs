@@ -48,7 +48,8 @@ impl Plan {
         Config {
             replica: ReplicaId::new("sim.0", Incarnation(2)),
             previous: None,
-            hash_seed: 1,
+            seeds: (1, 2),
+            gossip: ReplicaConfig::alone(),
             defaults: TopicOptions {
                 diff_window_ms: self.window_ms,
                 full_max: self.full_max,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use penholder_presence::{Incarnation, LivenessConfig, PriorityPolicy, ReplicaId};
+use penholder_presence::{Incarnation, LivenessConfig, PriorityPolicy, ReplicaConfig, ReplicaId};
 use penholder_protocol::{Limits, TopicName};
 
 /// The configuration of one shard.
@@ -14,8 +14,11 @@ pub struct Config {
     /// The incarnation before this one, if the same data directory has seen one. Resume tokens of
     /// that life are honoured for `grace` after the start.
     pub previous: Option<Incarnation>,
-    /// Seed of the hashers of this shard; from a random source, since outsiders choose the keys.
-    pub hash_seed: u64,
+    /// Seeds of this shard, from a random source: that of its hashers, since outsiders choose the keys,
+    /// and that of the phase of its heartbeats.
+    pub seeds: (u64, u64),
+    /// How this shard keeps in step with the same shard of other replicas.
+    pub gossip: ReplicaConfig,
     /// Options of topics whose namespace has none of its own.
     pub defaults: TopicOptions,
     /// Options by namespace, the first segment of a topic.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use penholder_presence::{
-    Change, Liveness, MonoMs, Outcome, PresenceSet, SessionId, Signal, Topic,
+    Diff, Joining, Keep, Liveness, MonoMs, Outcome, Recheck, Replica, ReplicaInput, ReplicaOutput,
+    SessionId, Signal, Topic,
 };
 use penholder_protocol::encode::{self, Address, ReplyStatus};
 use penholder_protocol::{Encoded, ErrorCode, ErrorReply, Json, Ref, TopicName};
@@ -16,14 +17,14 @@ use crate::{Class, Config, Departure, Frame, Input, MemberId, Now, Output, SignR
 pub struct Hub {
     pub(crate) config: Config,
     pub(crate) sign: Box<dyn SignResume>,
-    pub(crate) set: PresenceSet,
+    pub(crate) replica: Replica,
     pub(crate) rooms: BTreeMap<TopicName, Room>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) members: BTreeMap<MemberId, Membership>,
     watched: BTreeMap<WatcherId, BTreeSet<TopicName>>,
     timers: BTreeSet<(MonoMs, Timer)>,
     pub(crate) outputs: VecDeque<Output>,
-    pub(crate) started: Option<MonoMs>,
+    pub(crate) started: MonoMs,
 }
 
 /// Where a member sits.
@@ -51,11 +52,12 @@ impl std::fmt::Debug for Hub {
 }
 
 impl Hub {
-    /// Creates an empty shard. `sign` makes the resume tokens of its sessions.
+    /// Creates an empty shard, whose life begins `now`. `sign` makes the resume tokens of its sessions.
     #[must_use]
-    pub fn new(config: Config, sign: impl SignResume + 'static) -> Self {
+    pub fn new(config: Config, sign: impl SignResume + 'static, now: Now) -> Self {
+        let Config { gossip, replica, seeds, .. } = config.clone();
         Self {
-            set: PresenceSet::new(config.replica.clone(), config.hash_seed),
+            replica: Replica::new(gossip, replica, seeds, now.mono),
             config,
             sign: Box::new(sign),
             rooms: BTreeMap::new(),
@@ -64,7 +66,7 @@ impl Hub {
             watched: BTreeMap::new(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
-            started: None,
+            started: now.mono,
         }
     }
 
@@ -72,7 +74,6 @@ impl Hub {
     ///
     /// An input that names a member that is gone is ignored: its departure is on the way.
     pub fn handle(&mut self, now: Now, input: Input) {
-        self.started.get_or_insert(now.mono);
         self.serve_deadlines(now);
         match input {
             Input::Join(join) => self.join(now, &join),
@@ -86,8 +87,11 @@ impl Hub {
             Input::Kick { topic, session } => self.kick(now, &topic, &session),
             Input::Watch { watcher, topics } => self.watch(watcher, topics),
             Input::Unwatch(watcher) => self.unwatch(watcher),
+            Input::Bus(message) => self.replica.handle(now.mono, ReplicaInput::Message(&message)),
+            Input::Retire => self.retire(now),
             Input::Tick => {}
         }
+        self.perform(now);
         // With a window of zero a change is due in the step that made it.
         self.serve_deadlines(now);
     }
@@ -100,10 +104,15 @@ impl Hub {
     /// When to hand in [`Input::Tick`] at the latest, if nothing else comes before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<MonoMs> {
-        self.timers.first().map(|(at, _)| *at)
+        let timer = self.timers.first().map(|(at, _)| *at);
+        timer.into_iter().chain(self.replica.next_deadline()).min()
     }
 
     fn serve_deadlines(&mut self, now: Now) {
+        if self.replica.next_deadline().is_some_and(|at| at <= now.mono) {
+            self.replica.handle(now.mono, ReplicaInput::Tick);
+            self.perform(now);
+        }
         while let Some((at, timer)) = self.timers.first().cloned() {
             if at > now.mono {
                 return;
@@ -116,9 +125,45 @@ impl Hub {
         }
     }
 
+    /// Performs what the replica asks for: tells the others, and the observers here.
+    fn perform(&mut self, now: Now) {
+        while let Some(output) = self.replica.poll_output() {
+            match output {
+                ReplicaOutput::Send { to, message } => {
+                    self.outputs.push_back(Output::Publish { to, message });
+                }
+                ReplicaOutput::Changed(diff) => self.absorb(now, &diff),
+                ReplicaOutput::Overtaken(presences) => {
+                    for presence in presences {
+                        self.yield_session(now, &presence.session);
+                    }
+                }
+                ReplicaOutput::Recheck(Recheck::All) => {
+                    let rooms: Vec<_> = self.rooms.keys().cloned().collect();
+                    rooms.iter().for_each(|topic| self.mark(now, topic));
+                }
+                ReplicaOutput::Recheck(Recheck::Topics(topics)) => {
+                    let names = topics.iter().filter_map(|it| TopicName::parse(it.as_str()).ok());
+                    names.for_each(|topic| self.mark(now, &topic));
+                }
+                ReplicaOutput::Superseded { by } => {
+                    self.outputs.push_back(Output::Superseded { by });
+                }
+                ReplicaOutput::Peer(event) => self.outputs.push_back(Output::Peer(event)),
+            }
+        }
+    }
+
+    /// Says goodbye to the other replicas, which keep what is tracked here for the longest `grace`.
+    fn retire(&mut self, now: Now) {
+        let options = self.config.namespaces.values().chain([&self.config.defaults]);
+        let grace_ms = options.map(|options| options.liveness.grace_ms).max().unwrap_or_default();
+        self.replica.leave(now.mono, Keep::For(grace_ms));
+    }
+
     fn flush(&mut self, topic: &TopicName) {
         if let Some(room) = self.rooms.get_mut(topic) {
-            self.outputs.extend(room.flush(&self.set, self.config.options(topic)));
+            self.outputs.extend(room.flush(&self.replica, self.config.options(topic)));
         }
     }
 
@@ -166,19 +211,22 @@ impl Hub {
         }
         let topic = Topic::from(session.topic.as_str());
         let meta = session.meta();
-        let change = match self.set.update(&topic, id, meta.clone()) {
-            Ok(change) => change,
-            Err(_) => match self.set.track(topic, session.viewer.key.clone(), id.clone(), meta) {
-                Ok(change) => change,
-                Err(_) => unreachable!("a session is either tracked here or not"),
-            },
+        let diff = match self.replica.update(now.mono, (&topic, id), meta.clone()) {
+            Ok(diff) => diff,
+            Err(_) => {
+                let (key, session) = (session.viewer.key.clone(), id.clone());
+                match self.replica.track(now.mono, Joining { topic, key, session, meta }) {
+                    Ok(diff) => diff,
+                    Err(_) => unreachable!("a session is either tracked here or not"),
+                }
+            }
         };
-        self.absorb(now, &change);
+        self.absorb(now, &diff);
     }
 
     /// Marks the topics of a change for their next flush.
-    pub(crate) fn absorb(&mut self, now: Now, change: &Change) {
-        for topic in change.diff.iter() {
+    pub(crate) fn absorb(&mut self, now: Now, diff: &Diff) {
+        for topic in diff.iter() {
             if let Ok(name) = TopicName::parse(topic.topic.as_str()) {
                 self.mark(now, &name);
             }
@@ -227,8 +275,9 @@ impl Hub {
         if let Some(at) = session.wake_at {
             self.timers.remove(&(at, Timer::Session(id.clone())));
         }
-        let change = self.set.untrack(&Topic::from(session.topic.as_str()), id);
-        self.absorb(now, &change);
+        let topic = Topic::from(session.topic.as_str());
+        let diff = self.replica.untrack(now.mono, &topic, id);
+        self.absorb(now, &diff);
     }
 
     /// Whoever leaves while typing has stopped.

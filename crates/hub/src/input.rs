@@ -67,6 +67,11 @@ pub enum Input {
     },
     /// A watcher is gone.
     Unwatch(WatcherId),
+    /// A message of the same shard on another replica. Any bytes are allowed.
+    Bus(Bytes),
+    /// This replica is about to stop: the others keep its sessions for `grace`, in which their clients
+    /// come back elsewhere.
+    Retire,
     /// A deadline has passed.
     Tick,
 }

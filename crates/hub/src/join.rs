@@ -1,6 +1,8 @@
 //! Coming and going: join, resume, leave, loss, removal.
 
-use penholder_presence::{Incarnation, Mode, SessionId, Signal, Topic, Viewer};
+use std::sync::Arc;
+
+use penholder_presence::{Incarnation, Mode, Presence, SessionId, Signal, Status, Topic, Viewer};
 use penholder_protocol::encode::{self, Address, ReplyStatus};
 use penholder_protocol::{
     Encoded, JoinReply, Json, PresenceMode, Ref, Since, TopicName, ViewerSummary,
@@ -90,7 +92,7 @@ impl Hub {
     /// The newest token of a session moves it, connected or not: a half-open connection must not
     /// lock its own person out. The one before it counts only while the session has no connection,
     /// for a client whose last answer was lost; so two tabs that share a token cannot push each
-    /// other out in turn. A session of the life before this one is taken on the token's word for
+    /// other out in turn. So it is for a session that another replica has. A session of the life before this one is taken on the token's word for
     /// `grace` after the start, since its entry died with that life.
     fn stands(&self, now: Now, join: &Join, claim: &ResumeClaim) -> bool {
         if claim.topic != join.topic || claim.key != join.viewer.key {
@@ -102,9 +104,22 @@ impl Hub {
             let is_same = session.topic == claim.topic && session.viewer.key == claim.key;
             return is_same && (is_newest || (is_last_but_one && session.member.is_none()));
         }
+        if let Some(elsewhere) = self.elsewhere(claim) {
+            let is_newest = claim.generation == elsewhere.meta.generation;
+            let is_last_but_one = claim.generation + 1 == elsewhere.meta.generation;
+            let is_lost = elsewhere.meta.status == Status::Reconnecting;
+            return is_newest || (is_last_but_one && is_lost);
+        }
         let grace = self.config.options(&claim.topic).liveness.grace_ms;
-        let since_start = self.started.map_or(0, |started| now.mono.since(started));
+        let since_start = now.mono.since(self.started);
         self.config.previous == Some(claim.incarnation) && since_start < grace
+    }
+
+    /// The session of a claim, as another replica shows it.
+    fn elsewhere(&self, claim: &ResumeClaim) -> Option<&Arc<Presence>> {
+        let topic = Topic::from(claim.topic.as_str());
+        let presence = self.replica.set().session(&topic, &claim.session)?;
+        (presence.key == claim.key).then_some(presence)
     }
 
     fn resume(&mut self, now: Now, join: &Join, claim: &ResumeClaim) -> SessionId {
@@ -131,8 +146,8 @@ impl Hub {
         }
         if was_shown == Shown::Yes && shown(join.presence) == Shown::No {
             let topic = Topic::from(join.topic.as_str());
-            let change = self.set.untrack(&topic, &claim.session);
-            self.absorb(now, &change);
+            let diff = self.replica.untrack(now.mono, &topic, &claim.session);
+            self.absorb(now, &diff);
         }
         claim.session.clone()
     }
@@ -149,7 +164,17 @@ impl Hub {
         self.unseat(member, Departure::Replaced);
     }
 
+    /// Lets a session go that was resumed on another replica.
+    pub(crate) fn yield_session(&mut self, now: Now, id: &SessionId) {
+        if let Some(member) = self.sessions.get(id).and_then(|session| session.member) {
+            self.displace(member);
+        }
+        self.end_session(now, id);
+    }
+
     fn begin(&mut self, now: Now, join: &Join, claim: Option<&ResumeClaim>) -> SessionId {
+        let shown_elsewhere = claim.and_then(|claim| self.elsewhere(claim));
+        let generation = shown_elsewhere.map_or(0, |presence| presence.meta.generation);
         let id = claim.map_or_else(|| join.session.clone(), |claim| claim.session.clone());
         let session = Session {
             topic: join.topic.clone(),
@@ -160,7 +185,7 @@ impl Hub {
             joined_at: claim.map_or(now.wall, |claim| claim.joined_at),
             connected_at: now.wall,
             last_input_at: now.wall,
-            generation: claim.map_or(0, |claim| claim.generation) + 1,
+            generation: claim.map_or(0, |claim| claim.generation).max(generation) + 1,
             liveness: self.liveness(now, &join.topic),
             member: None,
             wake_at: None,
@@ -229,7 +254,7 @@ impl Hub {
         }
         let viewer = Viewer { key: &join.viewer.key, session: Some(id) };
         let room = self.rooms.get_mut(&join.topic)?;
-        Some(room.view_for(&self.set, self.config.options(&join.topic), viewer))
+        Some(room.view_for(&self.replica, self.config.options(&join.topic), viewer))
     }
 
     fn incarnation(&self) -> Incarnation {

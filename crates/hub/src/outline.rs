@@ -1,7 +1,7 @@
 //! A topic in outline: who comes first, and the first few people.
 
 use penholder_presence::{
-    Certainty, Key, PresenceSet, PriorityPolicy, Summary, Topic, UserPresence, Viewer,
+    Certainty, Key, PriorityPolicy, Replica, Summary, Topic, UserPresence, Viewer,
 };
 use penholder_protocol::{
     self as protocol, PersonBrief, PresenceSummary, SummaryPerson, TopicName, TopicRow, UserCard,
@@ -17,9 +17,6 @@ const CROWD_NAMED_MAX: usize = 20;
 /// How many names a row shows.
 const ROW_NAMES_MAX: usize = 3;
 
-/// One replica knows all there is to know: nobody can contradict it.
-const CERTAINTY: Certainty = Certainty::Confirmed;
-
 /// The summary of a topic, and whether it is a crowd.
 #[derive(Debug)]
 pub(crate) struct Outline {
@@ -31,32 +28,46 @@ pub(crate) struct Outline {
 impl Outline {
     /// The outline of `topic` under `policy`. Cost: O(sessions of the topic).
     pub(crate) fn of(
-        set: &PresenceSet,
+        replica: &Replica,
         topic: &Topic,
         options: &TopicOptions,
         policy: &PriorityPolicy,
     ) -> Self {
-        Self::summed(Summary::new(set.list(topic), policy, CERTAINTY), (set, topic), options)
+        let presences = replica.set().list(topic);
+        let summary = Summary::new(presences, policy, replica.certainty(topic));
+        Self::summed(summary, (replica, topic), options)
     }
 
     /// The outline of the sessions of one person. Cost: O(these).
     pub(crate) fn of_person(
-        set: &PresenceSet,
+        replica: &Replica,
         topic: &Topic,
         options: &TopicOptions,
         key: &Key,
     ) -> Self {
-        let summary = Summary::new(set.by_key(topic, key), &options.priority, CERTAINTY);
-        Self::summed(summary, (set, topic), options)
+        let presences = replica.set().by_key(topic, key);
+        let summary = Summary::new(presences, &options.priority, replica.certainty(topic));
+        Self::summed(summary, (replica, topic), options)
     }
 
     fn summed(
         summary: Summary,
-        (set, topic): (&PresenceSet, &Topic),
+        (replica, topic): (&Replica, &Topic),
         options: &TopicOptions,
     ) -> Self {
-        let count = set.count(topic);
+        let count = replica.set().count(topic);
         Self { summary, count, is_full: count <= options.full_max }
+    }
+
+    /// The same, where somebody earlier has come whom those here did not know of.
+    pub(crate) fn contested(mut self) -> Self {
+        self.summary.certainty = Certainty::Contested;
+        self
+    }
+
+    /// How sure the answer is.
+    pub(crate) fn certainty(&self) -> protocol::Certainty {
+        certainty(self.summary.certainty)
     }
 
     /// What everybody on the topic is told.
@@ -70,7 +81,7 @@ impl Outline {
                 .prior_session
                 .as_ref()
                 .map(|session| session.as_str().to_owned()),
-            certainty: certainty(self.summary.certainty),
+            certainty: self.certainty(),
             count: count(self.count),
             full: self.is_full,
         }

@@ -1,5 +1,7 @@
 //! What a shard tells its driver.
 
+use bytes::Bytes;
+use penholder_presence::{Incarnation, PeerEvent, Recipient};
 use penholder_protocol::{Encoded, TopicRow};
 
 use crate::{MemberId, WatcherId};
@@ -20,6 +22,20 @@ pub enum Output {
         member: MemberId,
         /// Why.
         departure: Departure,
+    },
+    /// Send a message to the same shard on other replicas. It may be lost.
+    Publish {
+        /// To whom.
+        to: Recipient,
+        /// The message.
+        message: Bytes,
+    },
+    /// Something is thought anew of another replica: log and count it.
+    Peer(PeerEvent),
+    /// Another process runs under this replica's name and came later: this one has to stop.
+    Superseded {
+        /// The life that took its place.
+        by: Incarnation,
     },
     /// The row of a topic, new or changed, for each of these watchers.
     Row {

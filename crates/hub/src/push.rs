@@ -39,7 +39,7 @@ impl Hub {
         }
         let topic = Topic::from(session.topic.as_str());
         self.signal(now, id, &signals);
-        let presence = self.set.session(&topic, id);
+        let presence = self.replica.set().session(&topic, id);
         let reference = presence.map(|presence| presence.dot.to_string());
         Ok(Json::of(&PresenceUpdateReply { reference }))
     }

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use penholder_presence::{Key, PriorityPolicy, SessionId, SessionPolicy, Topic, Viewer, WallMs};
-use penholder_protocol::{Json, Mode, Status, TopicName, TopicRow, ViewerSummary};
+use penholder_protocol::{Certainty, Json, Mode, Status, TopicName, TopicRow, ViewerSummary};
 use serde::Serialize;
 
 use crate::MemberId;
 use crate::encode;
 use crate::hub::Hub;
 use crate::outline::Outline;
+use crate::room::Room;
 
 /// A topic with somebody present.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -53,6 +54,8 @@ pub struct Evidence {
     pub last_input_at: WallMs,
     /// Whether the tab is visible.
     pub visible: bool,
+    /// How sure the replica is of what it shows of the topic.
+    pub certainty: Certainty,
     /// What others are shown.
     pub status: Status,
     /// What it may do.
@@ -77,14 +80,14 @@ impl Hub {
         let topic = Topic::from(topic.as_str());
         let mut keys: Vec<(Key, Vec<Json>)> = Vec::new();
         let mut index = std::collections::BTreeMap::new();
-        for presence in self.set.list(&topic) {
+        for presence in self.replica.set().list(&topic) {
             let at = *index.entry(&presence.key).or_insert_with(|| {
                 keys.push((presence.key.clone(), Vec::new()));
                 keys.len() - 1
             });
             keys[at].1.push(encode::meta_json(presence));
         }
-        (keys, self.set.count(&topic))
+        (keys, self.replica.set().count(&topic))
     }
 
     /// The summary of `topic` as `query` asks for it.
@@ -116,7 +119,8 @@ impl Hub {
     pub fn topics(&self, query: &TopicsQuery<'_>) -> Vec<TopicCount> {
         let &TopicsQuery { prefix, after, limit, may_view } = query;
         let start = prefix.max(after);
-        self.set
+        self.replica
+            .set()
             .topics_from(start)
             .take_while(|count| count.topic.as_str().starts_with(prefix))
             .filter(|count| count.topic.as_str() > after)
@@ -141,6 +145,7 @@ impl Hub {
             connected_at: session.connected_at,
             last_input_at: session.last_input_at,
             visible: !session.liveness.is_hidden(),
+            certainty: self.outline(topic, &self.config.options(topic).priority).certainty(),
             status: encode::status(session.liveness.shown().status),
             mode: encode::mode(session.mode),
         })
@@ -158,7 +163,10 @@ impl Hub {
     }
 
     fn outline(&self, topic: &TopicName, policy: &PriorityPolicy) -> Outline {
-        Outline::of(&self.set, &Topic::from(topic.as_str()), self.config.options(topic), policy)
+        let options = self.config.options(topic);
+        let outline = Outline::of(&self.replica, &Topic::from(topic.as_str()), options, policy);
+        let is_contested = self.rooms.get(topic).is_some_and(Room::is_contested);
+        if is_contested { outline.contested() } else { outline }
     }
 }
 

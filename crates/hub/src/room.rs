@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use penholder_presence::{Key, MonoMs, Presence, PresenceSet, Topic, Viewer};
+use penholder_presence::{
+    Key, Mode, MonoMs, Presence, PresenceSet, Replica, Topic, Viewer, WallMs,
+};
 use penholder_protocol::{Json, Ref, TopicName, TopicRow, ViewerSummary, Wire};
 
 use crate::outline::Outline;
@@ -26,6 +28,16 @@ pub(crate) struct Room {
     /// In a crowd, its outline as of the last flush, or of the first join since: to draw it for each
     /// of those who join together would cost the square of their number.
     crowd: Option<Outline>,
+    /// Who came first as of the last flush.
+    first: Option<(WallMs, Key)>,
+    contest: Option<Contest>,
+}
+
+/// Somebody who came first was joined by somebody earlier: both may have begun to edit.
+#[derive(Debug)]
+struct Contest {
+    earlier: Key,
+    displaced: Key,
 }
 
 /// A member's place in a topic.
@@ -69,6 +81,8 @@ impl Room {
             summary: None,
             row: None,
             crowd: None,
+            first: None,
+            contest: None,
         }
     }
 
@@ -108,8 +122,9 @@ impl Room {
     /// Tells everybody what has changed since the last flush, and the whole to those who wait.
     ///
     /// Per member: diff or snapshot, then the summary. Cost: O(sessions shown + seats).
-    pub(crate) fn flush(&mut self, set: &PresenceSet, options: &TopicOptions) -> Vec<Output> {
+    pub(crate) fn flush(&mut self, replica: &Replica, options: &TopicOptions) -> Vec<Output> {
         self.flush_at = None;
+        let set = replica.set();
         let next = View::of(set, &self.topic, options.full_max);
         let is_partial = set.count(&self.topic) > options.full_max;
         let mut flush = Flush::new(&self.name, self.view.diff(&next), &next);
@@ -123,7 +138,8 @@ impl Room {
         }
         let (mut outputs, newcomers) = flush.finish();
         self.view = next;
-        let outline = Outline::of(set, &self.topic, options, &options.priority);
+        let outline = Outline::of(replica, &self.topic, options, &options.priority);
+        let outline = self.judge(outline);
         self.flush_summary(&outline, &newcomers, &mut outputs);
         self.crowd = Some(outline).filter(|outline| !outline.is_full());
         outputs
@@ -132,16 +148,48 @@ impl Room {
     /// What the topic is to somebody who joins: in a crowd, it may be as old as the window.
     pub(crate) fn view_for(
         &mut self,
-        set: &PresenceSet,
+        replica: &Replica,
         options: &TopicOptions,
         viewer: Viewer<'_>,
     ) -> ViewerSummary {
-        let draw = || Outline::of(set, &self.topic, options, &options.priority);
-        if set.count(&self.topic) <= options.full_max {
+        let is_contested = self.is_contested();
+        let draw = || {
+            let outline = Outline::of(replica, &self.topic, options, &options.priority);
+            if is_contested { outline.contested() } else { outline }
+        };
+        if replica.set().count(&self.topic) <= options.full_max {
             return draw().view(viewer);
         }
-        let alone = Outline::of_person(set, &self.topic, options, viewer.key);
+        let alone = Outline::of_person(replica, &self.topic, options, viewer.key);
         self.crowd.get_or_insert_with(draw).view_beside(&alone, viewer)
+    }
+
+    /// Whether somebody earlier has come whom those here did not know of.
+    pub(crate) fn is_contested(&self) -> bool {
+        self.contest.is_some()
+    }
+
+    /// Remembers who comes first, and marks the outline while that is contested: until the earlier one
+    /// or the one who was first before is no longer there to edit.
+    fn judge(&mut self, outline: Outline) -> Outline {
+        let first = outline.summary.prior_user_presence();
+        let edits = |key: &Key| {
+            let mut people = outline.summary.presences.iter();
+            people.any(|person| person.key == *key && person.mode == Mode::Edit)
+        };
+        let before = self.first.take();
+        if let (Some((joined_at, displaced)), Some(first)) = (before, first)
+            && (first.joined_at, &first.key) < (joined_at, &displaced)
+            && edits(&displaced)
+        {
+            self.contest = Some(Contest { earlier: first.key.clone(), displaced });
+        }
+        let lasts = |contest: &Contest| {
+            first.is_some_and(|first| first.key == contest.earlier) && edits(&contest.displaced)
+        };
+        self.contest = self.contest.take().filter(lasts);
+        self.first = first.map(|first| (first.joined_at, first.key.clone()));
+        if self.is_contested() { outline.contested() } else { outline }
     }
 
     /// Sends the summary to everybody when it has changed, and to `newcomers` in any case; the row

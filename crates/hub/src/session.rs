@@ -45,6 +45,7 @@ impl Session {
             activity: shown.activity,
             unsaved: shown.unsaved,
             idle_since: shown.idle_since.map(|_| self.last_input_at),
+            generation: self.generation,
             profile: self.viewer.profile.clone(),
             custom: self.custom.clone(),
         }

@@ -56,7 +56,8 @@ pub(crate) fn config(options: TopicOptions) -> Config {
     Config {
         replica: ReplicaId::new("gw.0", Incarnation(7)),
         previous: Some(Incarnation(6)),
-        hash_seed: 42,
+        seeds: (42, 7),
+        gossip: ReplicaConfig::alone(),
         defaults: options,
         namespaces: BTreeMap::new(),
         limits: Limits::default(),
@@ -105,7 +106,7 @@ impl World {
 
     pub(crate) fn of(config: Config) -> Self {
         let mut world = Self {
-            hub: Hub::new(config, sign),
+            hub: Hub::new(config, sign, START),
             now: 0,
             clients: BTreeMap::new(),
             rows: Vec::new(),
