@@ -26,7 +26,7 @@ fn hub() -> Hub {
     };
     let config = Config {
         replica: ReplicaId::new("bench", Incarnation(1)),
-        previous: None,
+        previous: Vec::new(),
         hash_seed: 1,
         defaults,
         namespaces: Default::default(),

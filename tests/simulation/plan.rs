@@ -47,7 +47,7 @@ impl Plan {
     pub(crate) fn config(&self) -> Config {
         Config {
             replica: ReplicaId::new("sim.0", Incarnation(2)),
-            previous: None,
+            previous: Vec::new(),
             hash_seed: 1,
             defaults: TopicOptions {
                 diff_window_ms: self.window_ms,

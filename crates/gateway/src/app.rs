@@ -160,7 +160,7 @@ fn hub_config(config: &Config, replica: &ReplicaId, data: &DataDirectory) -> pen
         .collect();
     penholder_hub::Config {
         replica: replica.clone(),
-        previous: data.previous,
+        previous: data.previous.clone(),
         hash_seed: rand::random(),
         defaults: options(&config.presence),
         namespaces,

@@ -24,6 +24,8 @@ pub struct Hub {
     timers: BTreeSet<(MonoMs, Timer)>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) started: Option<MonoMs>,
+    /// Sessions that ended while tokens of earlier lives still count.
+    pub(crate) ended: BTreeSet<SessionId>,
 }
 
 /// Where a member sits.
@@ -65,6 +67,7 @@ impl Hub {
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             started: None,
+            ended: BTreeSet::new(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Hub {
             Input::Lost(member) => self.lose(now, member),
             Input::Expel(member) => self.expel(now, member),
             Input::Demote(member) => self.demote(now, member),
+            Input::Identify { member, viewer } => self.identify(now, member, viewer),
             Input::Resync(member) => self.resync(now, member),
             Input::Push(push) => self.push(now, push),
             Input::Publish { topic, broadcast } => self.publish(&topic, &broadcast, None),
@@ -229,6 +233,25 @@ impl Hub {
         }
         let change = self.set.untrack(&Topic::from(session.topic.as_str()), id);
         self.absorb(now, &change);
+        self.remember_end(now, id, &session.topic);
+    }
+
+    /// Notes, for `grace` after the start, that a session has ended: its token of an earlier life must
+    /// not bring it back, with the place that it had.
+    fn remember_end(&mut self, now: Now, id: &SessionId, topic: &TopicName) {
+        if self.config.previous.is_empty() {
+            return;
+        }
+        if self.since_start(now) < self.config.options(topic).liveness.grace_ms {
+            self.ended.insert(id.clone());
+        } else {
+            self.ended.clear();
+        }
+    }
+
+    /// How long this life lasts already. Unit: milliseconds.
+    pub(crate) fn since_start(&self, now: Now) -> u64 {
+        self.started.map_or(0, |started| now.mono.since(started))
     }
 
     /// Whoever leaves while typing has stopped.

@@ -55,7 +55,7 @@ pub(crate) fn options() -> TopicOptions {
 pub(crate) fn config(options: TopicOptions) -> Config {
     Config {
         replica: ReplicaId::new("gw.0", Incarnation(7)),
-        previous: Some(Incarnation(6)),
+        previous: vec![Incarnation(6)],
         hash_seed: 42,
         defaults: options,
         namespaces: BTreeMap::new(),
