@@ -10,8 +10,8 @@ use penholder_hub::{
     Broadcast, Config, Content, Hub, Input, Join, MemberId, Now, ResumeClaim, TopicOptions, Viewer,
 };
 use penholder_presence::{
-    Incarnation, Key, Kind, LivenessConfig, Mode, MonoMs, PriorityPolicy, ReplicaId, SessionId,
-    WallMs,
+    Incarnation, Key, Kind, LivenessConfig, Mode, MonoMs, PriorityPolicy, ReplicaConfig, ReplicaId,
+    SessionId, WallMs,
 };
 use penholder_protocol::{EventName, Json, Limits, PresenceMode, Ref, TopicName, Wire};
 
@@ -26,14 +26,15 @@ fn hub() -> Hub {
     };
     let config = Config {
         replica: ReplicaId::new("bench", Incarnation(1)),
-        previous: None,
+        previous: Vec::new(),
         seeds: (1, 2),
         gossip: ReplicaConfig::alone(),
         defaults,
         namespaces: Default::default(),
         limits: Limits::default(),
     };
-    Hub::new(config, |claim: &ResumeClaim| format!("{}.{}", claim.session, claim.generation))
+    let sign = |claim: &ResumeClaim| format!("{}.{}", claim.session, claim.generation);
+    Hub::new(config, sign, at(0))
 }
 
 fn topic() -> TopicName {

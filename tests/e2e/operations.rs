@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use penholder_tests::{Options, Request, Server, until};
+use penholder_tests::{Opcode, Options, Request, Server, until};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -72,6 +72,51 @@ async fn metrics_count_and_name_nobody() -> Result<()> {
     assert!(!metrics.body.contains("canary"), "{metrics}");
     let session = joined["session"].as_str().unwrap_or_default();
     assert!(!metrics.body.contains(session), "{metrics}");
+    Ok(())
+}
+
+/// The value of a metric that has no labels.
+async fn gauge(server: &Server, name: &str) -> Result<Option<f64>> {
+    let metrics = server.ask(Request::new("GET", "/metrics")).await?.body;
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(value.map(str::parse).transpose()?)
+}
+
+#[tokio::test]
+async fn nothing_stays_of_those_who_are_gone() -> Result<()> {
+    const GAUGES: [&str; 3] = ["penholder_connections", "penholder_sessions", "penholder_topics"];
+    let server = Server::start(Options::default().set("presence.grace", "100ms")).await?;
+    let mut sockets = Vec::new();
+    for n in 0..12 {
+        let mut socket = server.socket(&server.token(&format!("user{n}")).await?).await?;
+        socket.join(&format!("doc:{}", n % 3)).await?;
+        socket.join_with("doc:all", &json!({"presence": n % 2 == 0})).await?;
+        socket.ask("doc:all", "typing", &json!({"on": true})).await?;
+        let watched = json!({"topics": ["doc:0", format!("doc:quiet{n}")]});
+        socket.join_with("system:summaries", &watched).await?;
+        sockets.push(socket);
+    }
+    for (name, least) in GAUGES.into_iter().zip([12.0, 24.0, 4.0]) {
+        until(format!("{name} counts"), SOON, async || {
+            Ok(gauge(&server, name).await?.filter(|value| *value >= least))
+        })
+        .await?;
+    }
+    // Some say goodbye, some leave first, the rest are just gone.
+    for (n, socket) in sockets.iter_mut().enumerate() {
+        if n % 3 == 0 {
+            socket.ask("doc:all", "phx_leave", &json!({})).await?;
+            socket.send_frame(Opcode::Close, &1000_u16.to_be_bytes()).await?;
+        }
+    }
+    drop(sockets);
+    for name in GAUGES {
+        until(format!("{name} is 0"), SOON, async || {
+            Ok(gauge(&server, name).await?.filter(|value| *value == 0.0))
+        })
+        .await?;
+    }
+    assert_eq!(server.get("/v1/topics").await?.json()["data"], json!([]));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use penholder_hub::{Config, QueueLimits, TopicOptions};
-use penholder_presence::{Incarnation, LivenessConfig, PriorityPolicy, ReplicaId};
+use penholder_presence::{Incarnation, LivenessConfig, PriorityPolicy, ReplicaConfig, ReplicaId};
 use penholder_protocol::Limits;
 
 use crate::rng::Rng;
@@ -47,7 +47,7 @@ impl Plan {
     pub(crate) fn config(&self) -> Config {
         Config {
             replica: ReplicaId::new("sim.0", Incarnation(2)),
-            previous: None,
+            previous: Vec::new(),
             seeds: (1, 2),
             gossip: ReplicaConfig::alone(),
             defaults: TopicOptions {

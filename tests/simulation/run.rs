@@ -127,7 +127,7 @@ impl Run {
             .collect();
         let sign = |claim: &penholder_hub::ResumeClaim| format!("{claim:?}");
         Self {
-            hub: Hub::new(plan.config(), sign),
+            hub: Hub::new(plan.config(), sign, Now { mono: MonoMs(0), wall: WallMs(EPOCH) }),
             truth: Truth::new(plan.liveness, plan.full_max),
             now: Time { mono: 0, wall: EPOCH },
             clients,
@@ -192,6 +192,9 @@ impl Run {
             Output::Row { row, .. } => {
                 self.log.add(format!("{row:?}").as_bytes());
                 self.rows.insert(row.topic.clone(), row);
+            }
+            Output::Publish { .. } | Output::Peer(_) | Output::Superseded { .. } => {
+                panic!("a lone replica has nobody to talk to")
             }
         }
     }

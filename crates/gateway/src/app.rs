@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use penholder_hub::TopicOptions;
-use penholder_presence::{AiPolicy, LivenessConfig, PriorityPolicy, ReplicaId};
+use penholder_presence::{AiPolicy, LivenessConfig, PriorityPolicy, ReplicaConfig, ReplicaId};
 use penholder_protocol::Limits;
 use rand::Rng;
 use sha2::{Digest, Sha256};
@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::auth::{ApiKeys, ResumeKey, Tokens};
+use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::{Config, Presence, SessionPolicy};
 use crate::data_dir::DataDirectory;
@@ -54,6 +55,17 @@ pub struct Parts {
     _data: DataDirectory,
 }
 
+/// What several replicas share.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Carries messages between them.
+    pub bus: Arc<dyn Bus>,
+    /// How they keep in step; equal on all of them.
+    pub gossip: ReplicaConfig,
+    /// Signs resume tokens, so that each replica can read those of the others.
+    pub secret: [u8; 32],
+}
+
 /// How much the process trusts whoever reaches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunMode {
@@ -79,12 +91,16 @@ impl App {
         mode: RunMode,
         data: DataDirectory,
         metrics: PrometheusHandle,
+        cluster: Option<&Cluster>,
     ) -> Self {
         let clock = Clock::start();
         let replica = ReplicaId::new(replica_name(&config), data.incarnation);
-        let resume = ResumeKey::new(&derive(&data.secret, "resume"));
-        let hub = hub_config(&config, &replica, &data);
-        let shards = Shards::start(config.cluster.shards.number(), &hub, &resume, clock);
+        let secret = cluster.map_or(&data.secret, |cluster| &cluster.secret);
+        let resume = ResumeKey::new(&derive(secret, "resume"));
+        let hub = hub_config(&config, (&replica, &data), cluster);
+        let bus = cluster.map(|cluster| Arc::clone(&cluster.bus));
+        let count = config.cluster.shards.number();
+        let shards = Shards::start(count, &hub, &resume, (clock, bus));
         Self(Arc::new(Parts {
             tokens: tokens(&config, mode, &data.secret),
             api_keys: ApiKeys::new(&config.auth.api_keys, mode),
@@ -149,7 +165,11 @@ fn replica_name(config: &Config) -> String {
     if name.is_empty() { "penholder".to_owned() } else { name }
 }
 
-fn hub_config(config: &Config, replica: &ReplicaId, data: &DataDirectory) -> penholder_hub::Config {
+fn hub_config(
+    config: &Config,
+    (replica, data): (&ReplicaId, &DataDirectory),
+    cluster: Option<&Cluster>,
+) -> penholder_hub::Config {
     let options = |presence: &Presence| topic_options(presence);
     let namespaces: BTreeMap<_, _> = config
         .namespace
@@ -160,8 +180,9 @@ fn hub_config(config: &Config, replica: &ReplicaId, data: &DataDirectory) -> pen
         .collect();
     penholder_hub::Config {
         replica: replica.clone(),
-        previous: data.previous,
-        hash_seed: rand::random(),
+        previous: data.previous.clone(),
+        seeds: rand::random(),
+        gossip: cluster.map_or_else(ReplicaConfig::alone, |cluster| cluster.gossip.clone()),
         defaults: options(&config.presence),
         namespaces,
         limits: limits(config),

@@ -28,6 +28,10 @@ pub enum DataError {
     Damaged(PathBuf),
 }
 
+/// How many lives are remembered. A process that crashes in a row faster than its clients come back
+/// has worse trouble than a place in line.
+const LIVES_KEPT: usize = 8;
+
 /// An opened data directory, locked against other processes until it is dropped.
 #[derive(Debug)]
 pub struct DataDirectory {
@@ -35,8 +39,8 @@ pub struct DataDirectory {
     pub secret: [u8; 32],
     /// This life.
     pub incarnation: Incarnation,
-    /// The life before it, if there was one.
-    pub previous: Option<Incarnation>,
+    /// The last lives before it, the latest last.
+    pub previous: Vec<Incarnation>,
     _lock: File,
 }
 
@@ -53,9 +57,13 @@ impl DataDirectory {
         let lock = lock(path)?;
         let secret = Self::read_secret(path)?;
         let kept = path.join("incarnation");
-        let previous = read_incarnation(&kept)?;
-        let next = previous.map_or(now_ms, |Incarnation(last)| now_ms.max(last.saturating_add(1)));
-        write_whole(&kept, next.to_string().as_bytes())?;
+        let previous = read_incarnations(&kept)?;
+        let last = previous.last().map_or(0, |Incarnation(last)| last.saturating_add(1));
+        let next = now_ms.max(last);
+        let lives = previous.iter().map(|Incarnation(life)| *life).chain([next]);
+        let lines: Vec<String> = lives.map(|life| life.to_string()).collect();
+        let from = lines.len().saturating_sub(LIVES_KEPT);
+        write_whole(&kept, lines[from..].join("\n").as_bytes())?;
         Ok(Self { secret, incarnation: Incarnation(next), previous, _lock: lock })
     }
 
@@ -97,14 +105,16 @@ fn secret(path: &Path) -> Result<[u8; 32], DataError> {
     }
 }
 
-fn read_incarnation(path: &Path) -> Result<Option<Incarnation>, DataError> {
+fn read_incarnations(path: &Path) -> Result<Vec<Incarnation>, DataError> {
+    let damaged = || DataError::Damaged(path.to_owned());
     match std::fs::read_to_string(path) {
         Ok(text) => {
-            let number = text.trim().parse().map_err(|_| DataError::Damaged(path.to_owned()))?;
-            Ok(Some(Incarnation(number)))
+            let parse = |line: &str| line.parse().map(Incarnation).map_err(|_| damaged());
+            let lives: Vec<_> = text.lines().map(parse).collect::<Result<_, _>>()?;
+            if lives.is_empty() { Err(damaged()) } else { Ok(lives) }
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(DataError::Io { path: path.to_owned(), cause }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(DataError::Io { path: path.to_owned(), cause: source }),
     }
 }
 
@@ -148,13 +158,21 @@ mod tests {
     fn a_secret_lasts_and_incarnations_grow_even_when_the_clock_goes_back() {
         let place = Place::new();
         let first = DataDirectory::open(&place.0, 1_000).unwrap();
-        assert_eq!((first.incarnation, first.previous), (Incarnation(1_000), None));
+        assert_eq!(first.incarnation, Incarnation(1_000));
+        assert_eq!(first.previous, []);
         let secret = first.secret;
         drop(first);
         let second = DataDirectory::open(&place.0, 500).unwrap();
         assert_eq!(second.incarnation, Incarnation(1_001));
-        assert_eq!(second.previous, Some(Incarnation(1_000)));
+        assert_eq!(second.previous, [Incarnation(1_000)]);
         assert_eq!(second.secret, secret);
+        drop(second);
+        for start in 0..20 {
+            drop(DataDirectory::open(&place.0, 5_000 + start).unwrap());
+        }
+        let last = DataDirectory::open(&place.0, 6_000).unwrap();
+        assert_eq!(last.previous.len(), LIVES_KEPT);
+        assert_eq!(last.previous.last(), Some(&Incarnation(5_019)));
     }
 
     #[test]

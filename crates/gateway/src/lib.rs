@@ -6,6 +6,7 @@
 mod admission;
 pub mod app;
 pub mod auth;
+pub mod bus;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -18,4 +19,4 @@ mod socket;
 mod summaries;
 pub mod telemetry;
 
-pub use app::{App, RunMode};
+pub use app::{App, Cluster, RunMode};

@@ -50,14 +50,15 @@ fn run(args: &RunArgs) -> Result<()> {
     let mode = mode(&args.place, &config)?;
     telemetry::init(&config.telemetry)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let data = DataDirectory::open(&args.place.data, clock::wall().0)?;
         let listen = config.server.listen;
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; is another server running?"))?;
         let address = listener.local_addr()?;
+        // Only now: a start that fails is no life, and must not end the one before.
+        let data = DataDirectory::open(&args.place.data, clock::wall().0)?;
         let metrics = telemetry::install_metrics()?;
-        let app = App::start(config, mode, data, metrics);
+        let app = App::start(config, mode, data, metrics, None);
         stop_on_signal(app.clone())?;
         announce(mode, address);
         serve::serve(listener, http::router(app.clone()), app).await;

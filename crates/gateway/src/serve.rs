@@ -47,6 +47,7 @@ pub async fn serve(listener: TcpListener, router: Router, app: App) {
     tracing::info!(open, "draining");
     let gone = async {
         accept_until(app.connections.wait(), &listener, &requests, (&router, &app)).await;
+        app.shards.retire().await;
         drop(listener);
         requests.close();
         requests.wait().await;

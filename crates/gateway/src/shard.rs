@@ -16,8 +16,9 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::bus::Bus;
 use crate::clock::Clock;
-use driver::{Command, Driver};
+use driver::{Command, Driver, Link};
 pub(crate) use feed::Feed;
 pub(crate) use outbox::{Ending, Outbox};
 
@@ -45,16 +46,23 @@ pub(crate) struct Stopped;
 
 impl Shards {
     /// Starts `count` shards. Each gets its own replica name from `config`'s.
-    pub(crate) fn start<S>(count: u64, config: &Config, sign: &S, clock: Clock) -> Self
+    pub(crate) fn start<S>(
+        count: u64,
+        config: &Config,
+        sign: &S,
+        (clock, bus): (Clock, Option<Arc<dyn Bus>>),
+    ) -> Self
     where
         S: SignResume + Clone + 'static,
     {
         let start = |number| {
             let ReplicaId { name, incarnation } = config.replica.clone();
             let replica = ReplicaId::new(format!("{name}-{number}"), incarnation);
-            let config = Config { replica, hash_seed: rand::random(), ..config.clone() };
+            let config = Config { replica, seeds: rand::random(), ..config.clone() };
             let (inbox, commands) = mpsc::channel(INBOX_LEN);
-            tokio::spawn(supervise(Driver::new(Hub::new(config, sign.clone()), clock), commands));
+            let link = bus.as_ref().map(|bus| Link::new(bus, number, &config.replica.name));
+            let hub = Hub::new(config, sign.clone(), clock.now());
+            tokio::spawn(supervise(Driver::new(hub, clock, link), commands));
             inbox
         };
         Self { inboxes: (0..count).map(start).collect(), next: Arc::default() }
@@ -131,6 +139,15 @@ impl Shards {
             }
         }
         Ok(watcher)
+    }
+
+    /// Says goodbye to the other replicas, and returns when it is said.
+    pub(crate) async fn retire(&self) {
+        for inbox in self.inboxes.iter() {
+            // A shard that has stopped has nobody to say goodbye to.
+            inbox.send(Command::Input(Input::Retire)).await.ok();
+        }
+        self.ask_all(|_| ()).await.ok();
     }
 
     /// Ends a watch.

@@ -3,6 +3,7 @@
 mod channels;
 mod connection;
 mod handshake;
+mod membership;
 mod rates;
 mod requests;
 mod summaries;

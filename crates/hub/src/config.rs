@@ -11,9 +11,10 @@ pub struct Config {
     /// The replica that this shard belongs to, with the shard's number in its name, so that presence
     /// references stay unique across the shards of one process.
     pub replica: ReplicaId,
-    /// The incarnation before this one, if the same data directory has seen one. Resume tokens of
-    /// that life are honoured for `grace` after the start.
-    pub previous: Option<Incarnation>,
+    /// The incarnations before this one that the same data directory has seen, the latest last; each
+    /// is the time of its start in milliseconds. Resume tokens of the latest, and of those that were
+    /// followed by another within `grace` of this start, are honoured for `grace` after it.
+    pub previous: Vec<Incarnation>,
     /// Seeds of this shard, from a random source: that of its hashers, since outsiders choose the keys,
     /// and that of the phase of its heartbeats.
     pub seeds: (u64, u64),

@@ -25,6 +25,8 @@ pub struct Hub {
     timers: BTreeSet<(MonoMs, Timer)>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) started: MonoMs,
+    /// Sessions that ended while tokens of earlier lives still count.
+    pub(crate) ended: BTreeSet<SessionId>,
 }
 
 /// Where a member sits.
@@ -56,7 +58,7 @@ impl Hub {
     #[must_use]
     pub fn new(config: Config, sign: impl SignResume + 'static, now: Now) -> Self {
         let Config { gossip, replica, seeds, .. } = config.clone();
-        Self {
+        let mut hub = Self {
             replica: Replica::new(gossip, replica, seeds, now.mono),
             config,
             sign: Box::new(sign),
@@ -67,7 +69,10 @@ impl Hub {
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             started: now.mono,
-        }
+            ended: BTreeSet::new(),
+        };
+        hub.perform(now);
+        hub
     }
 
     /// Takes one input. Deadlines that have passed by `now` are served first.
@@ -81,6 +86,7 @@ impl Hub {
             Input::Lost(member) => self.lose(now, member),
             Input::Expel(member) => self.expel(now, member),
             Input::Demote(member) => self.demote(now, member),
+            Input::Identify { member, viewer } => self.identify(now, member, viewer),
             Input::Resync(member) => self.resync(now, member),
             Input::Push(push) => self.push(now, push),
             Input::Publish { topic, broadcast } => self.publish(&topic, &broadcast, None),
@@ -278,6 +284,25 @@ impl Hub {
         let topic = Topic::from(session.topic.as_str());
         let diff = self.replica.untrack(now.mono, &topic, id);
         self.absorb(now, &diff);
+        self.remember_end(now, id, &session.topic);
+    }
+
+    /// Notes, for `grace` after the start, that a session has ended: its token of an earlier life must
+    /// not bring it back, with the place that it had.
+    fn remember_end(&mut self, now: Now, id: &SessionId, topic: &TopicName) {
+        if self.config.previous.is_empty() {
+            return;
+        }
+        if self.since_start(now) < self.config.options(topic).liveness.grace_ms {
+            self.ended.insert(id.clone());
+        } else {
+            self.ended.clear();
+        }
+    }
+
+    /// How long this life lasts already. Unit: milliseconds.
+    pub(crate) fn since_start(&self, now: Now) -> u64 {
+        now.mono.since(self.started)
     }
 
     /// Whoever leaves while typing has stopped.

@@ -40,6 +40,13 @@ pub enum Input {
     Expel(MemberId),
     /// A member has lost the right to edit: it stays, as one that only views.
     Demote(MemberId),
+    /// A fresh token tells anew who a member is: what others are shown, never the key.
+    Identify {
+        /// Who.
+        member: MemberId,
+        /// The person, as the token describes it now.
+        viewer: Viewer,
+    },
     /// A member's queue has dropped presence frames and has room again.
     Resync(MemberId),
     /// A member pushes a request. Authorised by the driver.

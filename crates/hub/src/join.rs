@@ -68,6 +68,17 @@ impl Hub {
         self.show(now, &id);
     }
 
+    /// A member's token tells anew who it is.
+    pub(crate) fn identify(&mut self, now: Now, member: MemberId, viewer: crate::Viewer) {
+        let Some(id) = self.members.get(&member).map(|seat| seat.session.clone()) else { return };
+        if let Some(session) = self.sessions.get_mut(&id)
+            && session.viewer.key == viewer.key
+        {
+            session.viewer = viewer;
+        }
+        self.show(now, &id);
+    }
+
     /// An administrator removes a session, connected or waiting to come back.
     pub(crate) fn kick(&mut self, now: Now, topic: &TopicName, id: &SessionId) {
         let Some(session) = self.sessions.get(id).filter(|session| session.topic == *topic) else {
@@ -92,8 +103,9 @@ impl Hub {
     /// The newest token of a session moves it, connected or not: a half-open connection must not
     /// lock its own person out. The one before it counts only while the session has no connection,
     /// for a client whose last answer was lost; so two tabs that share a token cannot push each
-    /// other out in turn. So it is for a session that another replica has. A session of the life before this one is taken on the token's word for
-    /// `grace` after the start, since its entry died with that life.
+    /// other out in turn. So it is for a session that another replica shows. A session of an earlier
+    /// life is taken on the token's word for `grace` after the start, since its entry died with that
+    /// life, unless it has ended in this one.
     fn stands(&self, now: Now, join: &Join, claim: &ResumeClaim) -> bool {
         if claim.topic != join.topic || claim.key != join.viewer.key {
             return false;
@@ -111,8 +123,18 @@ impl Hub {
             return is_newest || (is_last_but_one && is_lost);
         }
         let grace = self.config.options(&claim.topic).liveness.grace_ms;
-        let since_start = now.mono.since(self.started);
-        self.config.previous == Some(claim.incarnation) && since_start < grace
+        self.since_start(now) < grace
+            && self.is_recent(claim.incarnation, grace)
+            && !self.ended.contains(&claim.session)
+    }
+
+    /// Whether sessions of an earlier life may still be waiting: it is the last, or it was followed by
+    /// the next less than `grace_ms` before this one began.
+    fn is_recent(&self, life: Incarnation, grace_ms: u64) -> bool {
+        let lives = &self.config.previous;
+        let Some(at) = lives.iter().position(|earlier| *earlier == life) else { return false };
+        let successor = lives.get(at + 1).copied().unwrap_or(self.incarnation());
+        self.incarnation().0.saturating_sub(successor.0) <= grace_ms
     }
 
     /// The session of a claim, as another replica shows it.

@@ -6,13 +6,16 @@
 //!
 //! # The driver's contract
 //!
-//! 1. Hand in [`Input::Tick`] at the start of the process: what is promised for a while after the
-//!    start counts from the first input.
-//! 2. Hand every input to [`Hub::handle`] together with the present time.
-//! 3. Then drain [`Hub::poll_output`] until it is empty, performing each output **in order**, before
-//!    the next input.
+//! 1. Create the hub at the start of the process: what is promised for a while after the start counts
+//!    from then.
+//! 2. Drain [`Hub::poll_output`] until it is empty, performing each output **in order**, before the
+//!    next input.
+//! 3. Hand every input to [`Hub::handle`] together with the present time, and drain again.
 //! 4. Sleep until [`Hub::next_deadline`], or the next input, whichever comes first. At a deadline
 //!    hand in [`Input::Tick`]. Waking early or twice is a no-op; a deadline is pulled anew each time.
+//!
+//! [`Output::Publish`] goes to the same shard on other replicas, where it is an [`Input::Bus`]; it may
+//! be lost, late or repeated. A hub whose configuration says that it is alone publishes nothing.
 //!
 //! Frames of one member must reach its connection in the order in which they are polled. A driver
 //! that keeps one [`SendQueue`] per connection gets the overflow policy with it.

@@ -29,7 +29,7 @@ impl Change {
 /// Joins and leaves of several topics, ordered by topic, no topic twice and none without change.
 ///
 /// Exact: a join is of something that was not visible before, a leave of something that was
-/// (`diffs_replay_to_the_list`).
+/// (`a_naive_model_agrees`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
     pub(crate) topics: Vec<TopicDiff>,

@@ -229,7 +229,23 @@ pub fn is_safe_key(key: &str) -> bool {
     (1..=KEY_BYTES_MAX).contains(&key.len())
         && !key.chars().any(char::is_control)
         && is_safe_name(key)
+        && !INHERITED.contains(&key)
 }
+
+/// What every JavaScript object inherits beside the names that no meta may have either: a map that is
+/// a plain object takes a person of that name for one who is there already.
+const INHERITED: [&str; 10] = [
+    "__defineGetter__",
+    "__defineSetter__",
+    "__lookupGetter__",
+    "__lookupSetter__",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+];
 
 fn is_safe_name(key: &str) -> bool {
     !matches!(key, "__proto__" | "constructor" | "prototype")

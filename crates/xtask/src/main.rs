@@ -4,7 +4,7 @@
 //! all of them do the same. Only `anyhow` and `clap` are used: this crate compiles before any
 //! other.
 
-#![allow(
+#![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command-line program: printing is its output"

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { canonical } from "../harness/fold.js";
 import { Person } from "../harness/person.js";
+import { handshake } from "../harness/raw.js";
 import { Server } from "../harness/server.js";
 import { suite } from "../harness/suite.js";
 import { until } from "../harness/wait.js";
@@ -239,14 +240,22 @@ describe("SIGTERM", () => {
     const keys = Array.from({ length: 60 }, (_, n) => `user${n}`);
     const people = await Promise.all(keys.map((key) => person(key)));
     assert.equal((await server.get("/readyz")).status, 200);
+    const path = `/socket/websocket?vsn=2.0.0&token=${await server.token("late")}`;
     const exit = server.terminate();
     const answers = [];
+    const upgrades = [];
     const asking = async () => {
-      for (;;) answers.push((await server.get("/readyz")).status);
+      for (;;) {
+        answers.push((await server.get("/readyz")).status);
+        if (answers.at(-1) === 503) upgrades.push(await handshake(server, { path }));
+      }
     };
     await assert.rejects(asking(), { code: /ECONN/ }, "until nobody listens any more");
     assert.ok(answers.includes(503), `${answers}`);
     assert.ok(!answers.slice(answers.indexOf(503)).includes(200), `${answers}`);
+    for (const { status, headers } of upgrades) {
+      assert.deepEqual([status, /^\d+$/.test(headers["retry-after"])], [503, true]);
+    }
     assert.equal((await exit).code, 0);
     await until("all are closed", () => people.every(({ closes }) => closes.length > 0));
     const delays = people.map(({ closes }) => JSON.parse(closes[0].reason).reconnect_after_ms);

@@ -24,6 +24,8 @@ suite("summaries of many topics", {}, ({ test, each, server }) => {
     const bobs = { ...empty(a), count: 1, names: ["Bob"], prior: person("bob", "Bob") };
     assert.deepEqual(list.rows(), [[empty(c), bobs, empty(topics[2])]]);
 
+    // A change of presence that the row does not show.
+    await bob.ask("presence_update", { meta: { color: "red" } });
     const ann = await (await scene.person("ann")).join(c);
     await list.next("summaries", ({ data }) => data.length === 1 && data[0].topic === c);
     const anns = { ...empty(c), count: 1, names: ["Ann"], prior: person("ann", "Ann") };

@@ -89,6 +89,21 @@ suite("token", { AUTH__LEEWAY: "0s" }, ({ test, each, server }) => {
     assert.ok(!bob.calls.includes("-ann"), `${bob.calls}`);
   });
 
+  test("rows of what may no longer be viewed are told no more", async ({ raw, page, topic }) => {
+    const eve = await raw("eve");
+    await eve.ask(["1", "1", "system:summaries", "phx_join", { topics: [topic] }]);
+    await eve.event("summaries");
+    const token = sign({ sub: "eve", topics: { "doc:other": ["view"] } });
+    await eve.ask(["1", "2", "system:summaries", "token", { token }]);
+    const close = await eve.until("phx_close", ([, , , event]) => event === "phx_close");
+    assert.deepEqual(close, ["1", "1", "system:summaries", "phx_close", {}]);
+    const ann = await page("ann");
+    await ann.summarized("ann is there", ({ count }) => count === 1);
+    const again = await eve.ask(["3", "3", "system:summaries", "phx_join", { topics: [topic] }]);
+    assert.equal(again.response.code, "not_authorized");
+    assert.ok(!eve.frames.some((frame) => frame.includes('"Ann"')));
+  });
+
   test("who may not even view any more is sent away", async ({ page, topic }) => {
     const [ann, bob] = [await page("ann"), await page("bob")];
     await bob.sees("ann", "bob");

@@ -7,6 +7,8 @@ import { takeParameter } from "./route.ts";
 export interface Session {
   readonly person: Person;
   readonly client: PenholderClient;
+  /** Whether a development server vouches for the person, who may then open the demo topics. */
+  readonly isDemo: boolean;
   /** A token for HTTP requests. */
   readonly token: () => Promise<string>;
 }
@@ -54,11 +56,17 @@ function open(remembered: Remembered): Session {
   sessionStorage.setItem(STORAGE_KEY, JSON.stringify(remembered));
   const { person, token } = remembered;
   if (token !== null) {
-    return { person, client: connect({ token }), token: () => Promise.resolve(token) };
+    return {
+      person,
+      isDemo: false,
+      client: connect({ token }),
+      token: () => Promise.resolve(token),
+    };
   }
   let held: { token: string; claims: TokenClaims } | null = null;
   return {
     person,
+    isDemo: true,
     client: connect({ token: () => fetchDemoToken(person) }),
     token: async () => {
       const spent = held === null || (held.claims.expiresAt ?? 0) - Date.now() < 60_000;

@@ -101,7 +101,7 @@ impl Tokens {
         let (issuer, audience) = (given(&auth.issuer), given(&auth.audience));
 
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = auth.leeway.duration().as_secs();
+        validation.leeway = auth.leeway.as_ms().div_ceil(1000);
         validation.validate_nbf = true;
         validation.validate_aud = audience.is_some();
         let mut required = vec!["exp", "sub"];

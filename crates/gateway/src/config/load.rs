@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use penholder_protocol::TopicName;
 use serde::Deserialize;
 use thiserror::Error;
 use toml::{Table, Value};
@@ -140,6 +141,20 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "auth.api_keys: sha256 must be the 64 hexadecimal digits of the key's SHA-256",
         ));
     }
+    if !config.server.origins.iter().all(|origin| is_origin(origin)) {
+        return Err(ConfigError::Unfit(
+            "server.origins: each is scheme://host or scheme://host:port, without a path",
+        ));
+    }
+    let public_url = config.server.public_url.as_str();
+    if !public_url.is_empty() && !public_url.split_once("://").is_some_and(is_web_address) {
+        return Err(ConfigError::Unfit("server.public_url must begin with http:// or https://"));
+    }
+    if !config.namespace.keys().all(|name| is_namespace(name)) {
+        return Err(ConfigError::Unfit(
+            "namespace: a name is one segment of A-Z a-z 0-9 _ . ~ -, and neither phoenix nor system",
+        ));
+    }
     let is_name =
         |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.~-".contains(&b));
     if config.cluster.name.len() > 64 || !is_name(&config.cluster.name) {
@@ -148,6 +163,23 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         ));
     }
     Ok(())
+}
+
+fn is_web_address((scheme, rest): (&str, &str)) -> bool {
+    matches!(scheme, "http" | "https") && !rest.is_empty() && !rest.starts_with('/')
+}
+
+fn is_origin(origin: &str) -> bool {
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', ' ', '@']);
+    let origin = origin.strip_suffix('/').unwrap_or(origin);
+    origin.split_once("://").is_some_and(|(scheme, host)| !scheme.is_empty() && is_host(host))
+}
+
+/// Whether topics of this namespace can have options: one segment, whose topics can be joined and
+/// have presence.
+fn is_namespace(name: &str) -> bool {
+    let is_segment = !name.contains(':') && TopicName::parse(name).is_ok();
+    is_segment && !matches!(name, "phoenix" | "system")
 }
 
 #[cfg(test)]
@@ -212,6 +244,20 @@ mod tests {
         assert!(message.contains("presense") && message.contains("line 1"), "{message}");
         let message = error("", &[("PENHOLDER__PRESENCE__GRACE", "soon")]);
         assert!(message.contains("PENHOLDER__PRESENCE__GRACE"), "{message}");
+    }
+
+    #[test]
+    fn addresses_and_namespaces_that_could_never_match_are_refused() {
+        for origin in ["desk.example.org", "https://desk.example.org/path", "not a url"] {
+            assert!(error(&format!("[server]\norigins = [\"{origin}\"]"), &[]).contains("origins"));
+        }
+        assert!(error("[server]\npublic_url = \"nonsense\"", &[]).contains("public_url"));
+        for name in ["\"a b\"", "system", "\"a:b\""] {
+            assert!(error(&format!("[namespace.{name}.presence]"), &[]).contains("namespace"));
+        }
+        let fine = "[server]\norigins = [\"https://desk.example.org:8443\"]\n\
+                    public_url = \"https://pen.example.org/x\"\n[namespace.tickets.presence]";
+        assert!(load_text(fine, &[]).is_ok());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The console: the page that shows presence live, embedded in the binary.
 
 use axum::extract::Path;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, header};
 use axum::response::{Html, IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
+
+use super::error;
 
 /// What `cargo xtask run` has built. Absent in a binary that was built without it.
 #[derive(RustEmbed)]
@@ -30,7 +32,7 @@ pub(super) async fn index() -> Response {
 /// `GET /assets/{*path}`: names carry a digest of the content, so they can be kept for ever.
 pub(super) async fn asset(Path(path): Path<String>) -> Response {
     let Some(file) = Files::get(&format!("assets/{path}")) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return error::no_route().await.into_response();
     };
     let content_type = (header::CONTENT_TYPE, file.metadata.mimetype().to_owned());
     let keep = (header::CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned());

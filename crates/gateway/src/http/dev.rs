@@ -60,7 +60,8 @@ pub(super) async fn token(
     let Query(TokenQuery { user, name, role, kind, ttl }) = query?;
     let ttl = ttl.unwrap_or(TTL_SECS);
     if !is_safe_key(&user) || !(1..=86_400).contains(&ttl) {
-        let message = "user is 1 to 256 bytes without control characters, ttl is 1 to 86400";
+        let message = "user is 1 to 256 bytes, without control characters and no name that JavaScript \
+                       objects are born with; ttl is 1 to 86400";
         return Err(ApiError::new(ErrorCode::InvalidPayload, message));
     }
     let role = role.unwrap_or(Role::Agent);

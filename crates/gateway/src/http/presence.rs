@@ -191,7 +191,7 @@ pub(super) async fn why(
         session,
         key: evidence.key.as_str().to_owned(),
         replica: app.replica.name.as_str().to_owned(),
-        certainty: Certainty::Confirmed,
+        certainty: evidence.certainty,
         connected_at: evidence.connected_at.0,
         last_input_at: evidence.last_input_at.0,
         last_heartbeat_at: heartbeat.map(wall),

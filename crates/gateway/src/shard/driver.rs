@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use penholder_hub::{Hub, Input, Join, MemberId, Output, WatcherId};
-use penholder_presence::MonoMs;
+use penholder_presence::{MonoMs, PeerEvent, ReplicaName};
 use penholder_protocol::TopicName;
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 
 use super::{Feed, Outbox};
+use crate::bus::Bus;
 use crate::clock::Clock;
 
 /// What a shard is asked to do.
@@ -20,6 +22,9 @@ pub(super) enum Command {
     Unwatch(WatcherId),
 }
 
+/// What the process ends with when another one has taken its name.
+const EXIT_SUPERSEDED: i32 = 3;
+
 /// A hub and the connections that its outputs go to.
 pub(super) struct Driver {
     pub(super) hub: Hub,
@@ -27,17 +32,33 @@ pub(super) struct Driver {
     // The numbers are ours, so nobody can choose them to collide.
     outboxes: FxHashMap<MemberId, Arc<Outbox>>,
     feeds: FxHashMap<WatcherId, Arc<Feed>>,
+    link: Option<Link>,
+}
+
+/// A shard's connection to the same shard of other replicas.
+pub(super) struct Link {
+    bus: Arc<dyn Bus>,
+    number: u64,
+    name: ReplicaName,
+    messages: mpsc::Receiver<Bytes>,
+}
+
+impl Link {
+    pub(super) fn new(bus: &Arc<dyn Bus>, number: u64, name: &ReplicaName) -> Self {
+        let messages = bus.subscribe(number, name);
+        Self { bus: Arc::clone(bus), number, name: name.clone(), messages }
+    }
 }
 
 impl Driver {
-    pub(super) fn new(hub: Hub, clock: Clock) -> Self {
-        Self { hub, clock, outboxes: FxHashMap::default(), feeds: FxHashMap::default() }
+    pub(super) fn new(hub: Hub, clock: Clock, link: Option<Link>) -> Self {
+        let (outboxes, feeds) = (FxHashMap::default(), FxHashMap::default());
+        Self { hub, clock, outboxes, feeds, link }
     }
 
     /// Runs until every sender of `commands` is gone.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        // The hub counts the grace of the life before this one from its first input.
-        self.handle(Input::Tick);
+        self.drain();
         loop {
             let deadline = self.hub.next_deadline().map(|at| self.clock.instant(at));
             let tick = async {
@@ -51,6 +72,7 @@ impl Driver {
                     Some(command) => self.perform(command),
                     None => return,
                 },
+                message = next_message(&mut self.link) => self.handle(Input::Bus(message)),
                 () = tick => self.handle(Input::Tick),
             }
         }
@@ -82,6 +104,10 @@ impl Driver {
 
     fn handle(&mut self, input: Input) {
         self.hub.handle(self.clock.now(), input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Deliver { to, frame } => {
@@ -96,6 +122,17 @@ impl Driver {
                         outbox.depart(member);
                     }
                 }
+                Output::Publish { to, message } => {
+                    if let Some(Link { bus, number, name, .. }) = &self.link {
+                        bus.publish(*number, name, (&to, &message));
+                    }
+                }
+                Output::Peer(event) => tell_peer(&event),
+                Output::Superseded { by } => {
+                    // The others follow the newer life: whatever this one says from now on is lost.
+                    tracing::error!(by = by.0, "another process runs under this replica's name");
+                    std::process::exit(EXIT_SUPERSEDED);
+                }
                 Output::Row { to, row } => {
                     for watcher in to {
                         if let Some(feed) = self.feeds.get(&watcher) {
@@ -105,5 +142,27 @@ impl Driver {
                 }
             }
         }
+    }
+}
+
+/// The next message of another replica; never, where there is none.
+async fn next_message(link: &mut Option<Link>) -> Bytes {
+    if let Some(link) = link
+        && let Some(message) = link.messages.recv().await
+    {
+        return message;
+    }
+    std::future::pending().await
+}
+
+fn tell_peer(event: &PeerEvent) {
+    match event {
+        PeerEvent::Up(_)
+        | PeerEvent::Down(_)
+        | PeerEvent::Gone(_)
+        | PeerEvent::Restarted(_)
+        | PeerEvent::Leaving(..)
+        | PeerEvent::Left(_) => tracing::info!(?event, "peer"),
+        _ => tracing::debug!(?event, "peer"),
     }
 }

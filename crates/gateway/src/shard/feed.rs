@@ -27,6 +27,11 @@ impl Feed {
         Self { topics, state: Mutex::new(state), wake: Notify::new() }
     }
 
+    /// The topics, in their order.
+    pub(crate) fn topics(&self) -> &[TopicName] {
+        &self.topics
+    }
+
     /// Takes a row in. A row in the place of one not told yet replaces it.
     pub(crate) fn put(&self, row: &TopicRow) {
         let mut state = self.state.lock();

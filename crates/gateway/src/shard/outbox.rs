@@ -60,15 +60,6 @@ pub(crate) struct Batch {
     pub(crate) ending: Option<Ending>,
 }
 
-impl Batch {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-            && self.departed.is_empty()
-            && self.repairs.is_empty()
-            && self.ending.is_none()
-    }
-}
-
 impl Outbox {
     pub(crate) fn new(limits: QueueLimits, now: MonoMs) -> Self {
         let state = State { queue: SendQueue::new(limits), departed: Vec::new(), ending: None };
@@ -105,6 +96,11 @@ impl Outbox {
         self.wake.notify_one();
     }
 
+    /// Forgets a member that no shard knows.
+    pub(crate) fn forget(&self, member: MemberId) {
+        self.state.lock().queue.forget(member);
+    }
+
     /// Ends the connection. The first reason stands.
     pub(crate) fn end(&self, ending: Ending) {
         self.state.lock().ending.get_or_insert(ending);
@@ -131,6 +127,10 @@ impl Outbox {
         let frames = std::iter::from_fn(|| queue.pop()).take(frames_max);
         let frames = frames.map(|frame| frame.body).collect();
         let is_last = is_slow || queue.is_empty();
+        if !is_last {
+            // The rest is for the next turn.
+            self.wake.notify_one();
+        }
         Batch {
             frames,
             departed: std::mem::take(departed),

@@ -12,12 +12,12 @@ use penholder_hub::{Class, Frame, Input, MemberId, QueueLimits};
 use penholder_presence::MonoMs;
 use penholder_protocol::encode::{self, Encoded};
 use penholder_protocol::{
-    CloseCode, ErrorCode, ErrorReply, Json, JsonLimits, Malformed, TokenExpiring, TopicName, Wire,
-    decode_binary, decode_text,
+    ClientEvent, ClientFrame, CloseCode, ErrorCode, ErrorReply, Json, JsonLimits, Malformed,
+    TokenExpiring, TopicName, Wire, decode_binary, decode_text,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::channels::{Channel, Channels};
+use super::channels::{Channel, Channels, Target};
 use super::rates::{Limited, SocketRates};
 use super::requests::Kept;
 use crate::admission::Permit;
@@ -48,6 +48,9 @@ const MALFORMED_MAX: u8 = 3;
 /// How long before its end the client is told of it. Unit: milliseconds.
 const TOKEN_WARNING_MS: u64 = 60_000;
 
+/// How long after its join a late channel is warned.
+const LATE_WARNING: Duration = Duration::from_millis(250);
+
 /// The frames of the socket itself belong to no member.
 const SOCKET: MemberId = MemberId(0);
 
@@ -59,8 +62,13 @@ pub(super) struct Connection {
     pub(super) outbox: Arc<Outbox>,
     pub(super) channels: Channels<Kept>,
     pub(super) rates: SocketRates,
+    /// How many sessions have come back on this socket.
+    pub(super) returns: usize,
     malformed: u8,
     is_warned: bool,
+    /// Topics joined after the others were warned, and when it is their turn.
+    late: Vec<TopicName>,
+    late_at: Option<Instant>,
     heard_at: Instant,
     ping_at: Instant,
     _permit: Permit,
@@ -89,8 +97,11 @@ impl Connection {
             wire,
             identity,
             channels: Channels::default(),
+            returns: 0,
             malformed: 0,
             is_warned: false,
+            late: Vec::new(),
+            late_at: None,
             heard_at: now,
             ping_at: now + PING_EVERY,
             _permit: permit,
@@ -149,36 +160,35 @@ async fn run(socket: &mut WebSocket, connection: &mut Connection) -> End {
     }
 }
 
-/// Writes what is in the outbox until it is empty.
+/// Writes one batch of what is in the outbox. What is left comes in the next turn, so that a client
+/// that reads slowly is still listened to, and its deadlines are kept.
 async fn write(socket: &mut WebSocket, connection: &mut Connection) -> Result<(), End> {
-    loop {
-        let batch = connection.outbox.take(BATCH_FRAMES);
-        if batch.is_empty() {
-            return Ok(());
-        }
-        for member in batch.departed {
-            connection.channels.forget(member);
-        }
-        let count = batch.frames.len();
-        let sent = async {
-            for frame in batch.frames {
-                socket.feed(message(frame)).await?;
-            }
-            socket.flush().await
-        };
-        tokio::select! {
-            sent = timeout(WRITE_MAX, sent) => match sent {
-                Ok(Ok(())) => metrics::frames_sent(count),
-                Ok(Err(_)) | Err(_) => return Err(End::Lost),
-            },
-            () = connection.outbox.overflowed() => {}
-        }
-        if let Some(ending) = batch.ending {
-            close(socket, &ending).await;
-            return Err(End::Lost);
-        }
-        connection.repair(batch.repairs).await;
+    let batch = connection.outbox.take(BATCH_FRAMES);
+    for member in batch.departed {
+        connection.channels.forget(member);
     }
+    let count = batch.frames.len();
+    let sent = async {
+        for frame in batch.frames {
+            socket.feed(message(frame)).await?;
+        }
+        socket.flush().await
+    };
+    tokio::select! {
+        sent = timeout(WRITE_MAX, sent), if count > 0 => match sent {
+            Ok(Ok(())) => metrics::frames_sent(count),
+            Ok(Err(_)) => return Err(End::Lost),
+            Err(_) => connection.end(CloseCode::SlowConsumer),
+        },
+        () = connection.outbox.overflowed(), if count > 0 => {}
+        else => {}
+    }
+    if let Some(ending) = batch.ending {
+        close(socket, &ending).await;
+        return Err(End::Lost);
+    }
+    connection.repair(batch.repairs).await;
+    Ok(())
 }
 
 /// Sends the close frame, never with code 1000: old clients stay away after it. Then listens until
@@ -198,10 +208,13 @@ async fn close(socket: &mut WebSocket, ending: &Ending) {
 /// Closes a socket whose peer broke the WebSocket protocol or a bound of it.
 async fn fail(socket: &mut WebSocket, connection: &Connection, error: &axum::Error) -> End {
     use tokio_tungstenite::tungstenite::Error;
+    use tokio_tungstenite::tungstenite::error::ProtocolError;
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>());
     let code = match cause {
         Some(Error::Capacity(_)) => CloseCode::TooBig,
         Some(Error::Utf8(_)) => CloseCode::NotUtf8,
+        // A connection that broke off did nothing against the protocol.
+        Some(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => return End::Lost,
         Some(Error::Protocol(_)) => CloseCode::Protocol,
         _ => return End::Lost,
     };
@@ -247,6 +260,7 @@ impl Connection {
     }
 
     async fn handle(&mut self, message: Message) {
+        let is_binary = matches!(message, Message::Binary(_));
         let decoded = match message {
             Message::Text(text) => decode_text(self.wire, &text, &JsonLimits::default()),
             Message::Binary(bytes) if self.wire == Wire::V2 => decode_binary(bytes),
@@ -255,22 +269,47 @@ impl Connection {
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) => return,
         };
         metrics::message();
-        match (decoded, self.rates.message()) {
+        let charged = match &decoded {
+            Ok(frame) => self.charge(frame),
+            Err(_) => self.rates.message(),
+        };
+        match (decoded, charged) {
             (_, Err(Limited::Flood)) => self.end(CloseCode::TooMany),
-            (Err(malformed), _) => self.refuse_malformed(&malformed),
+            (Err(malformed), _) => self.refuse_malformed(&malformed, is_binary),
             (Ok(frame), Err(limited)) => self.refuse_limited(&frame, limited),
             (Ok(frame), Ok(())) => self.dispatch(frame).await,
         }
     }
 
-    fn refuse_malformed(&mut self, malformed: &Malformed) {
+    /// Charges a frame to the budget of messages. A join has a budget of its own. The leave of a joined
+    /// topic and the heartbeat are never refused: their senders take them for done, and would leave a
+    /// ghost behind, or count the connection as dead.
+    fn charge(&mut self, frame: &ClientFrame) -> Result<(), Limited> {
+        match ClientEvent::parse(&frame.event) {
+            ClientEvent::Join => Ok(()),
+            ClientEvent::Leave if self.is_joined(&frame.topic) => Ok(()),
+            ClientEvent::Heartbeat => match self.rates.message() {
+                Err(Limited::Flood) => Err(Limited::Flood),
+                Ok(()) | Err(Limited::Retry { .. }) => Ok(()),
+            },
+            _ => self.rates.message(),
+        }
+    }
+
+    fn is_joined(&self, topic: &str) -> bool {
+        !matches!(self.channels.target(topic, None), Target::Unmatched)
+    }
+
+    /// Answers a malformed frame where somebody can be told. The third closes the socket, and so does
+    /// the first binary one, whose sender can be told in no other way.
+    fn refuse_malformed(&mut self, malformed: &Malformed, is_binary: bool) {
         metrics::refused(malformed.code());
         if let Some(reply) = malformed.reply(self.wire) {
             self.send(reply);
         }
         if malformed.code() == ErrorCode::Malformed {
             self.malformed += 1;
-            if self.malformed >= MALFORMED_MAX {
+            if is_binary || self.malformed >= MALFORMED_MAX {
                 self.end(CloseCode::Malformed);
             }
         }
@@ -300,7 +339,8 @@ impl Connection {
         let token_in = Duration::from_millis(token_at.saturating_sub(clock::wall().0));
         // Capped, for a token may live longer than an `Instant` can say; waking early is a no-op.
         let token = Instant::now() + token_in.min(Duration::from_secs(86_400));
-        self.ping_at.min(self.heard_at + SILENT_MAX).min(token)
+        let nearest = self.ping_at.min(self.heard_at + SILENT_MAX).min(token);
+        self.late_at.map_or(nearest, |late_at| nearest.min(late_at))
     }
 
     async fn serve_deadlines(&mut self, socket: &mut WebSocket) -> Result<(), End> {
@@ -316,6 +356,7 @@ impl Connection {
                 return Err(End::Lost);
             }
         }
+        self.serve_late(now);
         self.check_token();
         Ok(())
     }
@@ -332,10 +373,23 @@ impl Connection {
         }
     }
 
-    /// Tells a channel that was joined after the others had been told.
-    pub(super) fn warn_late(&self, topic: &TopicName) {
-        if let Some(channel) = self.channels.find(topic).filter(|_| self.is_warned) {
-            self.warn(topic, channel);
+    /// Notes a channel that was joined after the others had been warned. It is warned a moment later,
+    /// for the answer to its join comes first, and from its shard.
+    pub(super) fn warn_late(&mut self, topic: TopicName) {
+        if self.is_warned {
+            self.late.push(topic);
+            self.late_at.get_or_insert(Instant::now() + LATE_WARNING);
+        }
+    }
+
+    fn serve_late(&mut self, now: Instant) {
+        if self.late_at.is_some_and(|at| at <= now) {
+            self.late_at = None;
+            for topic in std::mem::take(&mut self.late) {
+                if let Some(channel) = self.channels.find(&topic) {
+                    self.warn(&topic, channel);
+                }
+            }
         }
     }
 
@@ -389,7 +443,7 @@ impl Connection {
         self.app.clock.mono()
     }
 
-    fn refuse_limited(&self, frame: &penholder_protocol::ClientFrame, limited: Limited) {
+    fn refuse_limited(&self, frame: &ClientFrame, limited: Limited) {
         let Limited::Retry { after_ms } = limited else { return };
         self.refuse(frame, &ErrorReply::new(ErrorCode::RateLimited).retry_after_ms(after_ms));
     }

@@ -71,6 +71,7 @@ impl<S: Send + Sync> FromRequestParts<S> for HandshakeParts {
 enum Refusal {
     NoUpgrade,
     Origin,
+    BadOrigin,
     Version,
     BadToken,
     Unauthorized,
@@ -83,6 +84,7 @@ impl IntoResponse for Refusal {
         let (status, outcome, text) = match self {
             Self::NoUpgrade => (StatusCode::BAD_REQUEST, "no_upgrade", "not a WebSocket upgrade"),
             Self::Origin => (StatusCode::FORBIDDEN, "origin", "this origin may not connect"),
+            Self::BadOrigin => (StatusCode::BAD_REQUEST, "bad_origin", "one Origin, as text"),
             Self::Version => (StatusCode::FORBIDDEN, "version", "vsn must be 1.0.x or 2.0.x"),
             Self::BadToken => (StatusCode::BAD_REQUEST, "bad_token", "one token, unpadded base64"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "no valid token"),
@@ -114,7 +116,7 @@ fn accept(
     query: &str,
 ) -> Result<(Wire, Identity), Refusal> {
     match origin {
-        Origin::Doubled => return Err(Refusal::BadToken),
+        Origin::Doubled => return Err(Refusal::BadOrigin),
         Origin::From(origin) if !app.origins.allow(origin) => return Err(Refusal::Origin),
         Origin::From(_) | Origin::Absent => {}
     }

@@ -44,7 +44,19 @@ impl SocketRates {
 
     /// Counts a message.
     pub(super) fn message(&mut self) -> Result<(), Limited> {
-        match check(&self.messages) {
+        let checked = check(&self.messages);
+        self.count(checked)
+    }
+
+    /// Counts a join.
+    pub(super) fn join(&mut self) -> Result<(), Limited> {
+        let checked = check(&self.joins);
+        self.count(checked)
+    }
+
+    /// Takes note of who goes on in spite of being limited.
+    fn count(&mut self, checked: Result<(), Limited>) -> Result<(), Limited> {
+        match checked {
             Ok(()) => {
                 // One by one: among a thousand messages in a second, one is always in time.
                 self.ignored = self.ignored.saturating_sub(1);
@@ -56,11 +68,6 @@ impl SocketRates {
                 Err(limited)
             }
         }
-    }
-
-    /// Counts a join.
-    pub(super) fn join(&self) -> Result<(), Limited> {
-        check(&self.joins)
     }
 
     /// Counts a ping of the client.

@@ -2,20 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use penholder_hub::{
-    Content, Echo, Input, InputSeen, Join, MemberId, PresenceChange, Push, Request,
-};
-use penholder_presence::SessionId;
+use penholder_hub::{Content, Echo, Input, InputSeen, PresenceChange, Push, Request};
 use penholder_protocol::encode::{self, Address, ReplyStatus};
 use penholder_protocol::{
-    Activity, Broadcast, ClientEvent, ClientFrame, ClientMeta, CloseCode, ErrorCode, ErrorReply,
-    EventName, JoinPayload, Json, Mode, Namespace, Payload, PresenceUpdate, TokenRefresh,
-    TokenRefreshReply, TopicName, Typing,
+    Activity, Broadcast, ClientEvent, ClientFrame, CloseCode, ErrorCode, ErrorReply, EventName,
+    Json, Mode, Namespace, Payload, PresenceUpdate, TokenRefresh, TokenRefreshReply, TopicName,
+    Typing,
 };
-use uuid::Uuid;
 
-use super::channels::{Channel, Target};
+use super::channels::Target;
 use super::connection::Connection;
 use super::rates::{Limited, UpdateRate};
 use super::summaries::SummariesChannel;
@@ -34,13 +29,13 @@ pub(super) enum Kept {
 /// What a session may do, as of its join or the newest token.
 #[derive(Clone, Debug)]
 pub(super) struct Rights {
-    mode: Mode,
-    capabilities: Capabilities,
-    updates: Arc<UpdateRate>,
+    pub(super) mode: Mode,
+    pub(super) capabilities: Capabilities,
+    pub(super) updates: Arc<UpdateRate>,
 }
 
 /// Why a request is refused: the answer to the client.
-type Refused = ErrorReply;
+pub(super) type Refused = ErrorReply;
 
 impl Connection {
     pub(super) async fn dispatch(&mut self, frame: ClientFrame) {
@@ -56,11 +51,7 @@ impl Connection {
             return;
         }
         match event {
-            ClientEvent::Join => {
-                if let Err(refused) = self.join(&frame).await {
-                    self.refuse(&frame, &refused);
-                }
-            }
+            ClientEvent::Join => self.join(&frame).await,
             ClientEvent::Leave => self.leave(&frame).await,
             _ => self.push(&frame).await,
         }
@@ -76,7 +67,7 @@ impl Connection {
 
     /// Where the answer to `frame` goes. One without a `join_ref` gets that of its channel; a join
     /// that names none is known by its own reference.
-    fn address<'a>(&'a self, frame: &'a ClientFrame) -> Address<'a> {
+    pub(super) fn address<'a>(&'a self, frame: &'a ClientFrame) -> Address<'a> {
         let of_channel = || match self.channels.target(&frame.topic, None) {
             Target::Channel(channel) => channel.join_ref.as_ref(),
             Target::Stale | Target::Unmatched => None,
@@ -97,115 +88,11 @@ impl Connection {
         self.send(encode::unmatched_topic(self.wire, frame.reference.as_ref(), &frame.topic));
     }
 
-    async fn join(&mut self, frame: &ClientFrame) -> Result<(), Refused> {
-        self.rates.join().map_err(limited)?;
-        let topic = TopicName::parse(&frame.topic).map_err(|_| ErrorCode::InvalidTopic)?;
-        let replaces = self.channels.find(&topic).map(|channel| channel.member);
-        if replaces.is_none() && self.channels.len() >= self.app.topics_max() {
-            return Err(ErrorCode::TooManyTopics.into());
-        }
-        let capabilities = self.identity.capabilities(&topic);
-        if !capabilities.allow(Capability::View) {
-            return Err(ErrorCode::NotAuthorized.into());
-        }
-        let payload = frame.payload.as_json().ok_or(ErrorCode::InvalidPayload)?;
-        let member = self.app.shards.member();
-        let join_ref = frame.join_ref.clone().or_else(|| frame.reference.clone());
-        let kept = if topic.namespace() == Namespace::System {
-            Kept::Summaries(self.join_summaries(frame, member, payload).await?)
-        } else {
-            let join = self.read_join((&topic, capabilities), payload, frame, member)?;
-            let mode =
-                if join.mode == penholder_presence::Mode::Edit { Mode::Edit } else { Mode::View };
-            let join = Join { replaces, join_ref: join_ref.clone(), ..join };
-            let outbox = Arc::clone(&self.outbox);
-            self.app.shards.join(join, outbox).await.map_err(|_| ErrorCode::Unavailable)?;
-            let updates = Arc::new(UpdateRate::new(&self.app.config.limits));
-            Kept::Topic(Rights { mode, capabilities, updates })
-        };
-        metrics::joined();
-        let replaced = self.channels.insert(topic.clone(), Channel { member, join_ref, kept });
-        if let Some(Channel { kept: Kept::Summaries(old), join_ref, .. }) = replaced {
-            old.end(&self.app.shards).await;
-            self.send(encode::close(self.wire, join_ref.as_ref(), topic.as_str()));
-        }
-        self.warn_late(&topic);
-        Ok(())
-    }
-
-    fn read_join(
-        &self,
-        (topic, capabilities): (&TopicName, Capabilities),
-        payload: &Json,
-        frame: &ClientFrame,
-        member: MemberId,
-    ) -> Result<Join, Refused> {
-        let asked: JoinPayload = payload.parse_into().map_err(|error| invalid(&error))?;
-        let may_edit = capabilities.allow(Capability::Edit);
-        let mode = match asked.mode {
-            None | Some(Mode::Edit) if may_edit => penholder_presence::Mode::Edit,
-            _ => penholder_presence::Mode::View,
-        };
-        let resume = asked.resume.as_deref();
-        Ok(Join {
-            member,
-            wire: self.wire,
-            topic: topic.clone(),
-            join_ref: None,
-            reference: frame.reference.clone(),
-            replaces: None,
-            viewer: self.identity.viewer(),
-            mode,
-            presence: asked.presence,
-            custom: self
-                .read_meta(asked.meta.as_ref())?
-                .unwrap_or_else(|| Bytes::from_static(b"{}")),
-            session: SessionId::from(Uuid::new_v4().to_string()),
-            resume: resume
-                .and_then(|token| self.app.resume.read(token, self.identity.subject(), topic)),
-            since: asked.since,
-        })
-    }
-
-    fn read_meta(&self, meta: Option<&Json>) -> Result<Option<Bytes>, Refused> {
-        let Some(meta) = meta else { return Ok(None) };
-        let bytes_max = self.app.config.limits.meta_max.bytes();
-        let meta = ClientMeta::parse(meta, bytes_max)
-            .map_err(|error| ErrorReply::new(ErrorCode::from(&error)).message(error.to_string()))?;
-        Ok(Some(Bytes::copy_from_slice(meta.as_json().as_bytes())))
-    }
-
-    async fn leave(&mut self, frame: &ClientFrame) {
-        match self.channels.target(&frame.topic, frame.join_ref.as_ref()) {
-            Target::Stale => {}
-            Target::Unmatched => self.reply_ok(frame),
-            Target::Channel(_) => {
-                let Ok(topic) = TopicName::parse(&frame.topic) else { return };
-                let Some(channel) = self.channels.remove(&topic) else { return };
-                match channel.kept {
-                    Kept::Topic(_) => {
-                        let (member, reference) = (channel.member, frame.reference.clone());
-                        let leave = Input::Leave { member, reference };
-                        if self.app.shards.tell(&topic, leave).await.is_err() {
-                            self.reply_ok(frame);
-                        }
-                    }
-                    Kept::Summaries(summaries) => {
-                        summaries.end(&self.app.shards).await;
-                        self.reply_ok(frame);
-                        let join_ref = channel.join_ref.as_ref();
-                        self.send(encode::close(self.wire, join_ref, topic.as_str()));
-                    }
-                }
-            }
-        }
-    }
-
-    fn reply_ok(&self, frame: &ClientFrame) {
+    pub(super) fn reply_ok(&self, frame: &ClientFrame) {
         self.reply(frame, &Json::empty_object());
     }
 
-    fn reply(&self, frame: &ClientFrame, response: &Json) {
+    pub(super) fn reply(&self, frame: &ClientFrame, response: &Json) {
         self.send(encode::reply(self.wire, &self.address(frame), ReplyStatus::Ok, response));
     }
 
@@ -331,24 +218,40 @@ impl Connection {
         Ok(())
     }
 
-    /// Asks the newest token again for each joined topic.
+    /// Asks the newest token again for each joined topic, and shows others whom it names.
     async fn apply_rights(&mut self) {
-        let mut lost = Vec::new();
+        let mut news = Vec::new();
+        let mut lost_rows = Vec::new();
+        let may_view =
+            |topic: &TopicName| self.identity.capabilities(topic).allow(Capability::View);
         for (topic, channel) in self.channels.iter_mut() {
-            let capabilities = self.identity.capabilities(topic);
-            if !capabilities.allow(Capability::View) {
-                lost.push((topic.clone(), Input::Expel(channel.member)));
-            } else if let Kept::Topic(rights) = &mut channel.kept {
-                rights.capabilities = capabilities;
-                if rights.mode == Mode::Edit && !capabilities.allow(Capability::Edit) {
-                    rights.mode = Mode::View;
-                    lost.push((topic.clone(), Input::Demote(channel.member)));
+            match &mut channel.kept {
+                Kept::Summaries(summaries) if !summaries.topics().iter().all(may_view) => {
+                    lost_rows.push(topic.clone());
+                }
+                Kept::Summaries(_) => {}
+                Kept::Topic(_) if !may_view(topic) => {
+                    news.push((topic.clone(), Input::Expel(channel.member)));
+                }
+                Kept::Topic(rights) => {
+                    rights.capabilities = self.identity.capabilities(topic);
+                    let (member, viewer) = (channel.member, self.identity.viewer());
+                    news.push((topic.clone(), Input::Identify { member, viewer }));
+                    if rights.mode == Mode::Edit && !rights.capabilities.allow(Capability::Edit) {
+                        rights.mode = Mode::View;
+                        news.push((topic.clone(), Input::Demote(channel.member)));
+                    }
                 }
             }
         }
-        for (topic, input) in lost {
+        for (topic, input) in news {
             // A shard that has stopped has nobody left to be told.
             self.app.shards.tell(&topic, input).await.ok();
+        }
+        for topic in lost_rows {
+            if let Some(channel) = self.channels.remove(&topic) {
+                self.close(&topic, channel).await;
+            }
         }
     }
 }
@@ -358,11 +261,11 @@ fn read<T: serde::de::DeserializeOwned>(frame: &ClientFrame) -> Result<T, Refuse
     payload.parse_into().map_err(|error| invalid(&error))
 }
 
-fn invalid(error: &penholder_protocol::PayloadError) -> Refused {
+pub(super) fn invalid(error: &penholder_protocol::PayloadError) -> Refused {
     ErrorReply::new(ErrorCode::InvalidPayload).message(error.detail.clone())
 }
 
-fn limited(limited: Limited) -> Refused {
+pub(super) fn limited(limited: Limited) -> Refused {
     let refused = ErrorReply::new(ErrorCode::RateLimited);
     match limited {
         Limited::Retry { after_ms } => refused.retry_after_ms(after_ms),

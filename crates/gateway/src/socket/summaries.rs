@@ -6,7 +6,7 @@ use std::time::Duration;
 use penholder_hub::{Class, Frame, MemberId, WatcherId};
 use penholder_protocol::encode::{self, Address, ReplyStatus};
 use penholder_protocol::{
-    ClientFrame, ErrorCode, ErrorReply, Json, Ref, Summaries, SummariesJoin, Wire,
+    ClientFrame, ErrorCode, ErrorReply, Json, Ref, Summaries, SummariesJoin, TopicName, Wire,
 };
 use tokio::task::AbortHandle;
 
@@ -52,8 +52,6 @@ impl Connection {
         let address =
             Address { join_ref, reference: frame.reference.as_ref(), topic: &frame.topic };
         let ok = encode::reply(self.wire, &address, ReplyStatus::Ok, &Json::empty_object());
-        self.send_as(member, ok);
-
         let feed = Arc::new(Feed::new(topics.clone()));
         let teller = Teller {
             member,
@@ -64,6 +62,7 @@ impl Connection {
         };
         let watcher = self.app.shards.watch(&topics, &feed).await;
         let watcher = watcher.map_err(|_| ErrorReply::new(ErrorCode::Unavailable))?;
+        self.send_as(member, ok);
         let task = tokio::spawn(tell(teller.clone(), Arc::clone(&feed))).abort_handle();
         Ok(SummariesChannel { watcher, feed, teller, task })
     }
@@ -96,6 +95,11 @@ impl Teller {
 }
 
 impl SummariesChannel {
+    /// The topics whose rows it tells.
+    pub(super) fn topics(&self) -> &[TopicName] {
+        self.feed.topics()
+    }
+
     /// Tells all rows anew, after some were dropped.
     pub(super) fn repair(&self) {
         if let Some(all) = self.feed.all() {
@@ -106,6 +110,7 @@ impl SummariesChannel {
     /// Ends the channel.
     pub(super) async fn end(self, shards: &Shards) {
         self.task.abort();
+        self.teller.outbox.forget(self.teller.member);
         shards.unwatch(self.watcher).await;
     }
 }

@@ -11,7 +11,8 @@ use penholder_hub::{
     ResumeClaim, SendQueue, SummaryQuery, TopicOptions, TopicsQuery, Typing, WatcherId,
 };
 use penholder_presence::{
-    Incarnation, Key, LivenessConfig, MonoMs, PriorityPolicy, ReplicaId, SessionId, WallMs,
+    Incarnation, Key, LivenessConfig, MonoMs, PriorityPolicy, ReplicaConfig, ReplicaId, SessionId,
+    WallMs,
 };
 use penholder_protocol::{EventName, Limits, Ref, TopicName, TopicRow};
 use serde_json::Value;
@@ -55,7 +56,7 @@ pub(crate) fn options() -> TopicOptions {
 pub(crate) fn config(options: TopicOptions) -> Config {
     Config {
         replica: ReplicaId::new("gw.0", Incarnation(7)),
-        previous: Some(Incarnation(6)),
+        previous: vec![Incarnation(6)],
         seeds: (42, 7),
         gossip: ReplicaConfig::alone(),
         defaults: options,
@@ -106,7 +107,7 @@ impl World {
 
     pub(crate) fn of(config: Config) -> Self {
         let mut world = Self {
-            hub: Hub::new(config, sign, START),
+            hub: Hub::new(config, sign, Now { mono: MonoMs(0), wall: WallMs(EPOCH) }),
             now: 0,
             clients: BTreeMap::new(),
             rows: Vec::new(),
@@ -301,6 +302,9 @@ impl World {
             Output::Row { to, row } => {
                 assert!(!to.is_empty(), "a row goes to somebody");
                 self.rows.extend(to.into_iter().map(|watcher| (watcher, row.clone())));
+            }
+            Output::Publish { .. } | Output::Peer(_) | Output::Superseded { .. } => {
+                panic!("a lone replica has nobody to talk to")
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Joining, joining again, leaving, and being removed.
 
-use penholder_hub::{Census, Departure, Input, TopicOptions, WatcherId};
+use penholder_hub::{Census, Departure, Input, TopicOptions, Viewer, WatcherId};
+use penholder_presence::Kind;
 use penholder_protocol::{PresenceMode, Ref, Since};
 use serde_json::json;
 
@@ -203,4 +204,25 @@ fn nothing_remains_after_everybody_has_left() {
         assert_eq!(world.hub.topics(&EVERY_TOPIC), []);
         assert_eq!(world.hub.next_deadline(), None);
     }
+}
+
+#[test]
+fn a_fresh_token_shows_others_whom_it_names_and_never_another_key() {
+    let mut world = World::new();
+    let (ada, bob) = (world.arrive("ada"), world.arrive("bob"));
+    let viewer = |key: &str, name: &str| Viewer {
+        key: key.into(),
+        kind: Kind::Human,
+        profile: format!(
+            r#"{{"id":"{key}","name":"{name}","role":"customer","kind":"human","avatar":null}}"#
+        )
+        .into(),
+    };
+    world.input(Input::Identify { member: bob, viewer: viewer("bob", "Robert") });
+    world.settle();
+    assert_eq!(world[ada].metas("bob")[0]["user"]["name"], "Robert");
+    world.input(Input::Identify { member: bob, viewer: viewer("eve", "Eve") });
+    world.settle();
+    assert_eq!(world[ada].keys(), ["ada", "bob"]);
+    assert_eq!(world[ada].metas("bob")[0]["user"]["name"], "Robert");
 }

@@ -1,7 +1,7 @@
 //! Lost connections: grace, resume, and which token stands when.
 
-use penholder_hub::{Departure, ResumeClaim};
-use penholder_presence::{Incarnation, WallMs};
+use penholder_hub::{Config, Departure, ResumeClaim};
+use penholder_presence::{Incarnation, ReplicaId, WallMs};
 use penholder_protocol::PresenceMode;
 
 use crate::harness::{DOC, GRACE_MS, Joining, WINDOW_MS, World, options};
@@ -137,20 +137,52 @@ fn a_foreign_key_or_topic_is_refused() {
     world.assert_folds_equal_lists();
 }
 
-#[test]
-fn a_token_of_the_previous_life_is_good_for_grace_after_the_start() {
-    let claim = |incarnation| ResumeClaim {
+/// What a token of an earlier life says.
+fn old_claim(incarnation: u64) -> ResumeClaim {
+    ResumeClaim {
         topic: crate::harness::topic(DOC),
         key: "bob".into(),
         session: "old".into(),
         joined_at: WallMs(5),
         generation: 3,
         incarnation: Incarnation(incarnation),
-    };
+    }
+}
+
+#[test]
+fn lives_that_ended_within_grace_of_the_start_count_and_older_ones_do_not() {
+    let start = 1_000_000;
+    let lives = [start - GRACE_MS - 2, start - GRACE_MS - 1, start - 5, start - 1];
+    for (life, counts) in lives.into_iter().zip([false, true, true, true]) {
+        let config = Config {
+            replica: ReplicaId::new("gw.0", Incarnation(start)),
+            previous: lives.map(Incarnation).to_vec(),
+            ..crate::harness::config(crate::harness::options())
+        };
+        let mut world = World::of(config);
+        let back = world.join(Joining::new(DOC, "bob").resume(old_claim(life)));
+        assert_eq!(world[back].session() == "old", counts, "{life}");
+    }
+}
+
+#[test]
+fn what_ended_in_this_life_is_not_brought_back_by_a_token_of_an_earlier_one() {
+    let mut world = World::new();
+    let back = world.join(Joining::new(DOC, "bob").resume(old_claim(6)));
+    assert_eq!(world[back].session(), "old");
+    world.kick(DOC, "old");
+    world.settle();
+    let again = world.join(Joining::new(DOC, "bob").resume(old_claim(6)));
+    assert_ne!(world[again].session(), "old");
+}
+
+#[test]
+fn a_token_of_the_previous_life_is_good_for_grace_after_the_start() {
+    let claim = old_claim;
     let mut world = World::new();
     world.pass(GRACE_MS - 1);
     let older = world.join(Joining::new(DOC, "bob").resume(claim(5)));
-    assert_ne!(world[older].session(), "old", "the life before the last is long over");
+    assert_ne!(world[older].session(), "old", "a life that nobody remembers");
     let back = world.join(Joining::new(DOC, "bob").resume(claim(6)));
     assert_eq!(
         (world[back].session().as_str(), &world[back].reply()["joined_at"]),

@@ -13,18 +13,23 @@ interface TopicsPanelProps {
 }
 
 const DEMO: readonly string[] = DEMO_TOPICS.map(({ topic }) => topic);
+const NONE: readonly string[] = [];
 /** The server's bound on one list of summaries. */
 const WATCHED_MAX = 200;
 
 export function TopicsPanel({ session, openTopic, onOpen }: TopicsPanelProps) {
   const found = useFoundTopics(session, openTopic);
+  // Who has pasted a token may not be allowed the demo topics.
+  const demo = session.isDemo ? DEMO : NONE;
   const others = useMemo(() => {
     const all = new Set([...(openTopic === null ? [] : [openTopic]), ...found]);
-    return [...all].filter((topic) => !DEMO.includes(topic)).sort();
-  }, [found, openTopic]);
-  const listed = [...DEMO, ...others];
+    return [...all].filter((topic) => !demo.includes(topic)).sort();
+  }, [found, openTopic, demo]);
   // Only what the server itself has named: one topic that may not be viewed refuses the whole list.
-  const watched = useMemo(() => [...new Set([...DEMO, ...found])].slice(0, WATCHED_MAX), [found]);
+  const watched = useMemo(
+    () => [...new Set([...demo, ...found])].slice(0, WATCHED_MAX),
+    [found, demo],
+  );
   const rows = useSummaries(watched);
   const item = (topic: string) => (
     <TopicItem
@@ -38,11 +43,11 @@ export function TopicsPanel({ session, openTopic, onOpen }: TopicsPanelProps) {
   return (
     <nav className="topics" aria-label="Topics">
       <h2 className="eyebrow">Topics</h2>
-      <ul className="topic-list">{listed.slice(0, DEMO.length).map(item)}</ul>
-      {listed.length > DEMO.length && (
+      {demo.length > 0 && <ul className="topic-list">{demo.map(item)}</ul>}
+      {others.length > 0 && (
         <>
           <h2 className="eyebrow">Also in use</h2>
-          <ul className="topic-list">{listed.slice(DEMO.length).map(item)}</ul>
+          <ul className="topic-list">{others.map(item)}</ul>
         </>
       )}
       <OpenTopicForm onOpen={onOpen} />

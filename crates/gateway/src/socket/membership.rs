@@ -1,0 +1,167 @@
+//! Joining and leaving topics over a socket.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use penholder_hub::{Input, Join, MemberId};
+use penholder_presence::SessionId;
+use penholder_protocol::encode;
+use penholder_protocol::{
+    ClientFrame, ClientMeta, CloseCode, ErrorCode, ErrorReply, JoinPayload, Json, Mode, Namespace,
+    TopicName,
+};
+use uuid::Uuid;
+
+use super::channels::{Channel, Target};
+use super::connection::Connection;
+use super::rates::{Limited, UpdateRate};
+use super::requests::{Kept, Refused, Rights, invalid, limited};
+use crate::auth::{Capabilities, Capability};
+use crate::telemetry::metrics;
+
+impl Connection {
+    /// Joins a topic. A refused join ends what was joined there before: whoever joins anew has given
+    /// that up, and could not name it any more.
+    pub(super) async fn join(&mut self, frame: &ClientFrame) {
+        let Err(refused) = self.try_join(frame).await else { return };
+        self.refuse(frame, &refused);
+        let Ok(topic) = TopicName::parse(&frame.topic) else { return };
+        if let Some(channel) = self.channels.remove(&topic) {
+            self.close(&topic, channel).await;
+        }
+    }
+
+    async fn try_join(&mut self, frame: &ClientFrame) -> Result<(), Refused> {
+        let topic = TopicName::parse(&frame.topic).map_err(|_| ErrorCode::InvalidTopic)?;
+        let is_joined = self.channels.find(&topic).is_some();
+        if !is_joined && self.channels.len() >= self.app.topics_max() {
+            return Err(ErrorCode::TooManyTopics.into());
+        }
+        let capabilities = self.identity.capabilities(&topic);
+        if !capabilities.allow(Capability::View) {
+            self.charge_join(None)?;
+            return Err(ErrorCode::NotAuthorized.into());
+        }
+        let payload = frame.payload.as_json().ok_or(ErrorCode::InvalidPayload)?;
+        let member = self.app.shards.member();
+        let join_ref = frame.join_ref.clone().or_else(|| frame.reference.clone());
+        let kept = if topic.namespace() == Namespace::System {
+            self.charge_join(None)?;
+            Kept::Summaries(self.join_summaries(frame, member, payload).await?)
+        } else {
+            let join = self.read_join((&topic, capabilities), payload, frame, member)?;
+            self.charge_join(Some(&join))?;
+            let is_editor = join.mode == penholder_presence::Mode::Edit;
+            let mode = if is_editor { Mode::Edit } else { Mode::View };
+            let outbox = Arc::clone(&self.outbox);
+            self.app.shards.join(join, outbox).await.map_err(|_| ErrorCode::Unavailable)?;
+            let updates = Arc::new(UpdateRate::new(&self.app.config.limits));
+            Kept::Topic(Rights { mode, capabilities, updates })
+        };
+        metrics::joined();
+        let replaced = self.channels.insert(topic.clone(), Channel { member, join_ref, kept });
+        if let Some(channel) = replaced.filter(|old| matches!(old.kept, Kept::Summaries(_))) {
+            self.close(&topic, channel).await;
+        }
+        self.warn_late(topic);
+        Ok(())
+    }
+
+    /// Charges a join to the budget of joins. Whoever comes back with the resume tokens of its sessions
+    /// may do so at once, as often as a socket may have topics: the limit is for those who come anew,
+    /// and clients with many topics would not be back within `grace`.
+    fn charge_join(&mut self, join: Option<&Join>) -> Result<(), Refused> {
+        let is_return = join.is_some_and(|join| join.resume.is_some());
+        if is_return && self.returns < self.app.topics_max() {
+            self.returns += 1;
+            return Ok(());
+        }
+        let charged = self.rates.join();
+        if charged == Err(Limited::Flood) {
+            self.end(CloseCode::TooMany);
+        }
+        charged.map_err(limited)
+    }
+
+    fn read_join(
+        &self,
+        (topic, capabilities): (&TopicName, Capabilities),
+        payload: &Json,
+        frame: &ClientFrame,
+        member: MemberId,
+    ) -> Result<Join, Refused> {
+        let asked: JoinPayload = payload.parse_into().map_err(|error| invalid(&error))?;
+        let may_edit = capabilities.allow(Capability::Edit);
+        let mode = match asked.mode {
+            None | Some(Mode::Edit) if may_edit => penholder_presence::Mode::Edit,
+            _ => penholder_presence::Mode::View,
+        };
+        let resume = asked.resume.as_deref();
+        let nothing = || ClientMeta::empty().as_json().as_bytes().to_vec().into();
+        Ok(Join {
+            member,
+            wire: self.wire,
+            topic: topic.clone(),
+            join_ref: frame.join_ref.clone().or_else(|| frame.reference.clone()),
+            reference: frame.reference.clone(),
+            replaces: self.channels.find(topic).map(|channel| channel.member),
+            viewer: self.identity.viewer(),
+            mode,
+            presence: asked.presence,
+            custom: self.read_meta(asked.meta.as_ref())?.unwrap_or_else(nothing),
+            session: SessionId::from(Uuid::new_v4().to_string()),
+            resume: resume
+                .and_then(|token| self.app.resume.read(token, self.identity.subject(), topic)),
+            since: asked.since,
+        })
+    }
+
+    pub(super) fn read_meta(&self, meta: Option<&Json>) -> Result<Option<Bytes>, Refused> {
+        let Some(meta) = meta else { return Ok(None) };
+        let bytes_max = self.app.config.limits.meta_max.bytes();
+        let meta = ClientMeta::parse(meta, bytes_max)
+            .map_err(|error| ErrorReply::new(ErrorCode::from(&error)).message(error.to_string()))?;
+        Ok(Some(Bytes::copy_from_slice(meta.as_json().as_bytes())))
+    }
+
+    pub(super) async fn leave(&mut self, frame: &ClientFrame) {
+        match self.channels.target(&frame.topic, frame.join_ref.as_ref()) {
+            Target::Stale => {}
+            Target::Unmatched => self.reply_ok(frame),
+            Target::Channel(_) => {
+                let Ok(topic) = TopicName::parse(&frame.topic) else { return };
+                let Some(channel) = self.channels.remove(&topic) else { return };
+                match channel.kept {
+                    Kept::Topic(_) => {
+                        let (member, reference) = (channel.member, frame.reference.clone());
+                        let leave = Input::Leave { member, reference };
+                        if self.app.shards.tell(&topic, leave).await.is_err() {
+                            self.reply_ok(frame);
+                        }
+                    }
+                    Kept::Summaries(summaries) => {
+                        summaries.end(&self.app.shards).await;
+                        self.reply_ok(frame);
+                        let join_ref = channel.join_ref.as_ref();
+                        self.send(encode::close(self.wire, join_ref, topic.as_str()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends a channel that the client has not asked to leave.
+    pub(super) async fn close(&self, topic: &TopicName, channel: Channel<Kept>) {
+        match channel.kept {
+            Kept::Topic(_) => {
+                let leave = Input::Leave { member: channel.member, reference: None };
+                // A shard that has stopped has closed all it had.
+                self.app.shards.tell(topic, leave).await.ok();
+            }
+            Kept::Summaries(summaries) => {
+                summaries.end(&self.app.shards).await;
+                self.send(encode::close(self.wire, channel.join_ref.as_ref(), topic.as_str()));
+            }
+        }
+    }
+}
