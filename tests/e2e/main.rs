@@ -5,6 +5,7 @@
 
 mod bounds;
 mod client;
+mod cluster;
 mod command;
 mod errors;
 mod operations;

@@ -61,8 +61,8 @@ impl Message {
 pub(crate) struct Observer {
     key: String,
     topic: String,
-    /// The session and its time of joining, which the join reply must name.
-    expected: (String, u64),
+    /// The session and its time of joining, which the join reply must name, where they are known.
+    expected: Option<(String, u64)>,
     pub(crate) is_answered: bool,
     /// Presences by ref, each with its key.
     fold: Option<BTreeMap<String, (String, Value)>>,
@@ -78,20 +78,36 @@ pub(crate) struct Observer {
 
 impl Observer {
     pub(crate) fn new(session: &Session, broadcasts: VecDeque<u64>) -> Self {
+        let expected = Some((session.id.clone(), session.joined_at));
+        Self { expected, broadcasts, ..Self::of(&session.key, &session.topic) }
+    }
+
+    /// One who knows nothing yet, not even the session it will get.
+    pub(crate) fn of(key: &str, topic: &str) -> Self {
         Self {
-            key: session.key.clone(),
-            topic: session.topic.clone(),
-            expected: (session.id.clone(), session.joined_at),
+            key: key.to_owned(),
+            topic: topic.to_owned(),
+            expected: None,
             is_answered: false,
             fold: None,
             is_news_due: false,
             summary: None,
             is_snapshot_first: false,
-            broadcasts,
+            broadcasts: VecDeque::new(),
         }
     }
 
-    pub(crate) fn receive(&mut self, message: &Message, truth: &Truth) -> Checked {
+    /// The refs of the presences it knows of; none before its snapshot.
+    pub(crate) fn refs(&self) -> Option<BTreeSet<&str>> {
+        Some(self.fold.as_ref()?.keys().map(String::as_str).collect())
+    }
+
+    /// Reads a frame. `may_go` says of a session and its key whether it may be gone.
+    pub(crate) fn receive(
+        &mut self,
+        message: &Message,
+        may_go: impl Fn(&str, &str) -> bool,
+    ) -> Checked {
         let payload = &*message.payload;
         let is_early = self.is_answered && self.is_snapshot_first && self.fold.is_none();
         ensure(!is_early || message.event == "presence_state", Rule::Replay, || {
@@ -106,7 +122,7 @@ impl Observer {
                 self.is_news_due = true;
                 Ok(())
             }
-            "presence_diff" => self.apply(payload, truth),
+            "presence_diff" => self.apply(payload, may_go),
             "presence_summary" => self.summarize(&message.payload),
             _ => Ok(()),
         }
@@ -116,7 +132,7 @@ impl Observer {
     pub(crate) fn answer(&mut self, reply: &Value) -> Checked {
         self.is_answered = true;
         let told = (reply["session"].as_str().unwrap_or_default(), reply["joined_at"].as_u64());
-        let (session, joined_at) = &self.expected;
+        let Some((session, joined_at)) = &self.expected else { return Ok(()) };
         ensure(told == (session, Some(*joined_at)), Rule::Resume, || {
             format!("{} was answered {told:?} instead of {:?}", self.key, self.expected)
         })
@@ -140,8 +156,8 @@ impl Observer {
     }
 
     /// Joins first, then leaves, as `presence.js` does.
-    fn apply(&mut self, diff: &Value, truth: &Truth) -> Checked {
-        let (key, topic) = (&self.key, &self.topic);
+    fn apply(&mut self, diff: &Value, may_go: impl Fn(&str, &str) -> bool) -> Checked {
+        let key = &self.key;
         let broken = |rule, what: String| Violation { rule, detail: format!("{key}: {what}") };
         ensure(diff["joins"] != json!({}) || diff["leaves"] != json!({}), Rule::Quiet, || {
             format!("{key} got an empty diff")
@@ -161,9 +177,7 @@ impl Observer {
             }
         }
         for (session, of) in before.difference(&sessions(fold)) {
-            // In a crowd who is not oneself may have to make room.
-            let may_go = of != key && truth.has_been_a_crowd(topic);
-            if truth.has_stayed(session) && !may_go {
+            if !may_go(session, of) {
                 return Err(broken(Rule::NoGap, format!("{session} of {of} stays and is gone")));
             }
         }

@@ -43,10 +43,14 @@ pub(crate) struct Run {
 
 /// FNV-1a, 64 bits: the digest of everything that a run has put out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fnv(u64);
+pub(crate) struct Fnv(pub(crate) u64);
 
 impl Fnv {
-    fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
@@ -139,7 +143,7 @@ impl Run {
             decoder: Decoder::default(),
             next: 0,
             outputs: 0,
-            log: Fnv(0xcbf2_9ce4_8422_2325),
+            log: Fnv::new(),
             plan,
             rng,
         }
@@ -280,7 +284,15 @@ impl Run {
                 Ok(())
             }
             "phx_close" | "phx_error" => Ok(()),
-            _ => channel.observer.receive(message, &self.truth),
+            _ => {
+                let (truth, key) = (&self.truth, &client.key);
+                // In a crowd who is not oneself may have to make room.
+                let may_go = |session: &str, of: &str| {
+                    let makes_room = of != key && truth.has_been_a_crowd(&message.topic);
+                    !truth.has_stayed(session) || makes_room
+                };
+                channel.observer.receive(message, may_go)
+            }
         }
     }
 

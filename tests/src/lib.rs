@@ -21,6 +21,6 @@ mod websocket;
 
 pub use http::{Answer, Request, exchange};
 pub use process::{Finished, command};
-pub use server::{Options, Server};
+pub use server::{Directory, Options, Server};
 pub use wait::{soon, until};
 pub use websocket::{Frame, Opcode, RawSocket};

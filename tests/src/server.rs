@@ -229,13 +229,18 @@ async fn launch(options: &Options, data: &Path, port: u16) -> Result<(Process, u
 
 /// A directory that is removed when dropped, if it is the test's own.
 #[derive(Debug)]
-struct Directory {
+pub struct Directory {
     path: PathBuf,
     is_own: bool,
 }
 
 impl Directory {
-    fn new() -> Result<Self> {
+    /// Creates an empty one.
+    ///
+    /// # Errors
+    ///
+    /// The system's directory for such things cannot be written.
+    pub fn new() -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -243,6 +248,12 @@ impl Directory {
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path)?;
         Ok(Self { path, is_own: true })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 

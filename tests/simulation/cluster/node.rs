@@ -1,0 +1,124 @@
+//! One replica: a process with a hub of one shard, its clocks, and an inbox that fills while it stands
+//! still.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use penholder_hub::{Hub, Join, MemberId, Now, PresenceChange, ResumeClaim};
+use penholder_presence::{Incarnation, MonoMs, PriorityPolicy, ReplicaId, WallMs};
+
+use super::plan::Plan;
+
+/// Something for a replica to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Bus(Bytes),
+    Join(Box<Join>),
+    Leave(MemberId),
+    Lost(MemberId),
+    Update(MemberId, PresenceChange),
+    Resync(MemberId),
+    Retire,
+    Tick,
+}
+
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) clock: Clock,
+    /// The process, while it runs.
+    pub(crate) life: Option<Life>,
+    /// Earlier lives, the latest last.
+    lives: Vec<Incarnation>,
+    pub(crate) restart_at: Option<u64>,
+}
+
+/// A process.
+pub(crate) struct Life {
+    pub(crate) hub: Hub,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) started: u64,
+    pub(crate) paused_until: Option<u64>,
+    pub(crate) inbox: VecDeque<Command>,
+    /// When it stops, since it has said goodbye.
+    pub(crate) stops_at: Option<u64>,
+    /// When it last learned that a whole replica has come or gone.
+    pub(crate) upheaval: u64,
+    /// The last resume token it has signed.
+    pub(crate) signed: Arc<Mutex<Option<ResumeClaim>>>,
+}
+
+/// A monotonic clock that is too fast or too slow, and a wall clock that jumps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    pub(crate) start: u64,
+    pub(crate) ppm: u64,
+    pub(crate) wall: u64,
+}
+
+impl Clock {
+    pub(crate) fn mono(self, now: u64) -> u64 {
+        self.start + now * self.ppm / 1_000_000
+    }
+
+    /// When this clock shows `mono` at the earliest.
+    fn instant(self, mono: u64) -> u64 {
+        (mono.saturating_sub(self.start) * 1_000_000).div_ceil(self.ppm)
+    }
+
+    pub(crate) fn read(self, now: u64) -> Now {
+        Now { mono: MonoMs(self.mono(now)), wall: WallMs(self.wall + now) }
+    }
+}
+
+impl Node {
+    pub(crate) fn new(name: String, clock: Clock) -> Self {
+        Self { name, clock, life: None, lives: Vec::new(), restart_at: None }
+    }
+
+    /// Starts a process with an incarnation larger than any before it.
+    pub(crate) fn start(&mut self, now: u64, plan: &Plan, priority: PriorityPolicy) {
+        let after_last = self.lives.last().map_or(0, |last| last.0 + 1);
+        let incarnation = Incarnation(after_last.max(self.clock.wall + now));
+        let id = ReplicaId::new(self.name.as_str(), incarnation);
+        let config = plan.config(id, self.lives.clone(), priority);
+        let signed = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&signed);
+        let sign = move |claim: &ResumeClaim| {
+            *slot.lock().expect("one thread") = Some(claim.clone());
+            format!("{claim:?}")
+        };
+        self.lives.push(incarnation);
+        self.restart_at = None;
+        self.life = Some(Life {
+            hub: Hub::new(config, sign, self.clock.read(now)),
+            incarnation,
+            started: now,
+            paused_until: None,
+            inbox: VecDeque::new(),
+            stops_at: None,
+            upheaval: now,
+            signed,
+        });
+    }
+
+    /// Whether clients can come here.
+    pub(crate) fn is_open(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.stops_at.is_none())
+    }
+
+    /// The process, unless it stands still.
+    pub(crate) fn running(&self) -> Option<&Life> {
+        self.life.as_ref().filter(|life| life.paused_until.is_none())
+    }
+
+    /// When something is due here next.
+    pub(crate) fn next_event(&self) -> Option<u64> {
+        let Some(life) = &self.life else { return self.restart_at };
+        let work = match life.paused_until {
+            Some(until) => Some(until),
+            None => life.hub.next_deadline().map(|at| self.clock.instant(at.0)),
+        };
+        [work, life.stops_at].into_iter().flatten().min()
+    }
+}

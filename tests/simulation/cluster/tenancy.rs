@@ -1,0 +1,117 @@
+//! Which replica has which session, as the clients know it: from what they did and were answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use penholder_hub::{MemberId, ResumeClaim};
+
+/// A session that a replica has taken on and not let go.
+#[derive(Clone, Debug)]
+pub(crate) struct Holding {
+    pub(crate) topic: String,
+    pub(crate) key: String,
+    pub(crate) member: Option<MemberId>,
+    generation: u32,
+    /// By the clock of the replica.
+    lost_until: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Tenancy {
+    holdings: BTreeMap<(usize, String), Holding>,
+    /// The largest generation of a session, and how many times it was given.
+    newest: BTreeMap<String, (u32, u32)>,
+    /// Since when a session is there without a break.
+    pub(crate) since: BTreeMap<String, u64>,
+    /// Sessions that were nowhere at some time, and when they were last given up.
+    pub(crate) ended: BTreeMap<String, u64>,
+}
+
+impl Tenancy {
+    /// A replica has answered a join. Says whether the session came from another one.
+    pub(crate) fn hold(&mut self, now: u64, node: usize, member: MemberId, claim: &ResumeClaim) -> bool {
+        let session = claim.session.as_str().to_owned();
+        let newest = self.newest.entry(session.clone()).or_insert((0, 0));
+        match claim.generation.cmp(&newest.0) {
+            std::cmp::Ordering::Greater => *newest = (claim.generation, 1),
+            std::cmp::Ordering::Equal => newest.1 += 1,
+            std::cmp::Ordering::Less => {}
+        }
+        let is_from_elsewhere = self.nodes_of(&session).iter().any(|other| *other != node);
+        let holding = Holding {
+            topic: claim.topic.as_str().to_owned(),
+            key: claim.key.as_str().to_owned(),
+            member: Some(member),
+            generation: claim.generation,
+            lost_until: None,
+        };
+        self.holdings.insert((node, session.clone()), holding);
+        self.since.entry(session).or_insert(now);
+        is_from_elsewhere
+    }
+
+    fn nodes_of(&self, session: &str) -> BTreeSet<usize> {
+        self.holdings.keys().filter(|(_, it)| it == session).map(|(node, _)| *node).collect()
+    }
+
+    pub(crate) fn of_member(&self, node: usize, member: MemberId) -> Option<String> {
+        let mut holdings = self.holdings.iter();
+        holdings
+            .find(|((at, _), holding)| *at == node && holding.member == Some(member))
+            .map(|((_, session), _)| session.clone())
+    }
+
+    pub(crate) fn lose(&mut self, node: usize, member: MemberId, lost_until: u64) {
+        let Some(session) = self.of_member(node, member) else { return };
+        if let Some(holding) = self.holdings.get_mut(&(node, session)) {
+            (holding.member, holding.lost_until) = (None, Some(lost_until));
+        }
+    }
+
+    pub(crate) fn end(&mut self, now: u64, node: usize, session: &str) {
+        self.holdings.remove(&(node, session.to_owned()));
+        if self.nodes_of(session).is_empty() {
+            self.since.remove(session);
+            self.ended.insert(session.to_owned(), now);
+        }
+    }
+
+    /// Ends what has waited for longer than its grace.
+    pub(crate) fn expire(&mut self, now: u64, node: usize, mono: u64) {
+        let is_over =
+            |holding: &Holding| holding.lost_until.is_some_and(|until| until <= mono);
+        let over = self.of_node(node).filter(|(_, holding)| is_over(holding));
+        let over: Vec<_> = over.map(|(session, _)| session.clone()).collect();
+        over.iter().for_each(|session| self.end(now, node, session));
+    }
+
+    /// A process is over with all that it had.
+    pub(crate) fn clear(&mut self, now: u64, node: usize) {
+        let over: Vec<_> = self.of_node(node).map(|(session, _)| session.clone()).collect();
+        over.iter().for_each(|session| self.end(now, node, session));
+    }
+
+    pub(crate) fn of_node(&self, node: usize) -> impl Iterator<Item = (&String, &Holding)> {
+        self.holdings
+            .iter()
+            .filter(move |((at, _), _)| *at == node)
+            .map(|((_, session), holding)| (session, holding))
+    }
+
+    /// Whether a replica may let a session go because it goes on elsewhere.
+    pub(crate) fn may_yield(&self, node: usize, session: &str) -> bool {
+        let Some(holding) = self.holdings.get(&(node, session.to_owned())) else { return true };
+        let (generation, times) = self.newest.get(session).copied().unwrap_or_default();
+        holding.generation < generation || times > 1
+    }
+
+    /// The sessions of a topic, each with its key.
+    pub(crate) fn present(&self, topic: &str) -> BTreeSet<(String, String)> {
+        let on_topic = self.holdings.iter().filter(|(_, holding)| holding.topic == topic);
+        on_topic.map(|((_, session), holding)| (session.clone(), holding.key.clone())).collect()
+    }
+
+    /// Whether a session has been there all the time.
+    pub(crate) fn has_stayed(&self, session: &str) -> bool {
+        self.since.contains_key(session) && !self.ended.contains_key(session)
+    }
+}
