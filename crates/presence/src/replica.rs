@@ -89,6 +89,8 @@ mod receive;
 mod repair;
 mod send;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

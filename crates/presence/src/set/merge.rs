@@ -107,7 +107,10 @@ impl PresenceSet {
     }
 
     /// Iterates over the entries of a replica, visible or not, in the order of their dots.
-    pub(crate) fn entries_of(&self, name: &ReplicaName) -> impl Iterator<Item = &Arc<Presence>> {
+    pub(crate) fn entries_of<'a>(
+        &'a self,
+        name: &ReplicaName,
+    ) -> impl Iterator<Item = &'a Arc<Presence>> + use<'a> {
         let live = self.lives.get(name).into_iter().flat_map(BTreeMap::values);
         live.map(|&slot| self.slots.get(slot))
     }
