@@ -143,8 +143,8 @@ pub use self::liveness::{Liveness, LivenessConfig, Outcome, Shown, Signal};
 pub use self::meta::{Activity, Kind, Meta, Mode, Status};
 pub use self::name::{Key, ReplicaName, SessionId, Topic};
 pub use self::replica::{
-    Answer, Company, Joining, Keep, PeerEvent, Recheck, Recipient, Replica, ReplicaConfig,
-    ReplicaInput, ReplicaOutput,
+    Answer, Company, Footprint, Joining, Keep, PeerEvent, Recheck, Recipient, Replica,
+    ReplicaConfig, ReplicaInput, ReplicaOutput,
 };
 pub use self::set::{AlreadyTracked, NotTracked, PresenceSet, TopicCount};
 pub use self::summary::{

@@ -8,6 +8,8 @@ mod repair;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::dot::Dot;
 use crate::time::WallMs;
@@ -59,8 +61,6 @@ struct World {
     sent: u64,
     passes: Box<Link>,
 }
-
-use bytes::Bytes;
 
 impl World {
     fn new(names: &[&str], config: ReplicaConfig) -> Self {
@@ -307,7 +307,7 @@ fn same_inputs_same_outputs() {
         let mut n = 0_u64;
         world.cut(move |_, _, _| {
             n += 1;
-            split_mix_64(n) % 4 != 0
+            !split_mix_64(n).is_multiple_of(4)
         });
         for n in 0..40 {
             world.join(["a", "b", "c"][n % 3], &format!("s{n}"));

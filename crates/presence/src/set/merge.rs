@@ -115,6 +115,11 @@ impl PresenceSet {
         live.map(|&slot| self.slots.get(slot))
     }
 
+    /// Returns how many entries of a replica there are, visible or not.
+    pub(crate) fn entries_count(&self, name: &ReplicaName) -> usize {
+        self.lives.get(name).map_or(0, BTreeMap::len)
+    }
+
     /// Notes that a life of another replica has begun, which ends those before it.
     pub(crate) fn begin(&mut self, replica: ReplicaId) -> Diff {
         let mut context = Context::new();

@@ -244,10 +244,10 @@ impl Cluster {
 
     fn send(&mut self, from: usize, to: &Recipient, message: &Bytes) {
         let (lost, repeated, late) = self.faults;
-        for at in 0..self.members.len() {
+        for (at, name) in NAMES.iter().enumerate().take(self.members.len()) {
             let is_to = match to {
                 Recipient::All => true,
-                Recipient::One(name) => name.as_str() == NAMES[at],
+                Recipient::One(one) => one.as_str() == *name,
             };
             if !is_to || self.cuts.contains(&(from, at)) || self.draw.below(100) < lost {
                 continue;

@@ -131,12 +131,8 @@ fn a_late_message_of_the_old_life_changes_nothing() {
 fn a_thousand_restarts_leave_no_trace() {
     let mut world = with_one(&["a", "b"]);
     let size = |world: &World| {
-        let Replica { set, peers, history, requests, staged, unsettled, .. } =
-            &world.at("b").replica;
-        let (intervals, bytes) = history.size();
-        let structures = [peers.known.len(), peers.barred.len(), peers.farewells.len()];
-        let waiting = [requests.len(), staged.len(), unsettled.len(), intervals];
-        (set.full_state().encode().len(), bytes, structures, waiting)
+        let replica = &world.at("b").replica;
+        (replica.set().full_state().encode().len(), replica.footprint())
     };
     let restart = |world: &mut World, life: u64| {
         world.start("a", 100_000 + life);
@@ -153,6 +149,38 @@ fn a_thousand_restarts_leave_no_trace() {
     world.run(2_000);
     restart(&mut world, 1_000);
     assert_eq!(size(&world), fresh);
+}
+
+/// P6: after 20 000 joins and leaves no more than after 1 600.
+#[test]
+fn joins_and_leaves_leave_no_trace() {
+    let config = ReplicaConfig { history_deltas_max: 20, ..ReplicaConfig::default() };
+    let mut world = World::new(&["a", "b"], config);
+    let size = |world: &World, name: &str| {
+        let replica = &world.at(name).replica;
+        let Footprint { history_bytes, .. } = replica.footprint();
+        (replica.set().full_state().encode().len(), replica.footprint(), history_bytes)
+    };
+    let mut fresh = None;
+    for round in 0..200 {
+        (0..50).for_each(|n| world.join("a", &format!("s{n}")));
+        world.run(300);
+        (0..50).for_each(|n| world.leave("a", &format!("s{n}")));
+        world.run(300);
+        if round == 15 {
+            world.run(2_000);
+            fresh = Some((size(&world, "a"), size(&world, "b")));
+        }
+        world.count(Kind::Ask);
+    }
+    world.run(2_000);
+    let (fresh_a, fresh_b) = fresh.unwrap();
+    for (now, fresh) in [(size(&world, "a"), fresh_a), (size(&world, "b"), fresh_b)] {
+        assert!(now.0 <= fresh.0 + 2, "counters are longer, {} and {} bytes", now.0, fresh.0);
+        assert!(now.2 * 10 <= fresh.2 * 11, "{} and {} bytes of history", now.2, fresh.2);
+        let bytes_aside = |footprint| Footprint { history_bytes: 0, ..footprint };
+        assert_eq!(bytes_aside(now.1), bytes_aside(fresh.1));
+    }
 }
 
 #[test]
