@@ -19,7 +19,10 @@ impl PresenceSet {
     /// Merges a delta, or a full state, and returns what became visible and what ceased to be.
     ///
     /// Deltas may come in any order, repeated, through anyone, or cut otherwise than they were made;
-    /// the set that has received all of them is the same. Costs in proportion to the delta and to
+    /// the set that has received *all* of them is the same. Before that, one that was merged ahead of an
+    /// earlier one of its replica may hide that it is lacking
+    /// (`a_delta_merged_before_an_earlier_one_hides_the_lack_of_it`): where messages are lost, a
+    /// [`Replica`](crate::Replica) merges them in order. Costs in proportion to the delta and to
     /// what it removes, with a logarithm of the state, whatever the size of the state.
     ///
     /// An entry is kept when both sides hold it, or when one holds it and the other has not seen its

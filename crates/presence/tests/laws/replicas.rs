@@ -360,3 +360,43 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Bytes of any sort, and messages of a cluster with a few bytes changed: refused or taken, and what
+    /// is shown stays exact.
+    #[test]
+    fn any_message_bytes_are_harmless(
+        noise in prop::collection::vec(any::<u8>(), 0..60),
+        kind in 0..6_u8,
+        mutations in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut cluster = Cluster::new(7, (0, 0, 100));
+        for step in 0..30 {
+            cluster.step(&Step::Come { at: step % 2, topic: 0, session: step % 7 });
+            cluster.step(&Step::Wait { span_ms: 130 });
+            let envelope = [1, kind, 1, b'a', 1, 200];
+            let mut messages = vec![noise.clone(), [&envelope[..], &noise].concat()];
+            for (_, message) in cluster.flying.values() {
+                let mut bytes = message.to_vec();
+                for (at, byte) in &mutations {
+                    let at = at.index(bytes.len());
+                    bytes[at] = *byte;
+                }
+                messages.push(bytes);
+            }
+            // What it was told is not what the others did: it is no member of the cluster.
+            let mut outsider = cluster.life(2);
+            for bytes in &messages {
+                outsider.replica.handle(MonoMs(cluster.now), ReplicaInput::Message(bytes));
+                while let Some(output) = outsider.replica.poll_output() {
+                    if let ReplicaOutput::Changed(diff) = output {
+                        fold(&mut outsider.view, &diff);
+                    }
+                }
+                prop_assert_eq!(&outsider.view, &shown(outsider.replica.set()));
+            }
+        }
+    }
+}

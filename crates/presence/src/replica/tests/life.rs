@@ -106,6 +106,7 @@ fn a_restart_ends_the_life_before_it_at_once() {
     world.run(WAY_MS);
     assert_eq!(world.listed_everywhere(), [""; 0]);
     assert!(world.has_event("b", |event| *event == PeerEvent::Restarted(id("a", 2))));
+    assert!(!world.at("b").replica.history.mentions(&"a".into()));
     world.join("a", "again");
     world.run(1_500);
     assert_eq!(world.listed_everywhere(), ["again"]);
@@ -191,10 +192,13 @@ fn a_clean_leave_drops_the_entries_at_once_and_for_good() {
     let now = MonoMs(world.now);
     world.members.get_mut("a").unwrap().replica.leave(now, Keep::Nothing);
     world.drain("a");
-    world.kill("a");
     world.run(WAY_MS);
-    assert_eq!(world.listed_everywhere(), [""; 0]);
+    assert_eq!((world.listed("b"), world.listed("c")), (vec![], vec![]));
     assert!(world.has_event("b", |event| *event == PeerEvent::Left(id("a", 1))));
+    // Nor does it come back while its process goes on.
+    world.run(3_000);
+    assert_eq!((world.listed("b"), world.listed("c")), (vec![], vec![]));
+    world.kill("a");
     // Messages that come after it do not bring it back.
     late.iter().for_each(|message| world.hand("b", message));
     world.run(20_000);
