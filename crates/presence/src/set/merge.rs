@@ -197,29 +197,43 @@ impl PresenceSet {
         let is_down = self.down.contains(&replica.name);
         let ours = self.context.life(&replica.name).expect("a life begins before its entries");
         let replica = Arc::clone(ours.replica());
-        let unseen: Vec<_> =
-            entries.into_iter().filter(|e| !ours.seen().contains(e.dot.counter)).collect();
+        let mut unseen = entries;
+        unseen.retain(|entry| !ours.seen().contains(entry.dot.counter));
+        let mut added = Vec::with_capacity(unseen.len());
         for mut presence in unseen {
             let room = (!is_down).then(|| self.rooms.open(presence.topic.clone()));
-            // A delta fresh from the wire has its own copies of names that are known here.
-            if let Some(presence) = Arc::get_mut(&mut presence) {
-                if let Some(replaced) = &mut presence.replaces
-                    && let Some(life) = self.context.life(&replaced.replica.name)
-                    && *life.replica() == replaced.replica
-                {
-                    replaced.replica = Arc::clone(life.replica());
-                }
-                presence.dot.replica = Arc::clone(&replica);
-                if let Some(room) = room {
-                    presence.topic = self.rooms.room(room).topic().clone();
-                }
-            }
+            self.share_names(&mut presence, (&replica, room));
             let counter = presence.dot.counter;
             let slot = self.slots.insert(presence);
-            live.insert(counter, slot);
+            added.push((counter, slot));
             if let Some(room) = room {
                 self.show(slot, room, changes);
             }
+        }
+        if added.len() > live.len() {
+            // Built as a whole, from an order that they have already.
+            live.append(&mut added.into_iter().collect());
+        } else {
+            live.extend(added);
+        }
+    }
+
+    /// Lets an entry fresh from the wire, which has its own copies of names, use those known here.
+    fn share_names(
+        &self,
+        presence: &mut Arc<Presence>,
+        (replica, room): (&Arc<ReplicaId>, Option<RoomIx>),
+    ) {
+        let Some(presence) = Arc::get_mut(presence) else { return };
+        if let Some(replaced) = &mut presence.replaces
+            && let Some(life) = self.context.life(&replaced.replica.name)
+            && *life.replica() == replaced.replica
+        {
+            replaced.replica = Arc::clone(life.replica());
+        }
+        presence.dot.replica = Arc::clone(replica);
+        if let Some(room) = room {
+            presence.topic = self.rooms.room(room).topic().clone();
         }
     }
 
