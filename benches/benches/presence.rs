@@ -11,12 +11,13 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
 use penholder_presence::{
-    Context, Delta, Incarnation, Key, Meta, PresenceSet, ReplicaId, ReplicaName, SessionId, Topic,
-    WallMs,
+    Context, Delta, Incarnation, Joining, Key, Meta, MonoMs, PresenceSet, Replica, ReplicaConfig,
+    ReplicaId, ReplicaInput, ReplicaName, ReplicaOutput, SessionId, Topic, WallMs,
 };
 
 const SIZES: [u64; 3] = [1_000, 10_000, 100_000];
@@ -237,6 +238,62 @@ fn bench_context(c: &mut Criterion) {
     c.bench_function("presence/context_covers", |b| b.iter(|| digest(set.context())));
 }
 
+/// A replica with `size` presences of its own, and one that hears it and has none of them.
+fn replicas(size: u64) -> (Replica, Replica) {
+    let replica = |name| {
+        let id = ReplicaId::new(name, Incarnation(1_790_000_000_000));
+        Replica::new(ReplicaConfig::default(), id, (42, 7), MonoMs(0))
+    };
+    let (mut source, mut newcomer) = (replica("a"), replica("b"));
+    for n in 0..size {
+        let (topic, key, session) = names(scattered(n, size / PER_TOPIC), n);
+        let joining = Joining { topic, key, session, meta: meta(n) };
+        black_box(source.track(MonoMs(0), joining).expect("each session is tracked once"));
+    }
+    for message in sent(&mut newcomer) {
+        source.handle(MonoMs(0), ReplicaInput::Message(&message));
+    }
+    black_box(sent(&mut source));
+    (source, newcomer)
+}
+
+fn sent(replica: &mut Replica) -> Vec<Bytes> {
+    let outputs = std::iter::from_fn(|| replica.poll_output());
+    let sent = outputs.filter_map(|output| match output {
+        ReplicaOutput::Send { message, .. } => Some(message),
+        _ => None,
+    });
+    sent.collect()
+}
+
+/// A newcomer gets everything: a heartbeat, a request, and the answer, from first byte to last.
+fn bench_newcomer(group: &mut Group<'_>, size: u64) {
+    group.sample_size(10).throughput(Throughput::Elements(size));
+    group.bench_function(BenchmarkId::new("newcomer", size), |b| {
+        b.iter_batched(
+            || replicas(size),
+            |(mut source, mut newcomer)| {
+                let now = MonoMs(1_500);
+                source.handle(now, ReplicaInput::Tick);
+                let mut to_newcomer = sent(&mut source);
+                while !to_newcomer.is_empty() {
+                    for message in to_newcomer.drain(..) {
+                        newcomer.handle(now, ReplicaInput::Message(&message));
+                    }
+                    for message in sent(&mut newcomer) {
+                        source.handle(now, ReplicaInput::Message(&message));
+                    }
+                    to_newcomer = sent(&mut source);
+                }
+                assert_eq!(newcomer.footprint().entries as u64, size);
+                (source, newcomer)
+            },
+            criterion::BatchSize::LargeInput,
+        );
+    });
+    group.sample_size(100).throughput(Throughput::Elements(1));
+}
+
 fn presence(c: &mut Criterion) {
     let mut group = c.benchmark_group("presence");
     for size in SIZES {
@@ -246,6 +303,7 @@ fn presence(c: &mut Criterion) {
         bench_merge(&mut group, size, 1);
         bench_merge(&mut group, size, 100);
         bench_whole(&mut group, size);
+        bench_newcomer(&mut group, size);
     }
     group.finish();
     bench_context(c);

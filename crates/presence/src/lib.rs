@@ -21,7 +21,8 @@
 //! A [`Delta`] is the same thing in small: some dots, and the entries that live among them. To remove
 //! an entry is to send its dot without the entry. The removal is an operation too and sends its own dot
 //! along, so a replica that missed it has a gap in its context, and can be seen to have one although
-//! nothing else ever happens. A full state is the delta that covers everything.
+//! nothing else ever happens; as long as nothing later has filled it, which is why a [`Replica`] takes
+//! in the operations of another in their order. A full state is the delta that covers everything.
 //!
 //! A process that restarts keeps its name and takes a larger [`Incarnation`]. The larger one takes the
 //! place of the smaller with all that it did, so nothing grows with the number of restarts.
@@ -30,7 +31,10 @@
 //! the entries of the other from every read until it is up again, or [forgets](PresenceSet::forget)
 //! them.
 //!
-//! # Two replicas
+//! [`Replica`] is a set together with everything that keeps it equal to the others': it is what a
+//! process runs, and its own documentation teaches how. `docs/PRESENCE.md` tells the whole story.
+//!
+//! # Two sets
 //!
 //! ```
 //! use penholder_presence::{
@@ -70,8 +74,8 @@
 //!   crash. No two processes run under one name; [`PresenceSet::superseded_by`] tells when they do, and
 //!   the older must stop.
 //! - *Every [`Change`] is owed twice:* its diff to the observers of the topic, its delta to every other
-//!   replica. A delta may be late, repeated, or joined with others; it may be lost as long as contexts
-//!   are compared from time to time, and who lacks something gets a delta that covers it.
+//!   replica. A delta may be repeated, or joined with others; in the end each must arrive, or a full
+//!   state after it. [`Replica`] sees to that, over links that lose and reorder.
 //! - *Every [`Diff`] of a merge or a judgement* (`replica_down`, `replica_up`, `forget`) is owed to the
 //!   observers, in the order in which they were returned.
 //! - *Limits* of names and blobs that come from outside are checked before they are tracked:
@@ -89,6 +93,10 @@
 //!   `any_cut_order_and_repetition_of_deltas_is_the_full_state`.
 //! - The set is what its definition says, under down, up, forget and restart, and diffs replay to the
 //!   list at each step, a join at most once, a leave only of who is present: `a_naive_model_agrees`.
+//! - A session is shown once, by the entry of its last resume, and a takeover is one diff:
+//!   `a_resumed_session_is_shown_once_and_the_takeover_is_one_diff`, `a_naive_model_agrees`.
+//! - After any schedule of operations and faults, quiet links make all views equal:
+//!   `any_schedule_heals`.
 //! - Nobody is absent between the halves of an update: `nobody_is_absent_during_an_update`.
 //! - Nothing grows with past incarnations, nor with joins and leaves: `ten_thousand_restarts_leave_one_entry`,
 //!   `joins_and_leaves_leave_no_room`.
@@ -143,8 +151,8 @@ pub use self::liveness::{Liveness, LivenessConfig, Outcome, Shown, Signal};
 pub use self::meta::{Activity, Kind, Meta, Mode, Status};
 pub use self::name::{Key, ReplicaName, SessionId, Topic};
 pub use self::replica::{
-    Answer, Company, Joining, Keep, PeerEvent, Recheck, Recipient, Replica, ReplicaConfig,
-    ReplicaInput, ReplicaOutput,
+    Answer, Company, Footprint, Joining, Keep, PeerEvent, Recheck, Recipient, Replica,
+    ReplicaConfig, ReplicaInput, ReplicaOutput,
 };
 pub use self::set::{AlreadyTracked, NotTracked, PresenceSet, TopicCount};
 pub use self::summary::{

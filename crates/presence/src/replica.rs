@@ -89,6 +89,8 @@ mod receive;
 mod repair;
 mod send;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -98,7 +100,7 @@ pub use self::config::{Company, Keep, ReplicaConfig};
 use self::history::History;
 use self::message::Want;
 pub use self::output::{
-    Answer, Joining, PeerEvent, Recheck, Recipient, ReplicaInput, ReplicaOutput,
+    Answer, Footprint, Joining, PeerEvent, Recheck, Recipient, ReplicaInput, ReplicaOutput,
 };
 use self::peers::Peers;
 use self::repair::Request;
@@ -328,6 +330,25 @@ impl Replica {
     /// Returns the lives of other replicas that are neither silent nor leaving, in name order.
     pub fn live_peers(&self) -> impl Iterator<Item = (&ReplicaName, Incarnation)> {
         self.peers.live().map(|(name, peer)| (name, peer.incarnation))
+    }
+
+    /// Returns how much it holds. Cost: in proportion to the replicas and the deltas kept.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        let (history_deltas, history_bytes) = self.history.size();
+        let lives = self.set.context();
+        let names = lives.iter().map(|life| &life.replica().name);
+        Footprint {
+            entries: names.map(|name| self.set.entries_count(name)).sum(),
+            lives: lives.iter().count(),
+            peers: self.peers.known.len(),
+            down: self.peers.known.values().filter(|peer| peer.is_down).count(),
+            remembered: self.peers.barred.len() + self.peers.farewells.len(),
+            repairs: self.requests.len() + self.staged.len(),
+            history_deltas,
+            history_bytes,
+            unsettled: self.unsettled.len(),
+        }
     }
 
     /// Sends what an own operation did, in time, and returns what observers see.

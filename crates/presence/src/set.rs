@@ -148,7 +148,8 @@ impl PresenceSet {
         let (mut delta, mut changes) = (Delta::default(), Changes::with_capacity(1));
         delta.cover(&dot);
         let mut presence = Presence { dot, replaces: None, topic, key, session, meta };
-        if let Some(rival) = self.rooms.member_of(room, &presence, &self.slots) {
+        let prints = self.rooms.prints(&presence);
+        if let Some(rival) = self.rooms.member_of(room, (&presence, prints), &self.slots) {
             let rival = self.slots.get(rival);
             presence.replaces = (rival.rank() < presence.rank()).then(|| rival.dot.clone());
         }

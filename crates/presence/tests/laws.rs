@@ -11,6 +11,8 @@ mod codec;
 mod fleet;
 #[path = "laws/model.rs"]
 mod model;
+#[path = "laws/replicas.rs"]
+mod replicas;
 #[path = "laws/summary.rs"]
 mod summary;
 

@@ -110,7 +110,6 @@ impl History {
     }
 
     /// Returns how many intervals and bytes are kept.
-    #[cfg(test)]
     pub(super) fn size(&self) -> (usize, usize) {
         (self.owners.values().map(|past| past.intervals.len()).sum(), self.bytes)
     }

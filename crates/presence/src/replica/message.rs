@@ -244,7 +244,7 @@ fn chunk(reader: &mut Reader<'_>) -> Result<Chunk, DecodeError> {
     let (as_of, base) = (reader.take()?, reader.take()?);
     let span = span(reader.take()?, reader.take()?)?;
     let delta = one_owner(reader.take()?)?;
-    if span.last > as_of {
+    if span.last > as_of || as_of > COUNTER_MAX {
         return Err(DecodeError::CounterOutOfRange);
     }
     Ok(Chunk { as_of, base, span, delta })

@@ -125,6 +125,29 @@ pub enum PeerEvent {
     Stalled(u64),
 }
 
+/// How much a replica holds, for metrics: none of it grows with the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Footprint {
+    /// Entries of the set, visible or not.
+    pub entries: usize,
+    /// Names in the context, its own too.
+    pub lives: usize,
+    /// Other names known, and of those how many are hidden.
+    pub peers: usize,
+    /// Names hidden.
+    pub down: usize,
+    /// Names of which only a minimum is remembered, and farewells that are passed on.
+    pub remembered: usize,
+    /// Requests unanswered, and states arriving.
+    pub repairs: usize,
+    /// Deltas kept, at most `history_deltas_max`.
+    pub history_deltas: usize,
+    /// Their bytes, at most `history_bytes_max`.
+    pub history_bytes: usize,
+    /// Operations that not every live replica is known to have seen.
+    pub unsettled: usize,
+}
+
 /// How a request was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Answer {

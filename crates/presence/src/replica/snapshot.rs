@@ -110,6 +110,9 @@ impl Snapshot {
 /// What a gap between two covered ranges costs at most, for counters below 2^28.
 const RANGE_BYTES: usize = 8;
 
+/// What every entry has: counter, flags, places in the tables, lengths, and its time.
+const ENTRY_BYTES: usize = 28;
+
 /// Names that stand in the tables of a message already.
 #[derive(Debug, Default)]
 pub(super) struct Shared<'a> {
@@ -121,7 +124,15 @@ impl<'a> Shared<'a> {
     pub(super) fn entry(&mut self, entry: &'a Presence) -> usize {
         let Presence { replaces, topic, key, session, meta, .. } = entry;
         let tables = [topic.as_str().as_bytes(), key.as_str().as_bytes(), &meta.profile];
-        let mut bytes = 64 + session.as_str().len() + meta.custom.len();
+        let mut bytes = ENTRY_BYTES + session.as_str().len();
+        for (holds, more) in [
+            (!meta.custom.is_empty(), meta.custom.len() + 2),
+            (meta.idle_since.is_some(), 10),
+            (meta.generation > 0, 5),
+            (replaces.is_some(), 9),
+        ] {
+            bytes += if holds { more } else { 0 };
+        }
         for (table, item) in (0..).zip(tables) {
             if self.names.insert((table, item)) {
                 bytes += item.len() + 3;

@@ -19,7 +19,10 @@ impl PresenceSet {
     /// Merges a delta, or a full state, and returns what became visible and what ceased to be.
     ///
     /// Deltas may come in any order, repeated, through anyone, or cut otherwise than they were made;
-    /// the set that has received all of them is the same. Costs in proportion to the delta and to
+    /// the set that has received *all* of them is the same. Before that, one that was merged ahead of an
+    /// earlier one of its replica may hide that it is lacking
+    /// (`a_delta_merged_before_an_earlier_one_hides_the_lack_of_it`): where messages are lost, a
+    /// [`Replica`](crate::Replica) merges them in order. Costs in proportion to the delta and to
     /// what it removes, with a logarithm of the state, whatever the size of the state.
     ///
     /// An entry is kept when both sides hold it, or when one holds it and the other has not seen its
@@ -107,9 +110,17 @@ impl PresenceSet {
     }
 
     /// Iterates over the entries of a replica, visible or not, in the order of their dots.
-    pub(crate) fn entries_of(&self, name: &ReplicaName) -> impl Iterator<Item = &Arc<Presence>> {
+    pub(crate) fn entries_of<'a>(
+        &'a self,
+        name: &ReplicaName,
+    ) -> impl Iterator<Item = &'a Arc<Presence>> + use<'a> {
         let live = self.lives.get(name).into_iter().flat_map(BTreeMap::values);
         live.map(|&slot| self.slots.get(slot))
+    }
+
+    /// Returns how many entries of a replica there are, visible or not.
+    pub(crate) fn entries_count(&self, name: &ReplicaName) -> usize {
+        self.lives.get(name).map_or(0, BTreeMap::len)
     }
 
     /// Notes that a life of another replica has begun, which ends those before it.
@@ -186,29 +197,43 @@ impl PresenceSet {
         let is_down = self.down.contains(&replica.name);
         let ours = self.context.life(&replica.name).expect("a life begins before its entries");
         let replica = Arc::clone(ours.replica());
-        let unseen: Vec<_> =
-            entries.into_iter().filter(|e| !ours.seen().contains(e.dot.counter)).collect();
+        let mut unseen = entries;
+        unseen.retain(|entry| !ours.seen().contains(entry.dot.counter));
+        let mut added = Vec::with_capacity(unseen.len());
         for mut presence in unseen {
             let room = (!is_down).then(|| self.rooms.open(presence.topic.clone()));
-            // A delta fresh from the wire has its own copies of names that are known here.
-            if let Some(presence) = Arc::get_mut(&mut presence) {
-                if let Some(replaced) = &mut presence.replaces
-                    && let Some(life) = self.context.life(&replaced.replica.name)
-                    && *life.replica() == replaced.replica
-                {
-                    replaced.replica = Arc::clone(life.replica());
-                }
-                presence.dot.replica = Arc::clone(&replica);
-                if let Some(room) = room {
-                    presence.topic = self.rooms.room(room).topic().clone();
-                }
-            }
+            self.share_names(&mut presence, (&replica, room));
             let counter = presence.dot.counter;
             let slot = self.slots.insert(presence);
-            live.insert(counter, slot);
+            added.push((counter, slot));
             if let Some(room) = room {
                 self.show(slot, room, changes);
             }
+        }
+        if added.len() > live.len() {
+            // Built as a whole, from an order that they have already.
+            live.append(&mut added.into_iter().collect());
+        } else {
+            live.extend(added);
+        }
+    }
+
+    /// Lets an entry fresh from the wire, which has its own copies of names, use those known here.
+    fn share_names(
+        &self,
+        presence: &mut Arc<Presence>,
+        (replica, room): (&Arc<ReplicaId>, Option<RoomIx>),
+    ) {
+        let Some(presence) = Arc::get_mut(presence) else { return };
+        if let Some(replaced) = &mut presence.replaces
+            && let Some(life) = self.context.life(&replaced.replica.name)
+            && *life.replica() == replaced.replica
+        {
+            replaced.replica = Arc::clone(life.replica());
+        }
+        presence.dot.replica = Arc::clone(replica);
+        if let Some(room) = room {
+            presence.topic = self.rooms.room(room).topic().clone();
         }
     }
 

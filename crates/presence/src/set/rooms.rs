@@ -60,12 +60,31 @@ pub(super) struct Room {
     keys: u32,
 }
 
-/// An entry by the fingerprints of its key and of its session.
+/// The fingerprints of a key and of a session.
+pub(super) type Prints = (u32, u32);
+
+/// An entry by 20 bits of the fingerprint of its key, 12 of that of its session, and its slot: one
+/// number, which is small and compares fast. Whoever finds one looks at the entry itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Keyed {
-    key: u32,
-    session: u32,
-    slot: Slot,
+struct Keyed(u64);
+
+impl Keyed {
+    const SESSION_BITS: u32 = 12;
+    const SESSION_MASK: u32 = (1 << Self::SESSION_BITS) - 1;
+
+    fn new((key, session): Prints, slot: Slot) -> Self {
+        let prints = key & !Self::SESSION_MASK | session & Self::SESSION_MASK;
+        Self(u64::from(prints) << 32 | u64::from(slot))
+    }
+
+    fn slot(self) -> Slot {
+        Slot::try_from(self.0 & u64::from(Slot::MAX)).unwrap_or(Slot::MAX)
+    }
+
+    /// Returns what two entries of one key have in common.
+    fn key(self) -> u64 {
+        self.0 >> (32 + Self::SESSION_BITS)
+    }
 }
 
 /// What admitting an entry did.
@@ -146,9 +165,9 @@ impl Room {
         // The keys of the fingerprint at hand: one, but for a collision.
         let (mut print, mut keys) = (None, Vec::new());
         for keyed in &self.by_key {
-            let key = &slots.get(keyed.slot).key;
-            if print != Some(keyed.key) {
-                print = Some(keyed.key);
+            let key = &slots.get(keyed.slot()).key;
+            if print != Some(keyed.key()) {
+                print = Some(keyed.key());
                 keys.clear();
             } else if keys.contains(&key) {
                 continue;
@@ -165,21 +184,24 @@ impl Room {
         (key, print): (&Key, u32),
         slots: &'a Slots,
     ) -> impl Iterator<Item = Slot> {
-        let first = Keyed { key: print, session: 0, slot: 0 };
-        let last = Keyed { key: print, session: u32::MAX, slot: Slot::MAX };
-        let same_print = self.by_key.range(first..=last).map(|keyed| keyed.slot);
+        let (first, last) = (Keyed::new((print, 0), 0), Keyed::new((print, u32::MAX), Slot::MAX));
+        let same_print = self.by_key.range(first..=last).map(|keyed| keyed.slot());
         same_print.filter(move |&slot| slots.get(slot).key == *key)
+    }
+
+    fn has_key(&self, key: (&Key, u32), slots: &Slots) -> bool {
+        !self.by_key.is_empty() && self.of_key(key, slots).next().is_some()
     }
 
     /// Iterates over the entries of a session of a key, those in a shadow too.
     fn of_session<'a>(
         &'a self,
         (key, session): (&Key, &SessionId),
-        prints: (u32, u32),
+        prints: Prints,
         slots: &'a Slots,
     ) -> impl Iterator<Item = Slot> {
-        let at = |slot| Keyed { key: prints.0, session: prints.1, slot };
-        let same_prints = self.by_key.range(at(0)..=at(Slot::MAX)).map(|keyed| keyed.slot);
+        let at = |slot| Keyed::new(prints, slot);
+        let same_prints = self.by_key.range(at(0)..=at(Slot::MAX)).map(|keyed| keyed.slot());
         same_prints.filter(move |&slot| {
             let entry = slots.get(slot);
             entry.key == *key && entry.session == *session
@@ -237,13 +259,12 @@ impl Rooms {
     /// Shows an entry, unless its session is shown by one that ranks before it.
     pub(super) fn admit(&mut self, ix: RoomIx, slot: Slot, slots: &Slots) -> Admitted {
         let presence = slots.get(slot);
-        let rival = self.member_of(ix, presence, slots);
         let prints = self.prints(presence);
+        let rival = self.member_of(ix, (presence, prints), slots);
         let room = self.rooms[ix as usize].as_mut().expect("an index names an open room");
-        if room.of_key((&presence.key, prints.0), slots).next().is_none() {
-            room.keys += 1;
-        }
-        room.by_key.insert(Keyed { key: prints.0, session: prints.1, slot });
+        let is_new = rival.is_none() && !room.has_key((&presence.key, prints.0), slots);
+        room.keys += u32::from(is_new);
+        room.by_key.insert(Keyed::new(prints, slot));
         let Some(rival) = rival else {
             room.members.insert(Member::new(presence));
             return Admitted::Shown;
@@ -264,10 +285,8 @@ impl Rooms {
         let prints = self.prints(presence);
         let Presence { key, session, .. } = &**presence;
         let room = self.rooms[ix as usize].as_mut().expect("an index names an open room");
-        room.by_key.remove(&Keyed { key: prints.0, session: prints.1, slot });
-        if room.of_key((key, prints.0), slots).next().is_none() {
-            room.keys -= 1;
-        }
+        room.by_key.remove(&Keyed::new(prints, slot));
+        room.keys -= u32::from(!room.has_key((key, prints.0), slots));
         if self.shadowed.remove(&slot) {
             return Dismissed::Shadowed;
         }
@@ -285,9 +304,17 @@ impl Rooms {
     }
 
     /// Returns the entry by which the session of an entry is shown.
-    pub(super) fn member_of(&self, ix: RoomIx, of: &Presence, slots: &Slots) -> Option<Slot> {
-        let session = (&of.key, &of.session);
-        let mut entries = self.room(ix).of_session(session, self.prints(of), slots);
+    pub(super) fn member_of(
+        &self,
+        ix: RoomIx,
+        (of, prints): (&Presence, Prints),
+        slots: &Slots,
+    ) -> Option<Slot> {
+        let room = self.room(ix);
+        if room.by_key.is_empty() {
+            return None;
+        }
+        let mut entries = room.of_session((&of.key, &of.session), prints, slots);
         entries.find(|slot| self.shadowed.is_empty() || !self.shadowed.contains(slot))
     }
 
@@ -296,7 +323,8 @@ impl Rooms {
         &self.shadowed
     }
 
-    fn prints(&self, of: &Presence) -> (u32, u32) {
+    /// Returns the fingerprints of an entry.
+    pub(super) fn prints(&self, of: &Presence) -> Prints {
         let print = |name| self.hasher.fingerprint(name);
         (print(of.key.as_str()), print(of.session.as_str()))
     }
@@ -310,7 +338,7 @@ impl Rooms {
         is_gone: impl Fn(&Presence) -> bool,
     ) -> impl Iterator<Item = Member> {
         let room = self.room_mut(ix);
-        room.by_key.retain(|&keyed| slots.room(keyed.slot) == ix);
+        room.by_key.retain(|&keyed| slots.room(keyed.slot()) == ix);
         room.keys = room.count_keys(slots);
         room.members.extract_if(.., move |member| is_gone(&member.presence))
     }

@@ -1,0 +1,99 @@
+//! When an answer is confirmed.
+
+use super::*;
+
+fn certainty(world: &World, name: &str) -> Certainty {
+    world.at(name).replica.certainty(&topic())
+}
+
+#[test]
+fn an_answer_is_confirmed_when_all_have_seen_it() {
+    let mut world = world(&["a", "b", "c"]);
+    assert_eq!(certainty(&world, "a"), Certainty::Confirmed);
+    world.join("a", "s");
+    assert_eq!(certainty(&world, "a"), Certainty::Provisional, "nobody has heard of it");
+    assert_eq!(
+        world.at("a").replica.certainty(&"tickets:2".into()),
+        Certainty::Confirmed,
+        "another topic is not touched"
+    );
+    world.run(250 + WAY_MS);
+    assert_eq!(certainty(&world, "a"), Certainty::Provisional, "nobody has said so");
+    world.members.get_mut("a").unwrap().others.clear();
+    world.run(1_100);
+    assert_eq!(certainty(&world, "a"), Certainty::Confirmed);
+    assert_eq!(certainty(&world, "c"), Certainty::Confirmed);
+    let recheck = ReplicaOutput::Recheck(Recheck::Topics(vec![topic()]));
+    assert_eq!(world.at("a").others, [recheck], "and whoever was told otherwise is told");
+}
+
+#[test]
+fn a_suspected_replica_makes_answers_provisional_until_it_is_down() {
+    let mut world = world(&["a", "b"]);
+    world.kill("b");
+    world.run(2_100);
+    assert_eq!(certainty(&world, "a"), Certainty::Provisional);
+    assert!(world.at("a").others.contains(&ReplicaOutput::Recheck(Recheck::All)));
+    world.run(3_000);
+    assert_eq!(certainty(&world, "a"), Certainty::Confirmed, "whoever lives has seen it");
+}
+
+#[test]
+fn who_lacks_what_another_has_is_not_certain() {
+    let mut world = world(&["a", "b"]);
+    world.cut(|from, to, message| (from, to) != ("b", "a") || kind(message) == Kind::Heartbeat);
+    world.join("b", "s");
+    world.run(1_500);
+    assert_eq!(world.listed("a"), [""; 0]);
+    assert_eq!(certainty(&world, "a"), Certainty::Provisional);
+}
+
+/// Both sides confirm, and after the heal both name the same person: the hub has what it needs to call
+/// it contested, a `Changed` with somebody earlier than the one whom it named.
+#[test]
+fn a_heal_that_brings_an_earlier_claimant_comes_as_a_diff() {
+    let mut world = world(&["a", "b"]);
+    world.cut(|_, _, _| false);
+    world.join("b", "first");
+    world.run(100);
+    world.join("a", "second");
+    world.run(8_000);
+    assert_eq!(
+        (certainty(&world, "a"), world.listed("a")),
+        (Certainty::Confirmed, vec!["second".into()])
+    );
+    world.members.get_mut("a").unwrap().others.clear();
+    world.cut(|_, _, _| true);
+    world.run(3_000);
+    assert_eq!(world.listed_everywhere(), ["first", "second"]);
+    let earlier = world.at("a").others.iter().any(|output| match output {
+        ReplicaOutput::Changed(diff) => diff.topic(&topic()).is_some_and(|changed| {
+            changed.joins.iter().any(|join| join.session.as_str() == "first")
+        }),
+        _ => false,
+    });
+    assert!(earlier);
+}
+
+#[test]
+fn a_newcomer_is_not_certain_before_it_has_listened() {
+    let mut world = world(&["a"]);
+    world.start("b", 1);
+    assert_eq!(certainty(&world, "b"), Certainty::Provisional);
+    world.run(2_500);
+    assert_eq!(certainty(&world, "b"), Certainty::Confirmed);
+}
+
+#[test]
+fn what_is_remembered_of_operations_is_bounded() {
+    let mut unsettled = Unsettled::default();
+    let owner = ReplicaName::from("a");
+    for n in 1..=70_000 {
+        unsettled.note(&owner, n, &Topic::from(format!("t:{}", n % 100)));
+    }
+    assert!(unsettled.len() <= (1 << 16) + 102 && unsettled.has_floor());
+    unsettled.settle(&owner, 69_999);
+    assert!(unsettled.has_floor(), "every topic waits for the operations that were not kept");
+    unsettled.settle(&owner, 70_000);
+    assert_eq!(unsettled.len(), 0);
+}
