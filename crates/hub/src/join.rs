@@ -140,8 +140,8 @@ impl Hub {
     /// The session of a claim, as another replica shows it.
     fn elsewhere(&self, claim: &ResumeClaim) -> Option<&Arc<Presence>> {
         let topic = Topic::from(claim.topic.as_str());
-        let presence = self.replica.set().session(&topic, &claim.session)?;
-        (presence.key == claim.key).then_some(presence)
+        let mut own = self.replica.set().by_key(&topic, &claim.key);
+        own.find(|presence| presence.session == claim.session)
     }
 
     fn resume(&mut self, now: Now, join: &Join, claim: &ResumeClaim) -> SessionId {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use penholder_presence::{
-    Key, Mode, MonoMs, Presence, PresenceSet, Replica, Topic, Viewer, WallMs,
+    Certainty, Key, Mode, MonoMs, Presence, PresenceSet, Replica, Topic, Viewer, WallMs,
 };
 use penholder_protocol::{Json, Ref, TopicName, TopicRow, ViewerSummary, Wire};
 
@@ -28,12 +28,12 @@ pub(crate) struct Room {
     /// In a crowd, its outline as of the last flush, or of the first join since: to draw it for each
     /// of those who join together would cost the square of their number.
     crowd: Option<Outline>,
-    /// Who came first as of the last flush.
-    first: Option<(WallMs, Key)>,
+    /// Who came first as of the last flush, and how sure that was.
+    first: Option<(WallMs, Key, Certainty)>,
     contest: Option<Contest>,
 }
 
-/// Somebody who came first was joined by somebody earlier: both may have begun to edit.
+/// Somebody who surely came first was joined by somebody earlier: both may have begun to edit.
 #[derive(Debug)]
 struct Contest {
     earlier: Key,
@@ -178,7 +178,9 @@ impl Room {
             people.any(|person| person.key == *key && person.mode == Mode::Edit)
         };
         let before = self.first.take();
-        if let (Some((joined_at, displaced)), Some(first)) = (before, first)
+        // Who was first for the time being was told so, and gives way without a contest.
+        if let (Some((joined_at, displaced, certainty)), Some(first)) = (before, first)
+            && certainty != Certainty::Provisional
             && (first.joined_at, &first.key) < (joined_at, &displaced)
             && edits(&displaced)
         {
@@ -188,7 +190,8 @@ impl Room {
             first.is_some_and(|first| first.key == contest.earlier) && edits(&contest.displaced)
         };
         self.contest = self.contest.take().filter(lasts);
-        self.first = first.map(|first| (first.joined_at, first.key.clone()));
+        let certainty = outline.summary.certainty;
+        self.first = first.map(|first| (first.joined_at, first.key.clone(), certainty));
         if self.is_contested() { outline.contested() } else { outline }
     }
 

@@ -6,6 +6,7 @@ mod joining;
 use std::collections::BTreeMap;
 use std::ops::Index;
 
+use bytes::Bytes;
 use penholder_hub::{
     Config, Hub, Input, MemberId, Now, Output, PresenceChange, Push, QueueLimits, Request,
     ResumeClaim, SendQueue, SummaryQuery, TopicOptions, TopicsQuery, Typing, WatcherId,
@@ -85,7 +86,10 @@ pub(crate) struct World {
     pub(crate) log: Option<Vec<String>>,
     /// How many `Deliver` outputs there were.
     pub(crate) encoded: usize,
-    next: u64,
+    /// Messages for other replicas; none from one that is alone.
+    pub(crate) published: Vec<Bytes>,
+    /// The number of the last client; also names its session.
+    pub(crate) next: u64,
 }
 
 impl Index<MemberId> for World {
@@ -114,6 +118,7 @@ impl World {
             outputs: 0,
             log: None,
             encoded: 0,
+            published: Vec::new(),
             next: 0,
         };
         world.input(Input::Tick);
@@ -303,9 +308,9 @@ impl World {
                 assert!(!to.is_empty(), "a row goes to somebody");
                 self.rows.extend(to.into_iter().map(|watcher| (watcher, row.clone())));
             }
-            Output::Publish { .. } | Output::Peer(_) | Output::Superseded { .. } => {
-                panic!("a lone replica has nobody to talk to")
-            }
+            Output::Publish { message, .. } => self.published.push(message),
+            Output::Peer(_) => {}
+            Output::Superseded { by } => panic!("superseded by {by:?}"),
         }
     }
 }
