@@ -67,6 +67,11 @@ fn a_faulty_variable_stops_the_start_and_is_named_with_its_range() -> Result<()>
         ("PENHOLDER__AUTH__HS256_SECRET", "short", "32 bytes"),
         ("PENHOLDER__PRESENCE__NOSUCH", "1", "nosuch"),
         ("PENHOLDER__NOSUCH__KEY", "1", "nosuch"),
+        ("PENHOLDER__SERVER__ORIGINS", r#"["desk.example.org"]"#, "scheme://host"),
+        ("PENHOLDER__SERVER__ORIGINS", r#"["https://fine.example", "//desk"]"#, "scheme://host"),
+        ("PENHOLDER__SERVER__ORIGINS", r#"["https://desk.example.org/path"]"#, "scheme://host"),
+        ("PENHOLDER__SERVER__PUBLIC_URL", "nonsense", "https://"),
+        ("PENHOLDER__SERVER__PUBLIC_URL", "ftp://pen.example.org", "https://"),
     ] {
         let finished = run(&["--dev"], &[(variable, value)])?;
         assert_eq!(finished.code, Some(2), "{variable}={value}: {finished:?}");
@@ -76,6 +81,36 @@ fn a_faulty_variable_stops_the_start_and_is_named_with_its_range() -> Result<()>
         assert!(message.contains(said), "{variable}={value} says {said}: {message}");
         assert_eq!(finished.stdout, "");
     }
+    Ok(())
+}
+
+#[test]
+fn options_of_topics_that_nobody_can_join_stop_the_start() -> Result<()> {
+    let scratch = Scratch::new("namespaces")?;
+    for (name, code) in [
+        ("system", Some(2)),
+        ("phoenix", Some(2)),
+        ("\"a b\"", Some(2)),
+        ("\"a:b\"", Some(2)),
+        ("\"\"", Some(2)),
+        ("tickets", Some(0)),
+        ("doc", Some(0)),
+    ] {
+        let text = format!("[namespace.{name}.presence]\ngrace = \"1s\"\n");
+        let file = scratch.file("penholder.toml", &text)?;
+        let checked = command(&["config", "--check", &file], &[])?;
+        assert_eq!(checked.code, code, "{name}: {checked:?}");
+        if code == Some(2) {
+            assert!(checked.stderr.contains("namespace"), "{name}: {checked:?}");
+            let started = run(&["--dev", "--config", &file], &[])?;
+            assert_eq!(started.code, code, "{name}: {started:?}");
+            assert!(started.stderr.contains("namespace"), "{name}: {started:?}");
+        }
+    }
+    let variable = ("PENHOLDER__NAMESPACE__SYSTEM__PRESENCE__GRACE", "1s");
+    let started = run(&["--dev"], &[variable])?;
+    assert_eq!(started.code, Some(2), "{started:?}");
+    assert!(started.stderr.contains("namespace"), "{started:?}");
     Ok(())
 }
 

@@ -121,6 +121,41 @@ async fn nothing_stays_of_those_who_are_gone() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_off_is_none_that_broke_the_protocol() -> Result<()> {
+    const CLOSED: &str = "penholder_connections_closed_total{";
+    let server = Server::start(Options::default()).await?;
+    let token = server.token("ann").await?;
+    let closed = async || -> Result<Vec<String>> {
+        let metrics = server.ask(Request::new("GET", "/metrics")).await?.body;
+        let lines = metrics.lines().filter_map(|line| line.strip_prefix(CLOSED));
+        Ok(lines.map(str::to_owned).collect())
+    };
+    for (what, bytes) in
+        [("nothing", &[][..]), ("half a head", &[0x81]), ("half a frame", &[0x81, 0x84, 1])]
+    {
+        let mut read = server.socket(&token).await?;
+        read.ask("phoenix", "heartbeat", &json!({})).await?;
+        read.send_bytes(bytes).await?;
+        // One that has read everything ends with FIN, one that has not with RST.
+        let mut unread = server.socket(&token).await?;
+        unread.join("doc:1").await?;
+        unread.send(r#"[null,"h","phoenix","heartbeat",{}]"#).await?;
+        unread.send_bytes(bytes).await?;
+        drop((read, unread));
+        until(format!("both are gone after {what}"), SOON, async || {
+            Ok(gauge(&server, "penholder_connections").await?.filter(|open| *open == 0.0))
+        })
+        .await?;
+        assert_eq!(closed().await?, [""; 0], "{what}");
+    }
+    let mut rude = server.socket(&token).await?;
+    rude.send_bytes(&[0x83, 0x80, 1, 2, 3, 4]).await?;
+    assert_eq!(rude.closed(SOON).await?, (1002, "protocol".to_owned()));
+    assert_eq!(closed().await?, ["code=\"protocol\"} 1"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_log_names_no_token_and_no_content() -> Result<()> {
     let server = Server::start(Options::default()).await?;
     let token = server.token("ann").await?;

@@ -8,6 +8,7 @@ import {
   overflow,
   picture,
   Server,
+  sign,
   waitForBanner,
   waitForConnection,
   waitForMember,
@@ -237,6 +238,32 @@ test("where no demo tokens are handed out, a pasted token signs in", async () =>
   await page.getByTestId("sign-in-token").click();
   await page.getByTestId("signed-in-as").filter({ hasText: "Kim" }).waitFor();
   await waitForConnection(page, "connected");
+});
+
+test("who may view only some topics sees who is there, and no demo topics", async () => {
+  const doc = `doc:t${count}`;
+  const mei = await newPage();
+  await enter(mei, server, "mei", doc);
+  await enterAs("bruno");
+  const page = await newPage();
+  await page.route("**/healthz", (route) => route.fulfill({ json: { development: false } }));
+  await page.goto(server.url);
+  const token = sign({ sub: "kim", name: "Kim", topics: { "doc:*": ["view"] } });
+  await page.getByTestId("token").fill(token);
+  await page.getByTestId("sign-in-token").click();
+  await page.getByTestId("signed-in-as").filter({ hasText: "Kim" }).waitFor();
+  const present = page.getByTestId(`present-${doc}`);
+  await present.filter({ hasText: "Mei" }).waitFor();
+  assert.equal(await page.locator('[data-testid^="topic-demo:"]').count(), 0);
+
+  await page.getByTestId(`topic-${doc}`).click();
+  await waitForMember(page, "mei", { status: "active", prior: "true" });
+  await waitForBanner(page, "You are viewing");
+  await waitForMember(mei, "kim", { prior: "false" });
+  await present.filter({ hasText: "Kim" }).waitFor();
+  await mei.getByTestId("close-topic").click();
+  await present.filter({ hasNotText: "Mei" }).waitFor();
+  assert.equal(await page.locator('[data-testid^="topic-demo:"]').count(), 0);
 });
 
 test("everything can be reached by the keyboard alone", async () => {

@@ -1,5 +1,6 @@
 /** A server process, a browser, and pages that say what went wrong in them. */
 import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,6 +10,8 @@ import { chromium } from "playwright-core";
 
 const CHROMIUM = process.env.PENHOLDER_CHROMIUM ?? "/usr/bin/chromium";
 const START_MS = 15_000;
+/** Signs tokens of the server beside its own of development mode. */
+const SECRET = "a secret of the browser tests, 32 bytes or more";
 /** How long a condition may take to come true. */
 export const WAIT_MS = 10_000;
 
@@ -33,7 +36,8 @@ export class Server {
 
   async start() {
     const args = ["run", "--dev", "--listen", this.#listen, "--data", this.#data];
-    const child = spawn(this.#binary, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const env = { ...process.env, PENHOLDER__AUTH__HS256_SECRET: SECRET };
+    const child = spawn(this.#binary, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     let log = "";
     child.stderr.on("data", (chunk) => {
@@ -75,6 +79,18 @@ export class Server {
     await this.kill();
     await rm(this.#data, { recursive: true, force: true });
   }
+}
+
+/** A token with these claims that the server accepts for an hour. */
+export function sign(claims) {
+  const exp = Math.floor(Date.now() / 1000) + 3600;
+  const parts = [
+    { alg: "HS256", typ: "JWT" },
+    { exp, ...claims },
+  ];
+  const text = parts.map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"));
+  const signature = createHmac("sha256", SECRET).update(text.join(".")).digest("base64url");
+  return [...text, signature].join(".");
 }
 
 export function launch() {

@@ -88,6 +88,14 @@ export class Person {
   }
 }
 
+/** Joins such that each rejoin goes on as the session before. */
+export async function joinResuming(person, topic, params = {}) {
+  let page;
+  page = person.open(topic, () => ({ ...params, resume: page?.reply?.resume }));
+  await page.joined();
+  return page;
+}
+
 export class Page {
   /** Every event of the topic in order, `{ event, payload }`; no replies. */
   events = [];

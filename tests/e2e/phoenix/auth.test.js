@@ -107,6 +107,38 @@ suite("handshake", {}, ({ test, each, server }) => {
     }
   });
 
+  test("a doubled Origin is counted as what it is", async () => {
+    const counted = async (outcome) => {
+      const { body } = await server.get("/metrics");
+      const line = new RegExp(`^penholder_handshakes_total\\{outcome="${outcome}"\\} (\\d+)$`, "m");
+      return Number(line.exec(body)?.[1] ?? 0);
+    };
+    const token = await server.token("ann");
+    const outcomes = ["bad_origin", "bad_token", "origin"];
+    const before = await Promise.all(outcomes.map(counted));
+    for (const second of [server.http, "https://evil.example"]) {
+      const headers = [server.http, second].map((origin) => ["Origin", origin]);
+      assert.equal(await statusOf({ path: query(token), headers }), 400);
+    }
+    const [doubled, ...others] = await Promise.all(outcomes.map(counted));
+    assert.deepEqual([doubled, ...others], [before[0] + 2, ...before.slice(1)]);
+  });
+
+  test("names that every JavaScript object is born with are nobody's", async () => {
+    const names = [...Object.getOwnPropertyNames(Object.prototype), "prototype"];
+    assert.ok(names.length >= 13, `${names}`);
+    for (const name of names) {
+      const demo = await server.get(`/dev/token?${new URLSearchParams({ user: name })}`);
+      assert.deepEqual([demo.status, demo.body.code], [422, "invalid_payload"], name);
+      assert.equal(await statusOf({ path: query(sign({ sub: name })) }), 401, name);
+      const authorization = `Bearer ${sign({ sub: name })}`;
+      assert.equal((await server.get("/v1/topics", { authorization })).status, 401, name);
+    }
+    for (const name of ["tostring", "toString2", "value of"]) {
+      assert.equal(await statusOf({ path: query(sign({ sub: name })) }), 101, name);
+    }
+  });
+
   test("a request without upgrade is refused", async () => {
     const { status } = await server.get(query(await server.token("ann")), {});
     assert.equal(status, 400);

@@ -47,7 +47,7 @@ suite("rates", JOINS, ({ test }) => {
   });
 });
 
-suite("rates of messages", {}, ({ test, each }) => {
+suite("rates of messages", {}, ({ test, each, server }) => {
   test("messages: above the burst an answer, not a close", async ({ raw, topic }) => {
     const [ann, bob] = [await raw("ann"), await raw("bob")];
     await ann.ask(["j", "j", topic, "phx_join", { presence: false }]);
@@ -64,6 +64,20 @@ suite("rates of messages", {}, ({ test, each }) => {
     await ann.ask([null, "h", "phoenix", "heartbeat", {}]);
     const heard = () => bob.frames.filter((frame) => frame.includes('"n"')).length;
     await until("what was not refused is heard", () => heard() === 80 - limited.length);
+  });
+
+  test("heartbeats and leaves are never refused", async ({ raw, topic }) => {
+    const ann = await raw("ann");
+    await ann.ask(["j", "j", topic, "phx_join", {}]);
+    for (let n = 0; n < 90; n += 1) ann.send(["j", `${n}`, topic, "typing", { on: false }]);
+    for (let n = 0; n < 10; n += 1) ann.send([null, `h${n}`, "phoenix", "heartbeat", {}]);
+    ann.send(["j", "last", topic, "typing", { on: false }]);
+    ann.send(["j", "leave", topic, "phx_leave", {}]);
+    const ok = { status: "ok", response: {} };
+    for (let n = 0; n < 10; n += 1) assert.deepEqual(await ann.reply(`h${n}`), ok);
+    assert.equal((await ann.reply("last")).response.code, "rate_limited");
+    assert.deepEqual(await ann.reply("leave"), ok);
+    assert.equal((await server.presence(topic)).count, 0);
   });
 
   test("who goes on and on is closed", async ({ raw, topic }) => {

@@ -1,21 +1,16 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { describe, it } from "node:test";
 import { canonical } from "../harness/fold.js";
-import { Person } from "../harness/person.js";
-import { handshake } from "../harness/raw.js";
+import { joinResuming, Person } from "../harness/person.js";
+import { handshake, RawSocket } from "../harness/raw.js";
 import { Server } from "../harness/server.js";
 import { suite } from "../harness/suite.js";
 import { until } from "../harness/wait.js";
 
 const GRACE_MS = 2000;
 const GRACE = { PRESENCE__GRACE: `${GRACE_MS}ms` };
-
-/** Joins such that each rejoin goes on as the session before. */
-function joinResuming(person, topic, params = {}) {
-  let page;
-  page = person.open(topic, () => ({ ...params, resume: page?.reply?.resume }));
-  return page.joined().then(() => page);
-}
 
 suite("resume", GRACE, ({ test, each, server }) => {
   each("within grace nobody sees a leave", async ({ person, page, topic }) => {
@@ -203,7 +198,7 @@ describe("kill -9", () => {
     });
   }
 
-  life("two lives before is too long ago", {}, async (server, person) => {
+  life("twice in a row within grace it is as once", {}, async (server, person) => {
     const ann = await joinResuming(await person("ann"), "doc:1");
     const first = ann.reply;
     ann.person.offline = true;
@@ -213,8 +208,78 @@ describe("kill -9", () => {
     await server.start();
     ann.person.offline = false;
     await until("ann is back", () => ann.replies.length === 2);
-    assert.notEqual(ann.reply.session, first.session);
+    assert.deepEqual([ann.reply.session, ann.reply.joined_at], [first.session, first.joined_at]);
   });
+
+  life("two lives before is too long ago once grace is over", GRACE, async (server, person) => {
+    const ann = await joinResuming(await person("ann"), "doc:1");
+    const first = ann.reply;
+    ann.person.offline = true;
+    await server.kill();
+    await server.start();
+    const since = performance.now();
+    await until("grace is over", () => performance.now() - since > GRACE_MS);
+    await server.kill();
+    await server.start();
+    ann.person.offline = false;
+    await until("ann is back", () => ann.replies.length === 2);
+    assert.notEqual(ann.reply.session, first.session);
+    assert.ok(ann.reply.joined_at > first.joined_at);
+  });
+
+  life("a start that fails is no life", {}, async (server, person) => {
+    const pages = [];
+    for (const key of ["ann", "bob"]) pages.push(await joinResuming(await person(key), "doc:1"));
+    const before = pages.map(({ reply }) => [reply.session, reply.joined_at]);
+    for (const page of pages) page.person.offline = true;
+    await server.kill();
+    const squatter = createServer().listen(server.port, "127.0.0.1");
+    await once(squatter, "listening");
+    // More often than there are lives that a server remembers.
+    for (let time = 0; time < 10; time += 1) {
+      await assert.rejects(server.start(), /cannot listen/);
+    }
+    squatter.close();
+    await once(squatter, "close");
+    await server.start();
+    for (const page of pages) page.person.offline = false;
+    await until("both are back", () => pages.every((page) => page.replies.length === 2));
+    assert.deepEqual(
+      pages.map(({ reply }) => [reply.session, reply.joined_at]),
+      before,
+    );
+  });
+
+  /** Joins as ann with a resume token or none, on a socket that stays open. */
+  const joinRaw = async (server, resume) => {
+    const ann = await RawSocket.open(server, { token: await server.token("ann") });
+    const { status, response } = await ann.ask(["1", "1", "doc:1", "phx_join", { resume }]);
+    assert.equal(status, "ok");
+    return { ann, reply: response };
+  };
+
+  for (const [how, end] of [
+    [
+      "was kicked",
+      (server, { session }) => server.ask("DELETE", `/v1/topics/doc:1/presence/${session}`),
+    ],
+    ["left", (_server, _reply, ann) => ann.ask(["1", "2", "doc:1", "phx_leave", {}])],
+  ]) {
+    life(`who ${how} after the restart does not come back by an old token`, {}, async (server) => {
+      const { reply: first } = await joinRaw(server);
+      await server.kill();
+      await server.start();
+      const { ann, reply: second } = await joinRaw(server, first.resume);
+      assert.deepEqual([second.session, second.joined_at], [first.session, first.joined_at]);
+      await end(server, second, ann);
+      await until("nobody is left", async () => (await server.presence("doc:1")).count === 0);
+      for (const { resume } of [first, second]) {
+        const { reply } = await joinRaw(server, resume);
+        assert.notEqual(reply.session, first.session);
+        assert.ok(reply.joined_at > first.joined_at);
+      }
+    });
+  }
 });
 
 describe("SIGTERM", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { sign } from "../harness/server.js";
 import { suite } from "../harness/suite.js";
 
 const empty = (topic) => ({ topic, count: 0, names: [], holder: null, prior: null });
@@ -86,6 +87,33 @@ suite("summaries of many topics", {}, ({ test, each, server }) => {
     await page("bob");
     await eve.ask([null, "4", "phoenix", "heartbeat", {}]);
     assert.ok(!eve.frames.some((frame) => frame.includes('"Bob"')));
+  });
+
+  test("a refused join ends what was watched before, after the error", async (scene) => {
+    const { topic } = scene;
+    const token = sign({ sub: "eve", topics: { [topic]: ["view"] } });
+    const eve = await scene.raw("eve", { token });
+    const list = "system:summaries";
+    const refused = [
+      ["invalid_topic", ["a b"]],
+      ["invalid_payload", "a"],
+      ["invalid_payload", Array.from({ length: 201 }, (_, n) => `${topic}:${n}`)],
+      ["not_authorized", [topic, "doc:of-others"]],
+    ];
+    for (const [index, [code, topics]] of refused.entries()) {
+      const [old, anew] = [`${index}a`, `${index}b`];
+      await eve.ask([old, old, list, "phx_join", { topics: [topic] }]);
+      await eve.event("summaries");
+      eve.send([anew, anew, list, "phx_join", { topics }]);
+      const [joinRef, ref, , event, { status, response }] = JSON.parse(await eve.frame());
+      assert.deepEqual([joinRef, ref, event, status], [anew, anew, "phx_reply", "error"]);
+      assert.equal(response.code, code);
+      assert.equal(await eve.frame(), `["${old}","${old}","${list}","phx_close",{}]`, code);
+    }
+    const ann = await scene.page("ann");
+    await ann.summarized("ann is there", ({ count }) => count === 1);
+    await eve.ask([null, "5", "phoenix", "heartbeat", {}]);
+    assert.ok(!eve.frames.some((frame) => frame.includes('"Ann"')));
   });
 
   test("200 topics at most, all of them legal", async ({ raw, topic }) => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { canonical } from "../harness/fold.js";
 import { seconds, sign } from "../harness/server.js";
 import { suite } from "../harness/suite.js";
 import { until } from "../harness/wait.js";
@@ -57,6 +58,60 @@ suite("token", { AUTH__LEEWAY: "0s" }, ({ test, each, server }) => {
     const [one, two] = [await ann.join(scene.topic), await ann.join(`${scene.topic}0`)];
     await one.next("token_expiring");
     await two.next("token_expiring");
+  });
+
+  test("whoever joins in the last minute is warned after the answer", async ({ raw, topic }) => {
+    const ann = await raw("ann", { ttl: "30" });
+    const topics = [topic, "system:summaries", ...[1, 2, 3].map((n) => `${topic}:${n}`)];
+    for (const name of topics) ann.send([name, name, name, "phx_join", { topics: [topic] }]);
+    const events = (name) => {
+      const frames = ann.frames.map((frame) => JSON.parse(frame));
+      return frames.filter(([, , of]) => of === name).map(([, , , event]) => event);
+    };
+    for (const name of topics) {
+      const told = () => `${name} is warned, after ${events(name)}`;
+      await until(told, () => events(name).includes("token_expiring"));
+      assert.equal(events(name)[0], "phx_reply", `${events(name)}`);
+    }
+    await ann.ask([null, "h", "phoenix", "heartbeat", {}]);
+    for (const name of topics) {
+      const warnings = events(name).filter((event) => event === "token_expiring");
+      assert.equal(warnings.length, 1, name);
+    }
+  });
+
+  each("others see the name and the role of a fresh token", async ({ person, page, topic }) => {
+    const [ann, bob] = [await page("ann"), await page("bob")];
+    const list = (await person("eve")).open("system:summaries", { topics: [topic] });
+    await list.next("summaries", ({ data }) => data[0].count === 2);
+    await bob.sees("ann", "bob");
+    const before = await bob.meta("ann");
+    const token = sign({ sub: "ann", name: "Anna-Lena", role: "admin", avatar: "https://a/b" });
+    await ann.ask("token", { token });
+    const meta = await bob.meta("ann", ({ user }) => user.name === "Anna-Lena");
+    assert.deepEqual(
+      [meta.user.id, meta.user.role, meta.user.avatar],
+      ["ann", "admin", "https://a/b"],
+    );
+    assert.deepEqual(
+      [meta.session, meta.joined_at, meta.phx_ref_prev],
+      [before.session, before.joined_at, before.phx_ref],
+    );
+    await bob.summarized("the prior person's name", ({ prior_user_presence }) => {
+      return prior_user_presence.user.name === "Anna-Lena";
+    });
+    await list.next("summaries", ({ data }) => data[0].prior.name === "Anna-Lena");
+    assert.deepEqual(list.received("summaries").at(-1).data[0].names, ["Anna-Lena", "Bob"]);
+    await ann.meta("ann", ({ user }) => user.role === "admin");
+    assert.ok(!bob.calls.includes("-ann"), `${bob.calls}`);
+    const { data } = await server.presence(topic);
+    assert.equal(bob.fold.text(), canonical(data));
+    // The same token again is no news.
+    const { diffs } = bob.fold;
+    await ann.ask("token", { token });
+    await ann.ask("broadcast", { event: "mark" });
+    await bob.next("mark");
+    assert.equal(bob.fold.diffs, diffs);
   });
 
   test("rights are those of the latest token", async ({ page, topic }) => {

@@ -56,6 +56,33 @@ suite("wire, V2", {}, ({ test, server }) => {
     await bob.next("alive");
   });
 
+  test("a refused join ends what was joined before, after the error", async (scene) => {
+    const bob = await scene.page("bob");
+    const ann = await scene.raw("ann");
+    const { topic } = scene;
+    const refused = [
+      ["invalid_meta", { meta: 7 }],
+      ["meta_too_large", { meta: { a: "x".repeat(1024) } }],
+      ["invalid_payload", { mode: "root" }],
+      ["invalid_payload", { presence: false, resume: 7 }],
+    ];
+    for (const [index, [code, payload]] of refused.entries()) {
+      const [old, anew, late] = [`${index}a`, `${index}b`, `${index}c`];
+      await ann.ask([old, old, topic, "phx_join", {}]);
+      await ann.event("presence_summary");
+      await bob.sees("ann", "bob");
+      ann.send([anew, anew, topic, "phx_join", payload]);
+      const [joinRef, ref, , event, { status, response }] = JSON.parse(await ann.frame());
+      assert.deepEqual([joinRef, ref, event, status], [anew, anew, "phx_reply", "error"]);
+      assert.equal(response.code, code);
+      assert.equal(await ann.frame(), `["${old}","${old}","${topic}","phx_close",{}]`, code);
+      await bob.sees("bob");
+      assert.equal((await server.presence(topic)).count, 1);
+      const pushed = await ann.ask([old, late, topic, "typing", { on: false }]);
+      assert.equal(pushed.response.reason, "unmatched topic");
+    }
+  });
+
   test("a second join replaces the person's presence", async ({ raw, page, topic }) => {
     const bob = await page("bob");
     const ann = await raw("ann");
@@ -231,7 +258,7 @@ suite("wire, malformed", {}, ({ test }) => {
   const malformed = ["[", "{}", '["1","2","doc:1","typing"]', '["1","2",3,"typing",{}]'];
 
   test("the third malformed frame closes the socket", async ({ raw }) => {
-    for (const frame of [...malformed, Buffer.from([0, 255, 1, 1, 1]), Buffer.from([9])]) {
+    for (const frame of malformed) {
       const ann = await raw("ann");
       ann.send(frame);
       ann.send(frame);
@@ -240,6 +267,30 @@ suite("wire, malformed", {}, ({ test }) => {
       const { code, reason } = await ann.ended();
       assert.deepEqual([code, JSON.parse(reason).code], [4400, "malformed"], `${frame}`);
     }
+  });
+
+  test("the first malformed binary frame closes the socket", async ({ raw, topic }) => {
+    const push = Buffer.from(`\0\x01\x01${String.fromCharCode(topic.length)}\x0d12${topic}`);
+    const [text, event] = [Buffer.from("x"), Buffer.from("broadcast:bin")];
+    const frames = {
+      "lengths past the end": Buffer.from([0, 255, 1, 1, 1]),
+      "an event past the end": Buffer.concat([push, event.subarray(1)]),
+      "a head that is cut off": Buffer.from([0, 1, 1]),
+      "no known kind": Buffer.from([9]),
+      "the server's kind": Buffer.concat([Buffer.from([2, 1, 1]), text, text, text]),
+      nothing: Buffer.alloc(0),
+    };
+    for (const [name, frame] of Object.entries(frames)) {
+      const ann = await raw("ann");
+      await ann.ask(["1", "1", topic, "phx_join", { presence: false }]);
+      ann.send(frame);
+      const { code, reason } = await ann.ended();
+      assert.deepEqual([code, JSON.parse(reason).code], [4400, "malformed"], name);
+    }
+    const ann = await raw("ann");
+    await ann.ask(["1", "1", topic, "phx_join", { presence: false }]);
+    ann.send(Buffer.concat([push, event]));
+    assert.equal((await ann.reply("2")).status, "ok", "without a fault it is none");
   });
 
   test("is answered where a ref can be read", async ({ raw, topic }) => {
