@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::mpsc;
 
 /// What a command printed, and how it ended.
@@ -26,13 +27,27 @@ pub struct Finished {
 ///
 /// It cannot be run.
 pub fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Finished> {
-    let output = binary()?.args(arguments).envs(variables.iter().copied()).output()?;
+    let mut command = binary()?;
+    command.args(arguments).envs(variables.iter().copied());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let deadline = Instant::now() + COMMAND_MAX;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            child.kill()?;
+            bail!("{arguments:?} goes on and on");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output()?;
     Ok(Finished {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout)?,
         stderr: String::from_utf8(output.stderr)?,
     })
 }
+
+/// How long a command that is to end may take: one that starts a server by mistake never would.
+const COMMAND_MAX: Duration = Duration::from_secs(20);
 
 /// The binary under test, with an empty environment.
 pub(crate) fn binary() -> Result<Command> {

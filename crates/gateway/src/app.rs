@@ -102,7 +102,7 @@ impl App {
         let count = config.cluster.shards.number();
         let shards = Shards::start(count, &hub, &resume, (clock, bus));
         Self(Arc::new(Parts {
-            tokens: tokens(&config, mode, &data.secret),
+            tokens: tokens(&config, Some(&data.secret).filter(|_| mode == RunMode::Development)),
             api_keys: ApiKeys::new(&config.auth.api_keys, mode),
             origins: Origins::new(&config.server, mode),
             admission: Admission::new(&config.server),
@@ -141,11 +141,11 @@ impl App {
     }
 }
 
-/// The tokens that are accepted: signed with the configured key, or in development mode with a key of
-/// the data directory, which a restart keeps.
+/// The tokens that are accepted: signed with the configured key, or where there is none with one that
+/// is derived from `demo_secret`, that of the data directory in development mode.
 #[must_use]
-pub fn tokens(config: &Config, mode: RunMode, secret: &[u8; 32]) -> Tokens {
-    let demo_key = (mode == RunMode::Development).then(|| derive(secret, "demo tokens"));
+pub fn tokens(config: &Config, demo_secret: Option<&[u8; 32]>) -> Tokens {
+    let demo_key = demo_secret.map(|secret| derive(secret, "demo tokens"));
     Tokens::new(&config.auth, demo_key.as_deref())
 }
 

@@ -162,9 +162,7 @@ impl Hub {
 
     /// Says goodbye to the other replicas, which keep what is tracked here for the longest `grace`.
     fn retire(&mut self, now: Now) {
-        let options = self.config.namespaces.values().chain([&self.config.defaults]);
-        let grace_ms = options.map(|options| options.liveness.grace_ms).max().unwrap_or_default();
-        self.replica.leave(now.mono, Keep::For(grace_ms));
+        self.replica.leave(now.mono, Keep::For(self.grace_max_ms()));
     }
 
     fn flush(&mut self, topic: &TopicName) {
@@ -284,20 +282,26 @@ impl Hub {
         let topic = Topic::from(session.topic.as_str());
         let diff = self.replica.untrack(now.mono, &topic, id);
         self.absorb(now, &diff);
-        self.remember_end(now, id, &session.topic);
+        self.remember_end(now, id);
     }
 
-    /// Notes, for `grace` after the start, that a session has ended: its token of an earlier life must
-    /// not bring it back, with the place that it had.
-    fn remember_end(&mut self, now: Now, id: &SessionId, topic: &TopicName) {
+    /// Notes, while tokens of earlier lives count, that a session has ended: its token must not bring
+    /// it back, with the place that it had.
+    fn remember_end(&mut self, now: Now, id: &SessionId) {
         if self.config.previous.is_empty() {
             return;
         }
-        if self.since_start(now) < self.config.options(topic).liveness.grace_ms {
+        if self.since_start(now) < self.grace_max_ms() {
             self.ended.insert(id.clone());
         } else {
             self.ended.clear();
         }
+    }
+
+    /// The longest `grace` of any topic. Unit: milliseconds.
+    fn grace_max_ms(&self) -> u64 {
+        let options = self.config.namespaces.values().chain([&self.config.defaults]);
+        options.map(|options| options.liveness.grace_ms).max().unwrap_or_default()
     }
 
     /// How long this life lasts already. Unit: milliseconds.

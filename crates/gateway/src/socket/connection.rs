@@ -352,8 +352,10 @@ impl Connection {
         if now >= self.ping_at {
             self.ping_at = now + PING_EVERY;
             let ping = socket.send(Message::Ping(Bytes::new()));
-            if !matches!(timeout(WRITE_MAX, ping).await, Ok(Ok(()))) {
-                return Err(End::Lost);
+            match timeout(WRITE_MAX, ping).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(End::Lost),
+                Err(_) => self.end(CloseCode::SlowConsumer),
             }
         }
         self.serve_late(now);

@@ -1,7 +1,7 @@
 //! Lost connections: grace, resume, and which token stands when.
 
-use penholder_hub::{Config, Departure, ResumeClaim};
-use penholder_presence::{Incarnation, ReplicaId, WallMs};
+use penholder_hub::{Config, Departure, ResumeClaim, TopicOptions};
+use penholder_presence::{Incarnation, LivenessConfig, ReplicaId, WallMs};
 use penholder_protocol::PresenceMode;
 
 use crate::harness::{DOC, GRACE_MS, Joining, WINDOW_MS, World, options};
@@ -172,6 +172,24 @@ fn what_ended_in_this_life_is_not_brought_back_by_a_token_of_an_earlier_one() {
     assert_eq!(world[back].session(), "old");
     world.kick(DOC, "old");
     world.settle();
+    let again = world.join(Joining::new(DOC, "bob").resume(old_claim(6)));
+    assert_ne!(world[again].session(), "old");
+}
+
+#[test]
+fn what_ended_stays_ended_when_another_topic_has_no_grace() {
+    let quick = TopicOptions {
+        liveness: LivenessConfig { grace_ms: 0, ..options().liveness },
+        ..options()
+    };
+    let mut world = World::of(Config {
+        namespaces: [("quick".to_owned(), quick)].into(),
+        ..crate::harness::config(options())
+    });
+    world.join(Joining::new(DOC, "bob").resume(old_claim(6)));
+    world.kick(DOC, "old");
+    let other = world.join(Joining::new("quick:1", "eve"));
+    world.leave(other);
     let again = world.join(Joining::new(DOC, "bob").resume(old_claim(6)));
     assert_ne!(world[again].session(), "old");
 }
