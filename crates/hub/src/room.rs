@@ -139,7 +139,7 @@ impl Room {
         let (mut outputs, newcomers) = flush.finish();
         self.view = next;
         let outline = Outline::of(replica, &self.topic, options, &options.priority);
-        let outline = self.judge(outline);
+        let outline = self.judge(outline, replica);
         self.flush_summary(&outline, &newcomers, &mut outputs);
         self.crowd = Some(outline).filter(|outline| !outline.is_full());
         outputs
@@ -171,17 +171,24 @@ impl Room {
 
     /// Remembers who comes first, and marks the outline while that is contested: until the earlier one
     /// or the one who was first before is no longer there to edit.
-    fn judge(&mut self, outline: Outline) -> Outline {
+    fn judge(&mut self, outline: Outline, replica: &Replica) -> Outline {
         let first = outline.summary.prior_user_presence();
         let edits = |key: &Key| {
             let mut people = outline.summary.presences.iter();
             people.any(|person| person.key == *key && person.mode == Mode::Edit)
+        };
+        // Only what another replica knew can have been unknown here.
+        let here = &replica.set().replica().name;
+        let is_from_elsewhere = |key: &Key| {
+            let mut entries = replica.set().by_key(&self.topic, key);
+            entries.any(|presence| presence.dot.replica.name != *here)
         };
         let before = self.first.take();
         // Who was first for the time being was told so, and gives way without a contest.
         if let (Some((joined_at, displaced, certainty)), Some(first)) = (before, first)
             && certainty != Certainty::Provisional
             && (first.joined_at, &first.key) < (joined_at, &displaced)
+            && is_from_elsewhere(&first.key)
             && edits(&displaced)
         {
             self.contest = Some(Contest { earlier: first.key.clone(), displaced });
