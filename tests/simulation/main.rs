@@ -10,6 +10,7 @@
 
 mod action;
 mod client;
+mod cluster;
 mod fault;
 mod observer;
 mod plan;

@@ -21,6 +21,12 @@ pub(crate) enum Rule {
     Delivery,
     /// A session goes on exactly when its token stands.
     Resume,
+    /// P1: with all links up and nothing happening, every replica has the same set.
+    Agreement,
+    /// With all links up and nothing happening, every replica is sure of what it says.
+    Certain,
+    /// A replica of the latest incarnation is not taken for an earlier one.
+    OneLife,
 }
 
 /// A broken promise, and how it showed.

@@ -77,9 +77,17 @@ impl Node {
     }
 
     /// Starts a process with an incarnation larger than any before it.
-    pub(crate) fn start(&mut self, now: u64, plan: &Plan, priority: PriorityPolicy) {
+    pub(crate) fn start(
+        &mut self,
+        now: u64,
+        plan: &Plan,
+        (priority, is_second): (PriorityPolicy, bool),
+    ) {
         let after_last = self.lives.last().map_or(0, |last| last.0 + 1);
-        let incarnation = Incarnation(after_last.max(self.clock.wall + now));
+        let incarnation = match self.lives.last() {
+            Some(last) if is_second => Incarnation(last.0 - 1),
+            _ => Incarnation(after_last.max(self.clock.wall + now)),
+        };
         let id = ReplicaId::new(self.name.as_str(), incarnation);
         let config = plan.config(id, self.lives.clone(), priority);
         let signed = Arc::new(Mutex::new(None));

@@ -55,11 +55,11 @@ impl Plan {
         let loss = draw(&[(2, NEVER), (2, 10), (1, 4), (1, 50)]);
         let delay_max_ms = draw(&[(1, 1), (2, 8), (1, 25)]);
         let short = down_after_ms - heartbeat_ms - delay_max_ms - 10;
-        let pause_max_ms = draw(&[(1, 0), (1, short), (1, harsh(down_after_ms * 3).min(short * 9))]);
+        let pause_max_ms =
+            draw(&[(1, 0), (1, short), (1, harsh(down_after_ms * 3).min(short * 9))]);
         let one_in = |rng: &mut Rng, n| !is_gentle && rng.one_in(n);
         Self {
-            replicas: 2 + usize::try_from(draw(&[(2, 0), (3, 1), (2, 2), (1, 3), (1, 5)]))
-                .unwrap_or_default(),
+            replicas: size(draw(&[(2, 2), (3, 3), (2, 4), (1, 5), (1, 7)])),
             topics: draw(&[(3, 1), (2, 2), (1, 3)]),
             clients,
             people: clients - draw(&[(1, 0), (1, 1)]),
@@ -80,8 +80,8 @@ impl Plan {
                 heartbeat_ms,
                 down_after_ms,
                 permdown_after_ms: down_after_ms * 4,
-                history_deltas_max: draw(&[(1, 2), (1, 16), (1, 1_000)]) as usize,
-                chunk_bytes_max: draw(&[(1, 1_024), (1, 4_096)]) as usize,
+                history_deltas_max: size(draw(&[(1, 2), (1, 16), (1, 1_000)])),
+                chunk_bytes_max: size(draw(&[(1, 1_024), (1, 4_096)])),
                 request_timeout_ms: 2 * delay_max_ms + 10,
                 ..ReplicaConfig::default()
             },
@@ -101,7 +101,8 @@ impl Plan {
     /// Within how long after the end of all faults everybody agrees.
     pub(crate) fn bound_ms(&self) -> u64 {
         let ReplicaConfig { gossip_period_ms, heartbeat_ms, down_after_ms, .. } = self.gossip;
-        let way_ms = 4 * self.delay_max_ms + 2 * gossip_period_ms + 4 * self.gossip.request_timeout_ms;
+        let way_ms =
+            4 * self.delay_max_ms + 2 * gossip_period_ms + 4 * self.gossip.request_timeout_ms;
         let grace_ms = if self.is_grace_short() { self.grace_ms } else { 0 };
         let span_ms = down_after_ms + 3 * heartbeat_ms + way_ms + 3 * self.window_ms + grace_ms;
         // A replica that retired for good is shown for as long as its sessions could come back.
@@ -132,7 +133,8 @@ impl Plan {
         previous: Vec<Incarnation>,
         priority: PriorityPolicy,
     ) -> Config {
-        let phase = replica.name.as_str().bytes().map(u64::from).sum::<u64>() + replica.incarnation.0;
+        let phase =
+            replica.name.as_str().bytes().map(u64::from).sum::<u64>() + replica.incarnation.0;
         Config {
             replica,
             previous,
@@ -161,4 +163,8 @@ impl Plan {
         let limits = QueueLimits { frames_max: 12, bytes_max: 8_000 };
         Reading::Slowly { frames: rng.below(3), limits }
     }
+}
+
+fn size(drawn: u64) -> usize {
+    usize::try_from(drawn).unwrap_or_default()
 }

@@ -22,13 +22,21 @@ pub(crate) struct Tenancy {
     newest: BTreeMap<String, (u32, u32)>,
     /// Since when a session is there without a break.
     pub(crate) since: BTreeMap<String, u64>,
+    /// When a session last went on at another replica.
+    moved: BTreeMap<String, u64>,
     /// Sessions that were nowhere at some time, and when they were last given up.
     pub(crate) ended: BTreeMap<String, u64>,
 }
 
 impl Tenancy {
     /// A replica has answered a join. Says whether the session came from another one.
-    pub(crate) fn hold(&mut self, now: u64, node: usize, member: MemberId, claim: &ResumeClaim) -> bool {
+    pub(crate) fn hold(
+        &mut self,
+        now: u64,
+        node: usize,
+        member: MemberId,
+        claim: &ResumeClaim,
+    ) -> bool {
         let session = claim.session.as_str().to_owned();
         let newest = self.newest.entry(session.clone()).or_insert((0, 0));
         match claim.generation.cmp(&newest.0) {
@@ -45,6 +53,9 @@ impl Tenancy {
             lost_until: None,
         };
         self.holdings.insert((node, session.clone()), holding);
+        if is_from_elsewhere {
+            self.moved.insert(session.clone(), now);
+        }
         self.since.entry(session).or_insert(now);
         is_from_elsewhere
     }
@@ -77,8 +88,7 @@ impl Tenancy {
 
     /// Ends what has waited for longer than its grace.
     pub(crate) fn expire(&mut self, now: u64, node: usize, mono: u64) {
-        let is_over =
-            |holding: &Holding| holding.lost_until.is_some_and(|until| until <= mono);
+        let is_over = |holding: &Holding| holding.lost_until.is_some_and(|until| until <= mono);
         let over = self.of_node(node).filter(|(_, holding)| is_over(holding));
         let over: Vec<_> = over.map(|(session, _)| session.clone()).collect();
         over.iter().for_each(|session| self.end(now, node, session));
@@ -108,6 +118,11 @@ impl Tenancy {
     pub(crate) fn present(&self, topic: &str) -> BTreeSet<(String, String)> {
         let on_topic = self.holdings.iter().filter(|(_, holding)| holding.topic == topic);
         on_topic.map(|((_, session), holding)| (session.clone(), holding.key.clone())).collect()
+    }
+
+    /// Whether a session has gone on at another replica at some time after `start`.
+    pub(crate) fn has_moved_since(&self, session: &str, start: u64) -> bool {
+        self.moved.get(session).is_some_and(|at| *at >= start)
     }
 
     /// Whether a session has been there all the time.

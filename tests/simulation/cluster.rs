@@ -1,0 +1,188 @@
+//! Several replicas: real hubs that talk over a simulated network, and clients that move between them.
+//!
+//! One seed draws how many replicas there are, their spans and clocks, and which faults exist. First
+//! everything happens at once, and what must hold at every step is checked: an observer's snapshot and
+//! diffs are the list of its replica, equal lists have equal summaries, and in a run without loss,
+//! cut or crash nobody who stays is ever out of sight. Then all links are good and the clients quiet:
+//! within [`Plan::bound_ms`](plan::Plan::bound_ms) every replica lists those who are there and is sure of
+//! it, and after that nothing is sent but heartbeats.
+//!
+//! Who is there is known from what the clients did and were answered ([`tenancy`]); a replica is asked
+//! only whether it has let go of what it may let go of.
+
+mod act;
+mod check;
+mod network;
+mod node;
+mod person;
+mod plan;
+mod sabotage;
+mod tally;
+mod tenancy;
+mod world;
+
+use crate::fault::Fault;
+use crate::plan::Reading;
+use crate::violation::{Checked, Rule, Violation, ensure};
+use sabotage::{Forgiven, Sabotage};
+use tally::Tally;
+use world::World;
+
+/// How many seeds are run when nobody says otherwise.
+const SEEDS: u64 = 200;
+
+/// Within how many seeds a deliberate fault must be found.
+const BITES_WITHIN: u64 = 100;
+
+/// What a run that broke no promise comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outcome {
+    digest: u64,
+    tally: Tally,
+}
+
+/// Runs a seed to its end.
+fn run(seed: u64, sabotage: Option<Sabotage>) -> Result<Outcome, Violation> {
+    let mut world = World::new(seed, sabotage);
+    world.open()?;
+    for _ in 0..world.plan.steps {
+        world.act()?;
+        let span = world.rng.below(40);
+        world.pass(span)?;
+        world.read_slowly()?;
+        if world.rng.one_in(3) {
+            world.check()?;
+        }
+    }
+    world.heal()?;
+    world.be_quiet()?;
+    world.leave_all()?;
+    let lost = world.net.lost;
+    let (repeated, gentle) = (world.net.repeated, u64::from(world.plan.is_gentle()));
+    Ok(Outcome { digest: world.log.0, tally: Tally { lost, repeated, gentle, ..world.tally } })
+}
+
+impl World {
+    /// All faults end; within the bound all agree.
+    fn heal(&mut self) -> Checked {
+        self.net.heal();
+        self.is_healed = true;
+        for node in &mut self.nodes {
+            if let Some(life) = &mut node.life {
+                life.paused_until = life.paused_until.map(|_| self.now);
+                life.stops_at = life.stops_at.map(|_| self.now);
+            }
+            let comes_back = node.restart_at.is_some() && self.rng.one_in(2);
+            node.restart_at = comes_back.then_some(self.now + 1);
+        }
+        if self.nodes.iter().all(|node| node.life.is_none()) {
+            self.nodes[0].restart_at = Some(self.now + 1);
+        }
+        self.pass(1)?;
+        for _ in 0..20 {
+            // As slow readers still, for what waits for them is old.
+            self.read_slowly()?;
+            (0..self.people.len()).try_for_each(|at| self.read(at, u64::MAX))?;
+        }
+        for seat in self.people.iter_mut().filter_map(|person| person.seat.as_mut()) {
+            seat.reading = Reading::Promptly;
+        }
+        self.pass(self.plan.bound_ms())?;
+        self.check_agreement()?;
+        self.check()
+    }
+
+    /// P7: only heartbeats are published and nobody is sent anything, until the dead are forgotten and
+    /// after.
+    fn be_quiet(&mut self) -> Checked {
+        self.is_quiet = true;
+        if self.sabotage == Some(Sabotage::Fidget) {
+            (0..self.people.len()).try_for_each(|at| self.update(at))?;
+        }
+        self.pass(self.plan.gossip.permdown_after_ms * 2)?;
+        ensure(self.stir.is_empty(), Rule::Quiet, || format!("{:?}", self.stir))?;
+        self.is_quiet = false;
+        self.check_agreement()
+    }
+
+    /// Everybody goes; only those are left who may come back.
+    fn leave_all(&mut self) -> Checked {
+        (0..self.people.len()).try_for_each(|at| self.leave(at))?;
+        self.pass(self.plan.bound_ms())?;
+        self.check_agreement()
+    }
+}
+
+#[test]
+fn replicas_keep_every_promise_for_every_seed() {
+    let from = crate::from_env("PENHOLDER_SEED_FROM", 0);
+    let count = crate::from_env("PENHOLDER_SEEDS", SEEDS);
+    let hands = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // Each run is of one thread; several are under way at once.
+    let first_of = |hand| {
+        let mut seeds = (from..from + count).skip(hand).step_by(hands);
+        seeds.find_map(|seed| Some((seed, run(seed, None).err()?)))
+    };
+    let broken = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..hands).map(|hand| scope.spawn(move || first_of(hand))).collect();
+        let ended = runs.into_iter().map(|run| run.join().expect("a run does not panic"));
+        ended.flatten().min_by_key(|(seed, _)| *seed)
+    });
+    if let Some((seed, violation)) = broken {
+        panic!(
+            "seed {seed} breaks a promise: {violation}\n\
+             replay it: cargo xtask test simulation --seeds 1 --from {seed}"
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_log_of_replicas() {
+    for seed in 0..8 {
+        assert_eq!(run(seed, None).ok(), run(seed, None).ok(), "seed {seed}");
+    }
+    assert_ne!(run(0, None).ok(), run(1, None).ok());
+}
+
+#[test]
+fn the_runs_of_replicas_reach_every_corner() {
+    let tallies = (0..60).filter_map(|seed| Some(run(seed, None).ok()?.tally));
+    let total = tallies.reduce(Tally::plus).unwrap_or_default();
+    assert!(total.rarest() >= 5, "{total:?}");
+}
+
+#[test]
+fn every_checker_of_replicas_bites() {
+    let found_by = [
+        (Sabotage::Swallow, Rule::Certain),
+        (Sabotage::Swallow, Rule::NoLostJoin),
+        (Sabotage::SwallowOwner, Rule::Agreement),
+        (Sabotage::SwallowOwner, Rule::NoGhost),
+        (Sabotage::Mute, Rule::NoLostJoin),
+        (Sabotage::ForgetLeave, Rule::NoGhost),
+        (Sabotage::ForgetLoss, Rule::NoGhost),
+        (Sabotage::Stall, Rule::NoGap),
+        (Sabotage::Fidget, Rule::Quiet),
+        (Sabotage::Favour, Rule::SamePriority),
+        (Sabotage::SecondLife, Rule::OneLife),
+        (Sabotage::Client(Fault::DropDiff), Rule::Replay),
+        (Sabotage::Client(Fault::RepeatDiff), Rule::Replay),
+        (Sabotage::Client(Fault::DiffFirst), Rule::Replay),
+        (Sabotage::Client(Fault::SplitUpdate), Rule::NoGap),
+    ];
+    for (sabotage, rule) in found_by {
+        assert!(is_found(sabotage, rule), "{rule:?} misses {sabotage:?} in {BITES_WITHIN} seeds");
+    }
+}
+
+#[test]
+fn what_is_forgiven_is_still_broken() {
+    for what in [Forgiven::Move, Forgiven::StallAfterStall] {
+        assert!(is_found(Sabotage::Strictly(what), Rule::NoGap), "{what:?} need not be forgiven");
+    }
+}
+
+fn is_found(sabotage: Sabotage, rule: Rule) -> bool {
+    let mut violations = (0..BITES_WITHIN).filter_map(|seed| run(seed, Some(sabotage)).err());
+    violations.any(|violation| violation.rule == rule)
+}

@@ -1,0 +1,172 @@
+//! The checkers that look at whole replicas.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use penholder_hub::SummaryQuery;
+use serde_json::Value;
+
+use super::world::World;
+use crate::violation::{Checked, Rule, Violation, ensure};
+
+/// A topic as a replica lists it: refs, and sessions with their keys.
+#[derive(Debug, PartialEq, Eq)]
+struct Listing {
+    refs: BTreeSet<String>,
+    sessions: BTreeSet<(String, String)>,
+}
+
+impl World {
+    fn topics(&self) -> Vec<String> {
+        (0..self.plan.topics).map(|topic| format!("doc:{topic}")).collect()
+    }
+
+    fn running(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|at| self.nodes[*at].running().is_some()).collect()
+    }
+
+    fn listing(&self, node: usize, topic: &str) -> Result<Listing, Violation> {
+        let life = self.nodes[node].life.as_ref().expect("it runs");
+        let (keys, count) = life.hub.presences(&crate::topic(topic));
+        let (mut refs, mut sessions) = (BTreeSet::new(), BTreeSet::new());
+        let place = || format!("{} on {topic} at {}", self.nodes[node].name, self.now);
+        ensure(keys.len() == count, Rule::Replay, || format!("{}: {count} keys", place()))?;
+        for (key, metas) in keys {
+            for meta in metas {
+                let meta: Value = serde_json::from_str(meta.as_str()).expect("JSON");
+                let text = |field: &str| meta[field].as_str().unwrap_or_default().to_owned();
+                refs.insert(text("phx_ref"));
+                let is_new = sessions.insert((text("session"), key.as_str().to_owned()));
+                ensure(is_new, Rule::NoGhost, || format!("{}: {meta} is there twice", place()))?;
+            }
+        }
+        Ok(Listing { refs, sessions })
+    }
+
+    /// What holds at every step.
+    pub(crate) fn check(&mut self) -> Checked {
+        self.check_folds()?;
+        self.check_summaries()?;
+        if self.plan.is_gentle() { self.check_news() } else { Ok(()) }
+    }
+
+    /// P4: what a client has folded is what its replica lists, once the window is over.
+    fn check_folds(&mut self) -> Checked {
+        let mut wrong = self.wrong_folds()?;
+        for _ in 0..8 {
+            if wrong.is_empty() {
+                return Ok(());
+            }
+            self.pass(self.plan.window_ms + 2)?;
+            let still = self.wrong_folds()?;
+            wrong.retain(|member, _| still.contains_key(member));
+            if self.plan.window_ms == 0 {
+                break;
+            }
+        }
+        let found = wrong.into_values().next();
+        found.map_or(Ok(()), |detail| Err(Violation { rule: Rule::Replay, detail }))
+    }
+
+    /// The members who have been told something else than what their replica lists.
+    fn wrong_folds(&self) -> Result<BTreeMap<u64, String>, Violation> {
+        let mut wrong = BTreeMap::new();
+        for person in &self.people {
+            let Some(seat) = person.seat.as_ref().filter(|seat| seat.reads_promptly()) else {
+                continue;
+            };
+            if self.nodes[seat.node].running().is_none() || seat.claim.is_none() {
+                continue;
+            }
+            let listing = self.listing(seat.node, &person.topic)?;
+            let told = seat.observer.refs();
+            let listed = listing.refs.iter().map(String::as_str).collect();
+            if told.as_ref() != Some(&listed) {
+                let place = format!("{} at {} of {}", person.key, self.now, person.topic);
+                wrong.insert(seat.member.0, format!("{place} knows {told:?}, not {listed:?}"));
+            }
+        }
+        Ok(wrong)
+    }
+
+    /// P8: replicas that list the same say the same of it.
+    fn check_summaries(&self) -> Checked {
+        for topic in self.topics() {
+            let mut known: BTreeMap<BTreeSet<String>, Value> = BTreeMap::new();
+            for node in self.running() {
+                let refs = self.listing(node, &topic)?.refs;
+                let mut summary = self.summary(node, &topic);
+                summary.as_object_mut().map(|fields| fields.remove("certainty"));
+                let first = known.entry(refs).or_insert_with(|| summary.clone());
+                ensure(*first == summary, Rule::SamePriority, || {
+                    format!("{} says {summary} of {topic}, not {first}", self.nodes[node].name)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn summary(&self, node: usize, topic: &str) -> Value {
+        let life = self.nodes[node].life.as_ref().expect("it runs");
+        let summary = life.hub.summary(&crate::topic(topic), &SummaryQuery::default());
+        serde_json::to_value(summary).expect("JSON")
+    }
+
+    /// P2, P3: where nothing goes wrong, everybody knows soon who has come and gone.
+    fn check_news(&self) -> Checked {
+        let news_ms = self.plan.news_ms();
+        let is_old = |at: u64| at + news_ms <= self.now;
+        let keep_ms = if self.plan.retires { self.plan.keep_ms() * 102 / 100 } else { 0 };
+        for topic in self.topics() {
+            let present = self.tenancy.present(&topic);
+            for node in self.running() {
+                let life = self.nodes[node].running().expect("it runs");
+                if !is_old(life.started) {
+                    continue;
+                }
+                let listed = self.listing(node, &topic)?.sessions;
+                let place = |id: &str| format!("{id}, {} at {}", self.nodes[node].name, self.now);
+                for entry in present.difference(&listed) {
+                    let since = self.tenancy.since.get(&entry.0).copied();
+                    let has_moved = self.tenancy.has_moved_since(&entry.0, self.moves_count_from());
+                    let is_due = self.tenancy.has_stayed(&entry.0) && since.is_some_and(is_old);
+                    let is_due = is_due && !has_moved;
+                    ensure(!is_due, Rule::NoLostJoin, || place(&entry.0))?;
+                }
+                for entry in listed.difference(&present) {
+                    let ended = self.tenancy.ended.get(&entry.0).copied();
+                    let is_due = ended.is_none_or(|at| is_old(at + keep_ms));
+                    ensure(!is_due, Rule::NoGhost, || place(&entry.0))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// P1, P2, P3: every replica lists those who are there, and is sure of it.
+    pub(crate) fn check_agreement(&self) -> Checked {
+        for topic in self.topics() {
+            let present = self.tenancy.present(&topic);
+            let mut first: Option<Listing> = None;
+            for node in self.running() {
+                let listing = self.listing(node, &topic)?;
+                let name = &self.nodes[node].name;
+                let place = |what: &str| format!("{name} on {topic} at {}: {what}", self.now);
+                let lacking = present.difference(&listing.sessions).next();
+                ensure(lacking.is_none(), Rule::NoLostJoin, || {
+                    place(&format!("lacks {lacking:?}"))
+                })?;
+                let ghost = listing.sessions.difference(&present).next();
+                ensure(ghost.is_none(), Rule::NoGhost, || place(&format!("shows {ghost:?}")))?;
+                let is_same = first.as_ref().is_none_or(|first| *first == listing);
+                ensure(is_same, Rule::Agreement, || {
+                    place(&format!("lists {listing:?} instead of {first:?}"))
+                })?;
+                first = Some(listing);
+                let certainty = &self.summary(node, &topic)["certainty"];
+                // Contested is said of a past that somebody here has seen.
+                ensure(certainty != "provisional", Rule::Certain, || place("is not sure"))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! Deliberate faults of the network and the driver, to show that each checker bites.
+
+use crate::fault::Fault;
+
+/// Kinds of messages.
+const DELTAS: u8 = 1;
+const REPAIR: u8 = 4;
+
+/// The first replica, and where a name stands in a message: all are of one length.
+const FIRST: &[u8] = b"gw-0";
+const NAME_AT: usize = 3;
+
+/// What goes wrong that no plan allows.
+/// A promise that is not kept yet, so that the checkers look away: `what_is_forgiven_is_still_broken`
+/// fails when it is, and then this goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forgiven {
+    /// A session that goes on at another replica is out of sight of a third one when the untracking of
+    /// the old replica reaches that one before the tracking of the new.
+    Move,
+    /// A replica that stood still for less than half of `down_after` judges by what it has read before
+    /// it reads what waits, and hides another that had stood still before it.
+    StallAfterStall,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    /// Nothing of the first replica ever reaches the second, nor does the network tell.
+    Swallow,
+    /// What the first replica does is never told to the second any more, by anybody.
+    SwallowOwner,
+    /// The first replica falls silent at the end of all faults.
+    Mute,
+    /// A replica is not told that somebody has left.
+    ForgetLeave,
+    /// A replica is not told that a connection is lost.
+    ForgetLoss,
+    /// A replica stands still for longer than `down_after`, though nothing of the kind is planned.
+    Stall,
+    /// Somebody changes something while all is to be quiet.
+    Fidget,
+    /// The first replica has another policy than the others.
+    Favour,
+    /// A replica starts anew with a smaller incarnation than the last one.
+    SecondLife,
+    /// A client is sent something else than what it was due.
+    Client(Fault),
+    /// Nothing: the checkers do not forgive this.
+    Strictly(Forgiven),
+}
+
+impl Sabotage {
+    /// Whether a message from one replica to another vanishes.
+    pub(crate) fn swallows(self, now: u64, (from, to): (usize, usize), message: &[u8]) -> bool {
+        // Version, kind, then the sender's name with its length.
+        let is_news = matches!(message.get(1), Some(&DELTAS | &REPAIR));
+        let content = message.get(NAME_AT + FIRST.len()..).unwrap_or_default();
+        let names_first = || content.windows(FIRST.len()).any(|part| part == FIRST);
+        match self {
+            Self::Swallow => (from, to) == (0, 1),
+            Self::SwallowOwner => to == 1 && now > 500 && is_news && names_first(),
+            _ => false,
+        }
+    }
+}

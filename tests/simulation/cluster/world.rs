@@ -1,0 +1,366 @@
+//! Replicas, network and clients, and how one moment follows the other.
+
+use std::collections::BTreeMap;
+
+use penholder_hub::{Departure, Input, MemberId, Output, Push, Pushed, Request};
+use penholder_presence::{Answer, PeerEvent, PriorityPolicy, Recipient, SessionPolicy};
+
+use super::network::{Flight, Network};
+use super::node::{Clock, Command, Node};
+use super::person::Person;
+use super::plan::Plan;
+use super::sabotage::{Forgiven, Sabotage};
+use super::tally::Tally;
+use super::tenancy::Tenancy;
+use crate::observer::Decoder;
+use crate::rng::Rng;
+use crate::run::Fnv;
+use crate::violation::{Checked, Rule, Violation, ensure};
+
+/// A kind of message: the second byte of the envelope, which no version changes.
+const HEARTBEAT: u8 = 2;
+
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) rng: Rng,
+    pub(crate) now: u64,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) net: Network,
+    pub(crate) people: Vec<Person>,
+    /// Whose a membership is, until it departs.
+    pub(crate) members: BTreeMap<MemberId, usize>,
+    pub(crate) tenancy: Tenancy,
+    pub(crate) sabotage: Option<Sabotage>,
+    pub(crate) tally: Tally,
+    pub(crate) decoder: Decoder,
+    pub(crate) log: Fnv,
+    /// Everything but heartbeats that was put out.
+    pub(crate) stir: Vec<String>,
+    pub(crate) is_quiet: bool,
+    pub(crate) is_healed: bool,
+    /// When the last pause ends.
+    pub(crate) paused_last: u64,
+    next: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
+        let mut rng = Rng::new(seed);
+        let plan = Plan::draw(&mut rng);
+        let nodes = (0..plan.replicas)
+            .map(|at| {
+                let ppm = 1_000_000 + rng.below(2 * plan.drift_ppm + 1) - plan.drift_ppm;
+                let wall = 1_700_000_000_000 + rng.below(100);
+                Node::new(format!("gw-{at}"), Clock { start: rng.below(10_000), ppm, wall })
+            })
+            .collect();
+        let people = (0..plan.clients)
+            .map(|_| {
+                let v1 = rng.one_in(4);
+                let wire = [penholder_protocol::Wire::V2, penholder_protocol::Wire::V1];
+                Person {
+                    key: format!("u{}", rng.below(plan.people)),
+                    topic: format!("doc:{}", rng.below(plan.topics)),
+                    wire: wire[usize::from(v1)],
+                    seat: None,
+                    token: None,
+                }
+            })
+            .collect();
+        Self {
+            plan,
+            rng,
+            now: 0,
+            nodes,
+            net: Network::default(),
+            people,
+            members: BTreeMap::new(),
+            tenancy: Tenancy::default(),
+            sabotage,
+            tally: Tally::default(),
+            decoder: Decoder::default(),
+            log: Fnv::new(),
+            stir: Vec::new(),
+            is_quiet: false,
+            is_healed: false,
+            paused_last: 0,
+            next: 0,
+        }
+    }
+
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    pub(crate) fn start(&mut self, node: usize) -> Checked {
+        let is_odd = self.sabotage == Some(Sabotage::Favour) && node == 0;
+        let mut priority = PriorityPolicy::default();
+        if is_odd {
+            priority.sessions = SessionPolicy::SingleSession;
+        }
+        let is_second = self.sabotage == Some(Sabotage::SecondLife);
+        self.nodes[node].start(self.now, &self.plan, (priority, is_second));
+        self.drain(node)
+    }
+
+    pub(crate) fn forgives(&self, what: Forgiven) -> bool {
+        self.sabotage != Some(Sabotage::Strictly(what))
+    }
+
+    /// From when on a move to another replica is an excuse for being out of sight.
+    pub(crate) fn moves_count_from(&self) -> u64 {
+        match (self.forgives(Forgiven::Move), self.plan.is_gentle()) {
+            (false, _) => u64::MAX,
+            (true, false) => 0,
+            (true, true) => self.now.saturating_sub(self.plan.news_ms()),
+        }
+    }
+
+    /// A process ends at once; nobody is told.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.nodes[node].life = None;
+        self.tenancy.clear(self.now, node);
+        for person in &mut self.people {
+            if let Some(seat) = person.seat.take_if(|seat| seat.node == node) {
+                self.members.remove(&seat.member);
+            }
+        }
+    }
+
+    /// Hands a command to a replica, now or when it goes on.
+    pub(crate) fn submit(&mut self, node: usize, command: Command) -> Checked {
+        let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
+        if life.paused_until.is_some() {
+            life.inbox.push_back(command);
+            return Ok(());
+        }
+        self.execute(node, command)?;
+        self.let_read()
+    }
+
+    fn execute(&mut self, node: usize, command: Command) -> Checked {
+        let now = self.nodes[node].clock.read(self.now);
+        self.tenancy.expire(self.now, node, now.mono.0);
+        let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
+        let mut joined = None;
+        let forgets = |sabotage| self.sabotage == Some(sabotage);
+        let input = match command {
+            Command::Bus(message) => Input::Bus(message),
+            Command::Tick => Input::Tick,
+            Command::Retire => Input::Retire,
+            Command::Resync(member) => Input::Resync(member),
+            Command::Join(join) => {
+                joined = Some(join.member);
+                Input::Join(join)
+            }
+            Command::Leave(member) => {
+                if let Some(session) = self.tenancy.of_member(node, member) {
+                    self.tenancy.end(self.now, node, &session);
+                }
+                if forgets(Sabotage::ForgetLeave) {
+                    return Ok(());
+                }
+                Input::Leave { member, reference: None }
+            }
+            Command::Lost(member) => {
+                let until = now.mono.0 + self.plan.grace_ms;
+                self.tenancy.lose(node, member, until);
+                if forgets(Sabotage::ForgetLoss) {
+                    return Ok(());
+                }
+                Input::Lost(member)
+            }
+            Command::Update(member, change) => {
+                let request = Request::Presence(change);
+                Input::Push(Push { member, reference: None, request })
+            }
+        };
+        life.hub.handle(now, input);
+        if let Some(member) = joined {
+            let claim = life.signed.lock().expect("one thread").take().expect("it was answered");
+            let is_move = self.tenancy.hold(self.now, node, member, &claim);
+            self.tally.moves += u64::from(is_move);
+            let person = self.members.get(&member).map(|person| &mut self.people[*person]);
+            let seat = person.and_then(|person| person.seat.as_mut());
+            if let Some(seat) = seat.filter(|seat| seat.member == member) {
+                seat.claim = Some(claim);
+            }
+        }
+        self.drain(node)?;
+        self.notice_yields(node);
+        Ok(())
+    }
+
+    /// Performs what a replica has put out.
+    fn drain(&mut self, node: usize) -> Checked {
+        loop {
+            let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
+            let Some(output) = life.hub.poll_output() else { return Ok(()) };
+            self.log.add(format!("{} {node} ", self.now).as_bytes());
+            self.perform(node, output)?;
+        }
+    }
+
+    fn perform(&mut self, node: usize, output: Output) -> Checked {
+        match output {
+            Output::Deliver { to, frame } => {
+                self.log.add(format!("{to:?}").as_bytes());
+                self.log.add(frame.body.as_bytes());
+                if self.is_quiet {
+                    self.stir.push(format!("a frame to {to:?}"));
+                }
+                for member in to {
+                    let Some(person) = self.members.get(&member) else { continue };
+                    let Some(seat) = &mut self.people[*person].seat else { continue };
+                    if seat.member == member {
+                        let pushed = seat.queue.push(member, frame.clone());
+                        seat.has_overflowed |= pushed == Pushed::Overflow;
+                    }
+                }
+                Ok(())
+            }
+            Output::Departed { member, departure } => self.depart(node, member, departure),
+            Output::Publish { to, message } => {
+                self.log.add(&message);
+                if self.is_quiet && message.get(1) != Some(&HEARTBEAT) {
+                    self.stir.push(format!("{} publishes to {to:?}", self.nodes[node].name));
+                }
+                let is_mute = self.is_healed && self.sabotage == Some(Sabotage::Mute) && node == 0;
+                for other in (0..self.nodes.len()).filter(|_| !is_mute) {
+                    let is_meant = match &to {
+                        Recipient::All => other != node,
+                        Recipient::One(name) => name.as_str() == self.nodes[other].name,
+                    };
+                    let is_swallowed = self
+                        .sabotage
+                        .is_some_and(|it| it.swallows(self.now, (node, other), &message));
+                    if is_meant && !is_swallowed {
+                        let flight = Flight { from: node, to: other, message: message.clone() };
+                        self.net.send(self.now, flight, (&self.plan, &mut self.rng));
+                    }
+                }
+                Ok(())
+            }
+            Output::Peer(event) => self.hear_of(node, &event),
+            Output::Superseded { by } => {
+                let name = &self.nodes[node].name;
+                let detail = format!("{name} takes itself for superseded by {by:?}");
+                Err(Violation { rule: Rule::OneLife, detail })
+            }
+            Output::Row { .. } => panic!("nobody watches"),
+        }
+    }
+
+    fn hear_of(&mut self, node: usize, event: &PeerEvent) -> Checked {
+        self.log.add(format!("{event:?}").as_bytes());
+        let now = self.now;
+        let is_upheaval = matches!(
+            event,
+            PeerEvent::Down(_) | PeerEvent::Gone(_) | PeerEvent::Left(_) | PeerEvent::Restarted(_)
+        );
+        if let Some(life) = self.nodes[node].life.as_mut().filter(|_| is_upheaval) {
+            life.upheaval = now;
+        }
+        let place = || format!("{} at {now}: {event:?}", self.nodes[node].name);
+        match event {
+            PeerEvent::Down(id) => {
+                self.tally.downs += 1;
+                let lives = self.nodes.iter().any(|node| {
+                    let incarnation = node.life.as_ref().map(|life| life.incarnation);
+                    node.name == id.name.as_str() && incarnation == Some(id.incarnation)
+                });
+                ensure(!(lives && self.plan.is_gentle()), Rule::NoGap, place)
+            }
+            PeerEvent::Gone(_) => self.count(|tally| &mut tally.gone),
+            PeerEvent::Restarted(_) => self.count(|tally| &mut tally.restarts),
+            PeerEvent::Leaving(..) => self.count(|tally| &mut tally.farewells),
+            PeerEvent::Stalled(_) => self.count(|tally| &mut tally.stalls),
+            PeerEvent::Answered { by: Answer::State(_), .. } => {
+                self.count(|tally| &mut tally.states)
+            }
+            PeerEvent::Malformed(_) | PeerEvent::UnknownVersion { .. } => {
+                Err(Violation { rule: Rule::Delivery, detail: place() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, field: impl FnOnce(&mut Tally) -> &mut u64) -> Checked {
+        *field(&mut self.tally) += 1;
+        Ok(())
+    }
+
+    /// A membership is over.
+    fn depart(&mut self, node: usize, member: MemberId, departure: Departure) -> Checked {
+        self.log.add(format!("{member:?} {departure:?}").as_bytes());
+        let person = self.members.remove(&member);
+        if let Some(session) = self.tenancy.of_member(node, member) {
+            ensure(self.tenancy.may_yield(node, &session), Rule::Resume, || {
+                format!("{} lets {session} go for nobody", self.nodes[node].name)
+            })?;
+            self.tenancy.end(self.now, node, &session);
+            self.tally.yields += 1;
+        }
+        if let Some(person) = person.map(|person| &mut self.people[person])
+            && person.seat.as_ref().is_some_and(|seat| seat.member == member)
+        {
+            // It joins again with a session of its own.
+            (person.seat, person.token) = (None, None);
+        }
+        Ok(())
+    }
+
+    /// Sees which sessions without a connection a replica has let go to another.
+    fn notice_yields(&mut self, node: usize) {
+        let Some(life) = &self.nodes[node].life else { return };
+        let waiting = self.tenancy.of_node(node).filter(|(_, holding)| holding.member.is_none());
+        let gone = waiting.filter(|(session, holding)| {
+            let topic = crate::topic(&holding.topic);
+            self.tenancy.may_yield(node, session)
+                && life.hub.why(&topic, &session.as_str().into()).is_none()
+        });
+        let gone: Vec<String> = gone.map(|(session, _)| session.clone()).collect();
+        for session in gone {
+            self.tenancy.end(self.now, node, &session);
+            self.tally.yields += 1;
+        }
+    }
+
+    /// Lets time pass; everything happens when it is due.
+    pub(crate) fn pass(&mut self, span_ms: u64) -> Checked {
+        let end = self.now + span_ms;
+        loop {
+            let nodes = self.nodes.iter().enumerate();
+            let due = nodes.filter_map(|(at, node)| Some((node.next_event()?, 1 + at)));
+            let arrival = self.net.next_arrival().map(|at| (at, 0));
+            let Some((at, what)) = due.chain(arrival).min().filter(|(at, _)| *at <= end) else {
+                self.now = end;
+                return Ok(());
+            };
+            self.now = at.max(self.now);
+            if what > 0 {
+                self.wake(what - 1)?;
+            } else if let Some(flight) = self.net.arrived(self.now) {
+                self.submit(flight.to, Command::Bus(flight.message))?;
+            }
+        }
+    }
+
+    /// Does what is due at a replica.
+    fn wake(&mut self, node: usize) -> Checked {
+        let Some(life) = &mut self.nodes[node].life else { return self.start(node) };
+        if life.stops_at.is_some_and(|at| at <= self.now) {
+            self.kill(node);
+            return Ok(());
+        }
+        if life.paused_until.take().is_some() {
+            // What waits comes before the clock.
+            for command in std::mem::take(&mut life.inbox) {
+                self.execute(node, command)?;
+            }
+        }
+        self.execute(node, Command::Tick)?;
+        self.let_read()
+    }
+}
