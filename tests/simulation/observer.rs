@@ -206,10 +206,6 @@ impl Observer {
             return Err(Violation { rule: Rule::SamePriority, detail });
         };
         let mut told = Value::clone(told);
-        if told["certainty"] == "contested" {
-            // A wall clock that goes back lets somebody come earlier than who was first.
-            told["certainty"] = json!("confirmed");
-        }
         let prior = told.as_object_mut().and_then(|summary| summary.remove("prior_session"));
         let expected = truth.outline(now, &self.topic);
         ensure(told == expected.summary, Rule::SamePriority, || {
