@@ -150,14 +150,20 @@ impl Visitor {
     }
 }
 
+/// Starts a replica aside: it blocks on a runtime of its own.
+async fn start(name: &'static str, cluster: &Cluster) -> Result<Replica> {
+    let cluster = cluster.clone();
+    tokio::task::spawn_blocking(move || Replica::start(name, &cluster)).await?
+}
+
+async fn three(cluster: &Cluster) -> Result<[Replica; 3]> {
+    Ok([start("one", cluster).await?, start("two", cluster).await?, start("three", cluster).await?])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn presence_crosses_between_replicas_and_goes_with_a_killed_one() -> Result<()> {
     let cluster = cluster();
-    let start = |name: &'static str| {
-        let cluster = cluster.clone();
-        tokio::task::spawn_blocking(move || Replica::start(name, &cluster))
-    };
-    let (one, two, three) = (start("one").await??, start("two").await??, start("three").await??);
+    let [one, two, three] = three(&cluster).await?;
     let ann = one.visit("ann", JoinPayload::default()).await?;
     let mut bob = two.visit("bob", JoinPayload::default()).await?;
     let mut cid = three.visit("cid", JoinPayload::default()).await?;
@@ -180,11 +186,7 @@ async fn presence_crosses_between_replicas_and_goes_with_a_killed_one() -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_with_resume_shows_no_leave() -> Result<()> {
     let cluster = cluster();
-    let start = |name: &'static str| {
-        let cluster = cluster.clone();
-        tokio::task::spawn_blocking(move || Replica::start(name, &cluster))
-    };
-    let (one, two, three) = (start("one").await??, start("two").await??, start("three").await??);
+    let [one, two, three] = three(&cluster).await?;
     let ann = one.visit("ann", JoinPayload::default()).await?;
     let mut observer = two.visit("bob", JoinPayload::default()).await?;
     observer.until("ann is seen", |it| it.keys() == ["ann", "bob"]).await?;
@@ -203,7 +205,7 @@ async fn a_rolling_restart_with_resume_shows_no_leave() -> Result<()> {
     assert_eq!(back.reply.session, ann.reply.session);
     assert_eq!(back.reply.joined_at, ann.reply.joined_at);
     one.kill();
-    let again = start("one").await??;
+    let again = start("one", &cluster).await?;
     let newcomer = again.visit("dee", JoinPayload::default()).await?;
     observer.until("the newcomer is seen", |it| it.keys() == ["ann", "bob", "dee"]).await?;
     let sessions = observer.here.sessions("ann")?;

@@ -74,9 +74,9 @@ impl Shards {
     }
 
     /// Seats a member whose frames go to `outbox`.
-    pub(crate) async fn join(&self, join: Join, outbox: Arc<Outbox>) -> Result<(), Stopped> {
+    pub(crate) async fn join(&self, join: Box<Join>, outbox: Arc<Outbox>) -> Result<(), Stopped> {
         let inbox = self.inbox(&join.topic);
-        inbox.send(Command::Join(Box::new(join), outbox)).await.map_err(|_| Stopped)
+        inbox.send(Command::Join(join, outbox)).await.map_err(|_| Stopped)
     }
 
     /// Tells the shard of `topic` what has happened.

@@ -45,6 +45,22 @@ suite("rates", JOINS, ({ test }) => {
       return (await join(n)).status === "ok";
     });
   });
+
+  for (const [why, name, payload] of [
+    ["names no topic", "not a topic", {}],
+    ["has a bad payload", "doc:1", { mode: 7 }],
+    ["may not be viewed", "user:somebody-else", {}],
+  ]) {
+    test(`joins: one that ${why} counts too`, async ({ raw }) => {
+      const ann = await raw("ann");
+      const codes = [];
+      for (let n = 0; n < 3; n += 1) {
+        const { response } = await ann.ask([`${n}`, `${n}`, name, "phx_join", payload]);
+        codes.push(response.code);
+      }
+      assert.equal(codes.at(-1), "rate_limited", `${codes}`);
+    });
+  }
 });
 
 suite("rates of messages", {}, ({ test, each, server }) => {

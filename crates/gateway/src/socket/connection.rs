@@ -12,14 +12,14 @@ use penholder_hub::{Class, Frame, Input, MemberId, QueueLimits};
 use penholder_presence::MonoMs;
 use penholder_protocol::encode::{self, Encoded};
 use penholder_protocol::{
-    ClientEvent, ClientFrame, CloseCode, ErrorCode, ErrorReply, Json, JsonLimits, Malformed,
-    TokenExpiring, TopicName, Wire, decode_binary, decode_text,
+    ClientEvent, ClientFrame, CloseCode, ErrorCode, Json, JsonLimits, Malformed, TokenExpiring,
+    TopicName, Wire, decode_binary, decode_text,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::channels::{Channel, Channels, Target};
 use super::rates::{Limited, SocketRates};
-use super::requests::Kept;
+use super::requests::{Kept, limited};
 use crate::admission::Permit;
 use crate::app::App;
 use crate::auth::Identity;
@@ -276,7 +276,7 @@ impl Connection {
         match (decoded, charged) {
             (_, Err(Limited::Flood)) => self.end(CloseCode::TooMany),
             (Err(malformed), _) => self.refuse_malformed(&malformed, is_binary),
-            (Ok(frame), Err(limited)) => self.refuse_limited(&frame, limited),
+            (Ok(frame), Err(retry)) => self.refuse(&frame, &limited(retry)),
             (Ok(frame), Ok(())) => self.dispatch(frame).await,
         }
     }
@@ -443,10 +443,5 @@ impl Connection {
     /// The time of the client's heartbeat.
     pub(super) fn now(&self) -> MonoMs {
         self.app.clock.mono()
-    }
-
-    fn refuse_limited(&self, frame: &ClientFrame, limited: Limited) {
-        let Limited::Retry { after_ms } = limited else { return };
-        self.refuse(frame, &ErrorReply::new(ErrorCode::RateLimited).retry_after_ms(after_ms));
     }
 }

@@ -19,11 +19,27 @@ use super::requests::{Kept, Refused, Rights, invalid, limited};
 use crate::auth::{Capabilities, Capability};
 use crate::telemetry::metrics;
 
+/// What a join asks for, read and authorised.
+enum Asked {
+    /// A topic with presence.
+    Topic(Box<Join>, Capabilities),
+    /// `system:summaries`, with its payload.
+    Summaries(TopicName, Json),
+}
+
 impl Connection {
     /// Joins a topic. A refused join ends what was joined there before: whoever joins anew has given
     /// that up, and could not name it any more.
     pub(super) async fn join(&mut self, frame: &ClientFrame) {
-        let Err(refused) = self.try_join(frame).await else { return };
+        let asked = self.read_asked(frame);
+        // Each join is charged once, whatever comes of it: refused ones cost work too.
+        let is_return = matches!(&asked, Ok(Asked::Topic(join, _)) if join.resume.is_some());
+        let joined = match (self.charge_join(is_return), asked) {
+            (Err(limited), _) => Err(limited),
+            (Ok(()), Err(refused)) => Err(refused),
+            (Ok(()), Ok(asked)) => self.enter(frame, asked).await,
+        };
+        let Err(refused) = joined else { return };
         self.refuse(frame, &refused);
         let Ok(topic) = TopicName::parse(&frame.topic) else { return };
         if let Some(channel) = self.channels.remove(&topic) {
@@ -31,7 +47,8 @@ impl Connection {
         }
     }
 
-    async fn try_join(&mut self, frame: &ClientFrame) -> Result<(), Refused> {
+    /// Reads what a join asks for, if it may be had.
+    fn read_asked(&self, frame: &ClientFrame) -> Result<Asked, Refused> {
         let topic = TopicName::parse(&frame.topic).map_err(|_| ErrorCode::InvalidTopic)?;
         let is_joined = self.channels.find(&topic).is_some();
         if !is_joined && self.channels.len() >= self.app.topics_max() {
@@ -39,24 +56,34 @@ impl Connection {
         }
         let capabilities = self.identity.capabilities(&topic);
         if !capabilities.allow(Capability::View) {
-            self.charge_join(None)?;
             return Err(ErrorCode::NotAuthorized.into());
         }
         let payload = frame.payload.as_json().ok_or(ErrorCode::InvalidPayload)?;
+        if topic.namespace() == Namespace::System {
+            return Ok(Asked::Summaries(topic, payload.clone()));
+        }
         let member = self.app.shards.member();
+        let join = self.read_join((&topic, capabilities), payload, frame, member)?;
+        Ok(Asked::Topic(Box::new(join), capabilities))
+    }
+
+    async fn enter(&mut self, frame: &ClientFrame, asked: Asked) -> Result<(), Refused> {
         let join_ref = frame.join_ref.clone().or_else(|| frame.reference.clone());
-        let kept = if topic.namespace() == Namespace::System {
-            self.charge_join(None)?;
-            Kept::Summaries(self.join_summaries(frame, member, payload).await?)
-        } else {
-            let join = self.read_join((&topic, capabilities), payload, frame, member)?;
-            self.charge_join(Some(&join))?;
-            let is_editor = join.mode == penholder_presence::Mode::Edit;
-            let mode = if is_editor { Mode::Edit } else { Mode::View };
-            let outbox = Arc::clone(&self.outbox);
-            self.app.shards.join(join, outbox).await.map_err(|_| ErrorCode::Unavailable)?;
-            let updates = Arc::new(UpdateRate::new(&self.app.config.limits));
-            Kept::Topic(Rights { mode, capabilities, updates })
+        let (topic, member, kept) = match asked {
+            Asked::Summaries(topic, payload) => {
+                let member = self.app.shards.member();
+                let summaries = self.join_summaries(frame, member, &payload).await?;
+                (topic, member, Kept::Summaries(summaries))
+            }
+            Asked::Topic(join, capabilities) => {
+                let (topic, member) = (join.topic.clone(), join.member);
+                let is_editor = join.mode == penholder_presence::Mode::Edit;
+                let mode = if is_editor { Mode::Edit } else { Mode::View };
+                let outbox = Arc::clone(&self.outbox);
+                self.app.shards.join(join, outbox).await.map_err(|_| ErrorCode::Unavailable)?;
+                let updates = Arc::new(UpdateRate::new(&self.app.config.limits));
+                (topic, member, Kept::Topic(Rights { mode, capabilities, updates }))
+            }
         };
         metrics::joined();
         let replaced = self.channels.insert(topic.clone(), Channel { member, join_ref, kept });
@@ -70,8 +97,7 @@ impl Connection {
     /// Charges a join to the budget of joins. Whoever comes back with the resume tokens of its sessions
     /// may do so at once, as often as a socket may have topics: the limit is for those who come anew,
     /// and clients with many topics would not be back within `grace`.
-    fn charge_join(&mut self, join: Option<&Join>) -> Result<(), Refused> {
-        let is_return = join.is_some_and(|join| join.resume.is_some());
+    fn charge_join(&mut self, is_return: bool) -> Result<(), Refused> {
         if is_return && self.returns < self.app.topics_max() {
             self.returns += 1;
             return Ok(());
