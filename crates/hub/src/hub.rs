@@ -88,6 +88,7 @@ impl Hub {
             Input::Demote(member) => self.demote(now, member),
             Input::Identify { member, viewer } => self.identify(now, member, viewer),
             Input::Resync(member) => self.resync(now, member),
+            Input::Tell { member, body } => self.tell(member, body),
             Input::Push(push) => self.push(now, push),
             Input::Publish { topic, broadcast } => self.publish(&topic, &broadcast, None),
             Input::Kick { topic, session } => self.kick(now, &topic, &session),
@@ -377,6 +378,12 @@ impl Hub {
     pub(crate) fn seat_of(&self, member: MemberId) -> Option<(&TopicName, &Seat)> {
         let topic = &self.members.get(&member)?.topic;
         Some((topic, self.rooms.get(topic)?.seats.get(&member)?))
+    }
+
+    fn tell(&mut self, member: MemberId, body: Encoded) {
+        if self.members.contains_key(&member) {
+            self.deliver(member, body);
+        }
     }
 
     /// Sends a frame to one member.

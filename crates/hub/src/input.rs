@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use penholder_presence::{Activity, Incarnation, Key, Kind, Mode, MonoMs, SessionId, WallMs};
-use penholder_protocol::{EventName, Json, PresenceMode, Ref, Since, TopicName, Wire};
+use penholder_protocol::{Encoded, EventName, Json, PresenceMode, Ref, Since, TopicName, Wire};
 
 /// The present time on both clocks. Failure detection uses the one that cannot be set, people are
 /// shown the one on the wall, and neither is ever computed from the other.
@@ -49,6 +49,14 @@ pub enum Input {
     },
     /// A member's queue has dropped presence frames and has room again.
     Resync(MemberId),
+    /// The driver has something to say to a member: it comes after what the shard has said before,
+    /// the answer to its join above all.
+    Tell {
+        /// To whom.
+        member: MemberId,
+        /// The frame, encoded for the member's wire.
+        body: Encoded,
+    },
     /// A member pushes a request. Authorised by the driver.
     Push(Push),
     /// Somebody outside publishes on a topic.

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout } from "node:timers/promises";
 import { canonical } from "../harness/fold.js";
 import { seconds, sign } from "../harness/server.js";
 import { suite } from "../harness/suite.js";
@@ -77,6 +78,28 @@ suite("token", { AUTH__LEEWAY: "0s" }, ({ test, each, server }) => {
     for (const name of topics) {
       const warnings = events(name).filter((event) => event === "token_expiring");
       assert.equal(warnings.length, 1, name);
+    }
+  });
+
+  test("whoever joins while the last minute begins is warned after the answer", async (scene) => {
+    const { raw, topic } = scene;
+    const ann = await raw("ann", { token: sign({ sub: "ann", role: "agent", exp: seconds(61) }) });
+    const order = new Map();
+    for (let count = 0; ![...order.values()].flat().includes("token_expiring"); count += 1) {
+      assert.ok(count < 150, "the last minute has begun");
+      const name = `${topic}:${count % 50}`;
+      ann.send([`${count}`, `${count}`, name, "phx_join", {}]);
+      await setTimeout(10);
+      order.clear();
+      for (const frame of ann.frames.map((frame) => JSON.parse(frame))) {
+        const [joinRef, , , event] = frame;
+        if (["phx_reply", "token_expiring"].includes(event)) {
+          order.set(joinRef, [...(order.get(joinRef) ?? []), event]);
+        }
+      }
+    }
+    for (const [joinRef, events] of order) {
+      assert.equal(events[0], "phx_reply", `${joinRef}: ${events}`);
     }
   });
 

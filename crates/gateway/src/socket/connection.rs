@@ -48,9 +48,6 @@ const MALFORMED_MAX: u8 = 3;
 /// How long before its end the client is told of it. Unit: milliseconds.
 const TOKEN_WARNING_MS: u64 = 60_000;
 
-/// How long after its join a late channel is warned.
-const LATE_WARNING: Duration = Duration::from_millis(250);
-
 /// The frames of the socket itself belong to no member.
 const SOCKET: MemberId = MemberId(0);
 
@@ -66,9 +63,6 @@ pub(super) struct Connection {
     pub(super) returns: usize,
     malformed: u8,
     is_warned: bool,
-    /// Topics joined after the others were warned, and when it is their turn.
-    late: Vec<TopicName>,
-    late_at: Option<Instant>,
     heard_at: Instant,
     ping_at: Instant,
     _permit: Permit,
@@ -100,8 +94,6 @@ impl Connection {
             returns: 0,
             malformed: 0,
             is_warned: false,
-            late: Vec::new(),
-            late_at: None,
             heard_at: now,
             ping_at: now + PING_EVERY,
             _permit: permit,
@@ -339,8 +331,7 @@ impl Connection {
         let token_in = Duration::from_millis(token_at.saturating_sub(clock::wall().0));
         // Capped, for a token may live longer than an `Instant` can say; waking early is a no-op.
         let token = Instant::now() + token_in.min(Duration::from_secs(86_400));
-        let nearest = self.ping_at.min(self.heard_at + SILENT_MAX).min(token);
-        self.late_at.map_or(nearest, |late_at| nearest.min(late_at))
+        self.ping_at.min(self.heard_at + SILENT_MAX).min(token)
     }
 
     async fn serve_deadlines(&mut self, socket: &mut WebSocket) -> Result<(), End> {
@@ -358,49 +349,44 @@ impl Connection {
                 Err(_) => self.end(CloseCode::SlowConsumer),
             }
         }
-        self.serve_late(now);
-        self.check_token();
+        self.check_token().await;
         Ok(())
     }
 
-    fn check_token(&mut self) {
+    async fn check_token(&mut self) {
         let (now, at) = (clock::wall().0, self.identity.expires_at);
         if now >= at {
             self.end(CloseCode::TokenExpired);
         } else if now + TOKEN_WARNING_MS >= at && !self.is_warned {
             self.is_warned = true;
             for (topic, channel) in self.channels.iter() {
-                self.warn(topic, channel);
+                self.warn(topic, channel).await;
             }
         }
     }
 
-    /// Notes a channel that was joined after the others had been warned. It is warned a moment later,
-    /// for the answer to its join comes first, and from its shard.
-    pub(super) fn warn_late(&mut self, topic: TopicName) {
-        if self.is_warned {
-            self.late.push(topic);
-            self.late_at.get_or_insert(Instant::now() + LATE_WARNING);
+    /// Warns a channel that was joined after the others had been.
+    pub(super) async fn warn_late(&self, topic: &TopicName) {
+        if let Some(channel) = self.channels.find(topic).filter(|_| self.is_warned) {
+            self.warn(topic, channel).await;
         }
     }
 
-    fn serve_late(&mut self, now: Instant) {
-        if self.late_at.is_some_and(|at| at <= now) {
-            self.late_at = None;
-            for topic in std::mem::take(&mut self.late) {
-                if let Some(channel) = self.channels.find(&topic) {
-                    self.warn(&topic, channel);
-                }
-            }
-        }
-    }
-
-    fn warn(&self, topic: &TopicName, channel: &Channel<Kept>) {
+    /// Warns a channel that the token ends soon. It is said by the shard, for the answer to the join
+    /// comes from there and comes first.
+    async fn warn(&self, topic: &TopicName, channel: &Channel<Kept>) {
         let payload = Json::of(&TokenExpiring { at: self.identity.expires_at });
-        let (topic, event) = (topic.as_str(), "token_expiring");
-        let message = encode::Message { topic, event, payload: &payload };
-        let frame = encode::push(self.wire, channel.join_ref.as_ref(), &message);
-        self.send_as(channel.member, frame);
+        let event = "token_expiring";
+        let message = encode::Message { topic: topic.as_str(), event, payload: &payload };
+        let body = encode::push(self.wire, channel.join_ref.as_ref(), &message);
+        let member = channel.member;
+        match channel.kept {
+            // A shard that has stopped has closed the channel.
+            Kept::Topic(_) => {
+                self.app.shards.tell(topic, Input::Tell { member, body }).await.ok();
+            }
+            Kept::Summaries(_) => self.send_as(member, body),
+        }
     }
 
     /// Takes a fresh token of the same person.

@@ -90,7 +90,7 @@ impl Connection {
         if let Some(channel) = replaced.filter(|old| matches!(old.kept, Kept::Summaries(_))) {
             self.close(&topic, channel).await;
         }
-        self.warn_late(topic);
+        self.warn_late(&topic).await;
         Ok(())
     }
 

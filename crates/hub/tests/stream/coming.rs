@@ -2,7 +2,7 @@
 
 use penholder_hub::{Census, Departure, Input, TopicOptions, Viewer, WatcherId};
 use penholder_presence::Kind;
-use penholder_protocol::{PresenceMode, Ref, Since};
+use penholder_protocol::{Encoded, Json, PresenceMode, Ref, Since, Wire, encode};
 use serde_json::json;
 
 use crate::harness::{DOC, EVERY_TOPIC, GRACE_MS, Joining, World, options, topic};
@@ -121,9 +121,24 @@ fn what_names_a_member_that_is_gone_is_ignored() {
     world.lose(bob);
     world.input(Input::Expel(bob));
     world.input(Input::Resync(bob));
+    world.input(Input::Tell { member: bob, body: news("bob") });
     world.settle();
     assert_eq!(world.outputs, before, "no output at all");
     assert_eq!(world[ada].keys(), ["ada"]);
+}
+
+#[test]
+fn what_the_driver_tells_comes_after_the_answer_to_the_join() {
+    let mut world = World::new();
+    let ada = world.join(Joining::new(DOC, "ada"));
+    world.input(Input::Tell { member: ada, body: news("ada") });
+    assert_eq!(world.events(ada), ["phx_reply", "token_expiring"]);
+}
+
+fn news(key: &str) -> Encoded {
+    let payload = Json::of(&json!({ "for": key }));
+    let message = encode::Message { topic: DOC, event: "token_expiring", payload: &payload };
+    encode::push(Wire::V2, None, &message)
 }
 
 #[test]
