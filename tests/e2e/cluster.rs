@@ -61,7 +61,7 @@ impl Replica {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let (app, address) = runtime.block_on(async {
             let app =
-                App::start(config, RunMode::Production, data, metrics.handle(), Some(cluster));
+                App::start(config, RunMode::Production, data, metrics.handle(), Some(cluster))?;
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
             let address = listener.local_addr()?;
             tokio::spawn(serve::serve(listener, http::router(app.clone()), app.clone()));
@@ -82,8 +82,10 @@ impl Replica {
             topics: None,
             iss: None,
             aud: None,
+            iat: None,
+            jti: None,
         };
-        let token = Tokens::new(&config.auth, None).sign(claims)?;
+        let token = Tokens::new(&config.auth, None)?.sign(claims)?;
         let options = Options { token: Some(token), ..Options::default() };
         let endpoint = format!("ws://{}/socket", self.address);
         let socket = Socket::connect(&endpoint, options).await?;

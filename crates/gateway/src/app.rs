@@ -11,17 +11,22 @@ use penholder_presence::{AiPolicy, LivenessConfig, PriorityPolicy, ReplicaConfig
 use penholder_protocol::Limits;
 use rand::Rng;
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
-use crate::auth::{ApiKeys, ResumeKey, Tokens};
+use crate::auth::{
+    ApiKeys, Identity, KeyError, ResumeKey, RevocationError, Revocations, Revoked, Term,
+    TokenError, Tokens,
+};
 use crate::bus::Bus;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::{Config, Presence, SessionPolicy};
-use crate::data_dir::DataDirectory;
+use crate::data_dir::{DataDirectory, DataError};
 use crate::origin::Origins;
 use crate::shard::Shards;
+use crate::sockets::Sockets;
 
 /// Typing ends by itself after so long. Unit: milliseconds.
 const TYPING_FOR_MS: u64 = 10_000;
@@ -42,6 +47,8 @@ pub struct Parts {
     pub(crate) replica: ReplicaId,
     pub(crate) clock: Clock,
     pub(crate) tokens: Tokens,
+    pub(crate) revocations: Revocations,
+    pub(crate) sockets: Sockets,
     pub(crate) api_keys: ApiKeys,
     pub(crate) resume: ResumeKey,
     pub(crate) origins: Origins,
@@ -75,6 +82,17 @@ pub enum RunMode {
     Production,
 }
 
+/// Why an application cannot start. The operator must act; trying again does not help.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A file of keys cannot be used.
+    #[error("configuration: {0}")]
+    Keys(#[from] KeyError),
+    /// What the data directory keeps cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
 impl Deref for App {
     type Target = Parts;
 
@@ -85,14 +103,20 @@ impl Deref for App {
 
 impl App {
     /// Starts the shards of an application. Needs a tokio runtime.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], when a file that the configuration or the data directory names cannot be used.
     pub fn start(
         config: Config,
         mode: RunMode,
         data: DataDirectory,
         metrics: PrometheusHandle,
         cluster: Option<&Cluster>,
-    ) -> Self {
+    ) -> Result<Self, StartError> {
+        let demo_secret = Some(&data.secret).filter(|_| mode == RunMode::Development);
+        let tokens = tokens(&config, demo_secret)?;
+        let revocations = Revocations::open(data.file("revocations.json"))?;
         let clock = Clock::start();
         let replica = ReplicaId::new(replica_name(&config), data.incarnation);
         let secret = cluster.map_or(&data.secret, |cluster| &cluster.secret);
@@ -101,8 +125,10 @@ impl App {
         let bus = cluster.map(|cluster| Arc::clone(&cluster.bus));
         let count = config.cluster.shards.number();
         let shards = Shards::start(count, &hub, &resume, (clock, bus));
-        Self(Arc::new(Parts {
-            tokens: tokens(&config, Some(&data.secret).filter(|_| mode == RunMode::Development)),
+        Ok(Self(Arc::new(Parts {
+            tokens,
+            revocations,
+            sockets: Sockets::default(),
             api_keys: ApiKeys::new(&config.auth.api_keys, mode),
             origins: Origins::new(&config.server, mode),
             admission: Admission::new(&config.server),
@@ -116,7 +142,27 @@ impl App {
             shards,
             metrics,
             _data: data,
-        }))
+        })))
+    }
+
+    /// The person whom `token` describes, unless it was revoked.
+    pub(crate) fn identify(&self, token: &str) -> Result<Identity, TokenError> {
+        let identity = self.tokens.verify(token)?;
+        match self.revocations.strike(&identity, clock::wall().0) {
+            true => Err(TokenError::Revoked),
+            false => Ok(identity),
+        }
+    }
+
+    /// Revokes tokens and ends the connections that were opened with them; returns how many those are.
+    /// Blocks until the revocation is on disk.
+    pub(crate) fn revoke(&self, what: &Revoked, term: Term) -> Result<usize, RevocationError> {
+        self.revocations.revoke(what, term)?;
+        let user = match what {
+            Revoked::Subject(subject) => Some(subject.as_str()),
+            Revoked::Token(_) => None,
+        };
+        Ok(self.sockets.end(user, |identity| self.revocations.strike(identity, term.at)))
     }
 
     /// Begins to stop: nobody new is accepted, everybody here is sent away.
@@ -143,8 +189,11 @@ impl App {
 
 /// The tokens that are accepted: signed with the configured key, or where there is none with one that
 /// is derived from `demo_secret`, that of the data directory in development mode.
-#[must_use]
-pub fn tokens(config: &Config, demo_secret: Option<&[u8; 32]>) -> Tokens {
+///
+/// # Errors
+///
+/// [`KeyError`], when a file of keys cannot be used.
+pub fn tokens(config: &Config, demo_secret: Option<&[u8; 32]>) -> Result<Tokens, KeyError> {
     let demo_key = demo_secret.map(|secret| derive(secret, "demo tokens"));
     Tokens::new(&config.auth, demo_key.as_deref())
 }

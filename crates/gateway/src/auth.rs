@@ -6,13 +6,17 @@
 mod api_key;
 mod capability;
 mod identity;
+mod keys;
 mod resume;
+mod revocation;
 mod token;
 
 pub use api_key::{ApiKeys, Backend};
 pub use capability::{Capabilities, Capability, Grants};
 pub use identity::Identity;
+pub use keys::KeyError;
 pub use resume::ResumeKey;
+pub use revocation::{RevocationError, Revocations, Revoked, Standing, Term};
 pub use token::{Claims, TokenError, Tokens};
 
 use penholder_protocol::TopicName;

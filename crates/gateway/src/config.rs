@@ -8,6 +8,7 @@ mod units;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -84,6 +85,10 @@ impl Default for Server {
 pub struct Auth {
     /// Key of HS256 tokens.
     pub hs256_secret: Secret,
+    /// Public key of RS256, ES256 or `EdDSA` tokens, in PEM; empty: none.
+    pub public_key_file: PathBuf,
+    /// Set of public keys (JWKS); empty: none.
+    pub jwks_file: PathBuf,
     /// Issuer that tokens must name; empty: not checked.
     pub issuer: String,
     /// Audience that tokens must name; empty: not checked.
@@ -100,12 +105,25 @@ impl Default for Auth {
     fn default() -> Self {
         Self {
             hs256_secret: Secret::default(),
+            public_key_file: PathBuf::new(),
+            jwks_file: PathBuf::new(),
             issuer: String::new(),
             audience: String::new(),
             leeway: Span::of_ms::<5_000>(),
             query_token: true,
             api_keys: Vec::new(),
         }
+    }
+}
+
+impl Auth {
+    /// Whether some token can be accepted.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        let has_file = |path: &PathBuf| !path.as_os_str().is_empty();
+        !self.hs256_secret.expose().is_empty()
+            || has_file(&self.public_key_file)
+            || has_file(&self.jwks_file)
     }
 }
 

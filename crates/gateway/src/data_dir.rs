@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use penholder_presence::Incarnation;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 /// Why the data directory cannot be used. The operator must act; trying again helps when another
@@ -41,6 +43,7 @@ pub struct DataDirectory {
     pub incarnation: Incarnation,
     /// The last lives before it, the latest last.
     pub previous: Vec<Incarnation>,
+    path: PathBuf,
     _lock: File,
 }
 
@@ -64,7 +67,14 @@ impl DataDirectory {
         let lines: Vec<String> = lives.map(|life| life.to_string()).collect();
         let from = lines.len().saturating_sub(LIVES_KEPT);
         write_whole(&kept, lines[from..].join("\n").as_bytes())?;
-        Ok(Self { secret, incarnation: Incarnation(next), previous, _lock: lock })
+        let path = path.to_owned();
+        Ok(Self { secret, incarnation: Incarnation(next), previous, path, _lock: lock })
+    }
+
+    /// The place for what is kept under `name`.
+    #[must_use]
+    pub fn file(&self, name: &str) -> KeptFile {
+        KeptFile::new(self.path.join(name))
     }
 
     /// Reads the secret of `path`, or makes one, without beginning a life: also while a server uses it.
@@ -75,6 +85,43 @@ impl DataDirectory {
     pub fn read_secret(path: &Path) -> Result<[u8; 32], DataError> {
         std::fs::create_dir_all(path).map_err(io_error(path))?;
         secret(&path.join("secret"))
+    }
+}
+
+/// A file of JSON that is replaced as a whole.
+#[derive(Clone, Debug)]
+pub struct KeptFile(PathBuf);
+
+impl KeptFile {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Reads what is kept, if anything is.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`].
+    pub fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, DataError> {
+        match std::fs::read(&self.0) {
+            Ok(content) => {
+                let kept = serde_json::from_slice(&content);
+                kept.map(Some).map_err(|_| DataError::Damaged(self.0.clone()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(io_error(&self.0)(cause)),
+        }
+    }
+
+    /// Keeps `content` in the place of what was kept. Blocks until it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`]; then what was kept still is.
+    pub fn write<T: Serialize>(&self, content: &T) -> Result<(), DataError> {
+        let text =
+            serde_json::to_vec(content).map_err(io::Error::from).map_err(io_error(&self.0))?;
+        write_whole(&self.0, &text)
     }
 }
 

@@ -6,6 +6,7 @@ mod dev;
 mod error;
 mod health;
 mod presence;
+mod revocations;
 mod router;
 mod topics;
 

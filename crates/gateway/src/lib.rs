@@ -16,6 +16,7 @@ mod origin;
 pub mod serve;
 mod shard;
 mod socket;
+mod sockets;
 mod summaries;
 pub mod telemetry;
 

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use penholder_gateway::auth::{Capability, Claims};
+use penholder_gateway::app::StartError;
+use penholder_gateway::auth::{Capability, Claims, KeyError};
 use penholder_gateway::cli::{Cli, Command, ConfigArgs, Place, RunArgs, TokenArgs};
 use penholder_gateway::config::{self, Config, ConfigError, DEFAULT_TOML, Overrides};
 use penholder_gateway::data_dir::DataDirectory;
@@ -34,7 +35,10 @@ fn main() -> ExitCode {
         Err(error) => {
             // A fault in a TOML file is told with the line, and ends with one of its own.
             eprintln!("penholder: {}", format!("{error:#}").trim_end());
-            let is_usage = error.is::<ConfigError>() || error.is::<Misuse>();
+            let is_usage = error.is::<ConfigError>()
+                || error.is::<KeyError>()
+                || matches!(error.downcast_ref(), Some(StartError::Keys(_)))
+                || error.is::<Misuse>();
             if is_usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
         }
     }
@@ -58,7 +62,7 @@ fn run(args: &RunArgs) -> Result<()> {
         // Only now: a start that fails is no life, and must not end the one before.
         let data = DataDirectory::open(&args.place.data, clock::wall().0)?;
         let metrics = telemetry::install_metrics()?;
-        let app = App::start(config, mode, data, metrics, None);
+        let app = App::start(config, mode, data, metrics, None)?;
         stop_on_signal(app.clone())?;
         announce(mode, address);
         serve::serve(listener, http::router(app.clone()), app).await;
@@ -75,11 +79,12 @@ fn load(file: Option<&Path>, listen: Option<SocketAddr>) -> Result<Config> {
 
 /// Development mode is asked for with `--dev`, or by giving neither a file nor a key.
 fn mode(place: &Place, config: &Config) -> Result<RunMode> {
-    let has_key = !config.auth.hs256_secret.expose().is_empty();
+    let has_key = config.auth.has_key();
     if !place.dev && (has_key || place.config.is_some()) {
         if !has_key && config.auth.api_keys.is_empty() {
             bail!(Misuse(
-                "nobody could sign in: set auth.hs256_secret in the configuration, or run with --dev"
+                "nobody could sign in: set auth.hs256_secret, public_key_file or jwks_file in the \
+                 configuration, or run with --dev"
                     .to_owned()
             ));
         }
@@ -89,7 +94,7 @@ fn mode(place: &Place, config: &Config) -> Result<RunMode> {
     if !listen.ip().is_loopback() {
         bail!(Misuse(format!(
             "development mode hands out tokens to everybody and listens on loopback only, not on \
-             {listen}; give a --config with auth.hs256_secret to serve others"
+             {listen}; give a --config with a key in [auth] to serve others"
         )));
     }
     Ok(RunMode::Development)
@@ -133,7 +138,7 @@ fn show_config(args: &ConfigArgs) -> Result<()> {
         print!("{DEFAULT_TOML}");
     }
     if let Some(file) = &args.check {
-        load(Some(file), None)?;
+        app::tokens(&load(Some(file), None)?, None)?;
         println!("{} is in order", file.display());
     }
     Ok(())
@@ -155,8 +160,10 @@ fn print_token(args: &TokenArgs) -> Result<()> {
         topics: topics(&args.topics)?,
         iss: None,
         aud: None,
+        iat: Some(std::time::Duration::from_millis(clock::wall().0).as_secs_f64()),
+        jti: Some(uuid::Uuid::new_v4().to_string()),
     };
-    println!("{}", app::tokens(&config, secret.as_ref()).sign(claims)?);
+    println!("{}", app::tokens(&config, secret.as_ref())?.sign(claims)?);
     Ok(())
 }
 

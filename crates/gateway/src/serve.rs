@@ -34,7 +34,7 @@ const HEADERS_MAX: usize = 64;
 /// and trying again at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often gauges are set and histograms are tidied.
+/// How often gauges are set, histograms tidied, and changed keys read.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Serves `router` until the application drains and the last client has gone.
@@ -114,11 +114,22 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, app: Ap
     }
 }
 
+/// Reads the set of keys again if its file has changed.
+async fn refresh_keys(app: App) {
+    match tokio::task::spawn_blocking(move || app.tokens.refresh()).await {
+        Ok(Ok(true)) => tracing::info!("keys of tokens read anew"),
+        Ok(Ok(false)) => {}
+        Ok(Err(error)) => tracing::error!(%error, "keys of tokens not read, those before stand"),
+        Err(error) => tracing::error!(%error, "reading the keys of tokens panicked"),
+    }
+}
+
 async fn upkeep(app: App) {
     let mut every = tokio::time::interval(UPKEEP_EVERY);
     loop {
         every.tick().await;
         app.metrics.run_upkeep();
+        refresh_keys(app.clone()).await;
         if let Ok(census) = app.shards.ask_all(penholder_hub::Hub::census).await {
             metrics::census(&census);
         }

@@ -47,6 +47,12 @@ impl ApiKeys {
 }
 
 impl Backend {
+    /// Whether the key may do everything.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.scopes.contains(&Scope::Admin)
+    }
+
     /// What the key's scopes allow on every topic.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {

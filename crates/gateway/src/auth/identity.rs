@@ -18,6 +18,10 @@ pub struct Identity {
     pub grants: Arc<Grants>,
     /// When the token ends, in milliseconds since the epoch.
     pub expires_at: u64,
+    /// When the token was issued, in milliseconds since the epoch, if it says so.
+    pub issued_at: Option<u64>,
+    /// The token's id, if it has one.
+    pub token_id: Option<Arc<str>>,
 }
 
 impl Identity {

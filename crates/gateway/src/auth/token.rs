@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, decode_header};
 use penholder_protocol::{Kind, Role, UserCard, is_safe_key};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::keys::{KeyError, Keys};
 use super::{Capability, Grants, Identity};
 use crate::config::Auth;
 
@@ -40,6 +41,13 @@ pub struct Claims {
     /// Whom it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aud: Option<serde_json::Value>,
+    /// When it was issued, in seconds since the epoch. A revocation of the subject strikes what was
+    /// issued before it, and what does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat: Option<f64>,
+    /// Its id, by which it can be revoked alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
 }
 
 fn customer() -> Role {
@@ -63,9 +71,15 @@ pub enum TokenError {
     /// A pattern of topics is none.
     #[error("token refused: {0}")]
     Topics(#[from] penholder_protocol::TopicError),
-    /// No key is configured.
-    #[error("token refused: no key is configured; set auth.hs256_secret")]
+    /// No key is configured, or none for the token's algorithm and key id.
+    #[error("token refused: no key for it is configured, see [auth]")]
     NoKey,
+    /// It was revoked.
+    #[error("token refused: it was revoked")]
+    Revoked,
+    /// Tokens are made with the shared secret only.
+    #[error("no token can be made: set auth.hs256_secret, or run with --dev")]
+    NoSecret,
 }
 
 /// Longest token that is looked at. Unit: bytes.
@@ -76,7 +90,8 @@ const SHOWN_BYTES_MAX: usize = 512;
 
 /// Checks tokens, and in development mode signs them.
 pub struct Tokens {
-    keys: Option<(EncodingKey, DecodingKey)>,
+    secret: Option<EncodingKey>,
+    keys: Keys,
     validation: Validation,
     issuer: Option<String>,
     audience: Option<String>,
@@ -84,19 +99,21 @@ pub struct Tokens {
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens").field("has_key", &self.keys.is_some()).finish_non_exhaustive()
+        f.debug_struct("Tokens").field("has_key", &!self.keys.is_empty()).finish_non_exhaustive()
     }
 }
 
 impl Tokens {
-    /// Prepares the checks that `auth` asks for. `fallback` is the key where none is configured.
-    #[must_use]
-    pub fn new(auth: &Auth, fallback: Option<&[u8]>) -> Self {
+    /// Prepares the checks that `auth` asks for. `fallback` is the secret where none is configured.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`], when a file of keys cannot be used.
+    pub fn new(auth: &Auth, fallback: Option<&[u8]>) -> Result<Self, KeyError> {
         let secret =
             Some(auth.hs256_secret.expose().as_bytes()).filter(|secret| !secret.is_empty());
-        let keys = secret
-            .or(fallback)
-            .map(|key| (EncodingKey::from_secret(key), DecodingKey::from_secret(key)));
+        let secret = secret.or(fallback);
+        let keys = Keys::read(auth, secret)?;
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let (issuer, audience) = (given(&auth.issuer), given(&auth.audience));
 
@@ -114,7 +131,8 @@ impl Tokens {
             required.push("aud");
         }
         validation.set_required_spec_claims(&required);
-        Self { keys, validation, issuer, audience }
+        let secret = secret.map(EncodingKey::from_secret);
+        Ok(Self { secret, keys, validation, issuer, audience })
     }
 
     /// The person whom `token` describes.
@@ -123,11 +141,16 @@ impl Tokens {
     ///
     /// [`TokenError`]; a new token helps.
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
-        let (_, key) = self.keys.as_ref().ok_or(TokenError::NoKey)?;
         if token.len() > TOKEN_BYTES_MAX {
             return Err(jsonwebtoken::errors::ErrorKind::InvalidToken.into_error());
         }
-        let decoded = jsonwebtoken::decode::<Claims>(token, key, &self.validation)?;
+        let header = decode_header(token)?;
+        let decoded = self.keys.try_each(&header, |key| {
+            let mut validation = self.validation.clone();
+            validation.algorithms = vec![key.algorithm];
+            jsonwebtoken::decode::<Claims>(token, &key.key, &validation)
+        });
+        let decoded = decoded.ok_or(TokenError::NoKey)??;
         // Whoever lists an extension there wants it understood, and we know none (RFC 7515, 4.1.11).
         if decoded.header.crit.is_some() {
             return Err(jsonwebtoken::errors::ErrorKind::InvalidToken.into_error());
@@ -137,7 +160,6 @@ impl Tokens {
         if !is_safe_key(&claims.sub) {
             return Err(TokenError::Subject);
         }
-        let expires_at = Duration::try_from_secs_f64(claims.exp).unwrap_or(Duration::ZERO);
         let card = UserCard {
             name: shown(claims.name).unwrap_or_else(|| claims.sub.clone()),
             id: claims.sub,
@@ -148,21 +170,38 @@ impl Tokens {
         Ok(Identity {
             card: Arc::new(card),
             grants: Arc::new(grants),
-            expires_at: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
+            expires_at: milliseconds(claims.exp),
+            issued_at: claims.iat.map(milliseconds),
+            token_id: claims.jti.map(Into::into),
         })
     }
 
-    /// Signs a token with the configured key, issuer and audience.
+    /// Reads the set of keys again if its file has changed; says whether it has.
     ///
     /// # Errors
     ///
-    /// [`TokenError::NoKey`] where no key is configured.
+    /// [`KeyError`]; the keys that were read before stand.
+    pub fn refresh(&self) -> Result<bool, KeyError> {
+        self.keys.refresh()
+    }
+
+    /// Signs a token with the configured secret, issuer and audience.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::NoSecret`] where no secret is configured.
     pub fn sign(&self, mut claims: Claims) -> Result<String, TokenError> {
-        let (key, _) = self.keys.as_ref().ok_or(TokenError::NoKey)?;
+        let key = self.secret.as_ref().ok_or(TokenError::NoSecret)?;
         claims.iss = self.issuer.clone();
         claims.aud = self.audience.clone().map(serde_json::Value::String);
         Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key)?)
     }
+}
+
+/// A time of a claim, in milliseconds since the epoch.
+fn milliseconds(seconds: f64) -> u64 {
+    let time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A name or picture that is fit to be shown: not empty, not endless.

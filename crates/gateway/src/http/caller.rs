@@ -78,7 +78,7 @@ impl FromRequestParts<App> for Caller {
         };
         let authorization = authorization.to_str().map_err(|_| ErrorCode::InvalidToken)?;
         let caller = match authorization.split_once(' ') {
-            Some(("Bearer", token)) => app.tokens.verify(token.trim()).ok().map(Self::Person),
+            Some(("Bearer", token)) => app.identify(token.trim()).ok().map(Self::Person),
             Some(("ApiKey", key)) => app.api_keys.find(key.trim()).map(Self::Backend),
             _ => None,
         };

@@ -9,6 +9,7 @@ use axum::extract::{Query, State};
 use penholder_protocol::{ErrorCode, Kind, Role, is_safe_key};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::error::{ApiError, ErrorBody};
 use crate::app::{App, RunMode};
@@ -76,6 +77,8 @@ pub(super) async fn token(
         topics: demo_topics(role),
         iss: None,
         aud: None,
+        iat: Some(now.as_secs_f64()),
+        jti: Some(Uuid::new_v4().to_string()),
     };
     let token = app.tokens.sign(claims).map_err(|error| {
         tracing::error!(%error, "cannot sign a demo token");

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{console, dev, error, health, presence, topics};
+use super::{console, dev, error, health, presence, revocations, topics};
 use crate::app::App;
 use crate::socket;
 use crate::telemetry::metrics;
@@ -57,6 +57,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(presence::summaries))
         .routes(routes!(presence::why))
         .routes(routes!(presence::kick))
+        .routes(routes!(revocations::list, revocations::revoke, revocations::withdraw))
         .routes(routes!(dev::token))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::auth::Identity;
 use crate::clock;
 use crate::shard::{Ending, Outbox};
+use crate::sockets::Entered;
 use crate::telemetry::metrics;
 
 /// How often the server pings.
@@ -65,6 +66,7 @@ pub(super) struct Connection {
     is_warned: bool,
     heard_at: Instant,
     ping_at: Instant,
+    entered: Entered,
     _permit: Permit,
 }
 
@@ -84,8 +86,15 @@ impl Connection {
             bytes_max: limits.send_queue_bytes.bytes(),
         };
         let now = Instant::now();
+        let outbox = Arc::new(Outbox::new(queue, app.clock.mono()));
+        let entered = app.sockets.enter(&identity, &outbox);
+        if app.revocations.strike(&identity, clock::wall().0) {
+            // It came between the check of the token and this entry.
+            outbox.end(CloseCode::TokenExpired.into());
+        }
         Self {
-            outbox: Arc::new(Outbox::new(queue, app.clock.mono())),
+            outbox,
+            entered,
             rates: SocketRates::new(limits),
             app,
             wire,
@@ -391,6 +400,7 @@ impl Connection {
 
     /// Takes a fresh token of the same person.
     pub(super) fn renew(&mut self, identity: Identity) {
+        self.entered.renew(&identity);
         self.identity = identity;
         self.is_warned = false;
     }

@@ -133,7 +133,7 @@ fn accept(
     let [token] = &tokens[..] else {
         return Err(if tokens.is_empty() { Refusal::Unauthorized } else { Refusal::BadToken });
     };
-    let identity = app.tokens.verify(token).map_err(|error| {
+    let identity = app.identify(token).map_err(|error| {
         tracing::debug!(%error, "handshake refused");
         Refusal::Unauthorized
     })?;

@@ -204,7 +204,7 @@ impl Connection {
     /// Takes a fresh token of the same person, and closes the topics that it no longer allows.
     async fn refresh_token(&mut self, frame: &ClientFrame) -> Result<(), Refused> {
         let TokenRefresh { token } = read(frame)?;
-        let identity = self.app.tokens.verify(&token).map_err(|error| {
+        let identity = self.app.identify(&token).map_err(|error| {
             tracing::debug!(%error, user = self.identity.subject(), "refresh refused");
             ErrorCode::InvalidToken
         })?;
