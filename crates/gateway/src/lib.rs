@@ -17,6 +17,7 @@ pub mod serve;
 mod shard;
 mod socket;
 mod sockets;
+mod stream;
 mod summaries;
 pub mod telemetry;
 

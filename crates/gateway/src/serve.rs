@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -22,6 +24,7 @@ use tower::ServiceExt;
 
 use crate::app::App;
 use crate::http::Peer;
+use crate::stream::{Excess, Remains, Stream};
 use crate::telemetry::metrics;
 
 /// Largest request head. Unit: bytes.
@@ -33,6 +36,9 @@ const HEADERS_MAX: usize = 64;
 /// How long to wait after a failed accept: most often the process has run out of file descriptors,
 /// and trying again at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a client that has broken a bound of HTTP may go on sending until it hears so.
+const LINGER_MAX: Duration = Duration::from_secs(2);
 
 /// How often gauges are set, histograms tidied, and changed keys read.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -93,25 +99,47 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, app: Ap
         async move { Ok::<_, Infallible>(response.await.unwrap_or_else(|never| match never {})) }
     });
     let is_draining = app.drain.is_cancelled();
-    let connection = http1::Builder::new()
-        .keep_alive(!is_draining)
-        .timer(TokioTimer::new())
-        .header_read_timeout(app.config.server.header_timeout.duration())
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = app.drain.cancelled(), if !is_draining => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let (stream, remains) = Stream::new(stream);
+    let served = {
+        let connection = http1::Builder::new()
+            .keep_alive(!is_draining)
+            .timer(TokioTimer::new())
+            .header_read_timeout(app.config.server.header_timeout.duration())
+            .max_buf_size(HEAD_BYTES_MAX)
+            .max_headers(HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => served,
+            () = app.drain.cancelled(), if !is_draining => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = served {
+    if let Err(error) = &served {
         tracing::debug!(%error, "connection ended");
     }
+    let Ok(Remains { tcp, is_asked, excess }) = remains.await else { return };
+    if excess == Some(Excess::RequestLine) {
+        answer_fault(tcp, StatusCode::URI_TOO_LONG).await;
+    } else if is_asked && served.is_err_and(|error| error.is_timeout()) {
+        answer_fault(tcp, StatusCode::REQUEST_TIMEOUT).await;
+    }
+}
+
+/// Answers a request that hyper has given up without an answer.
+async fn answer_fault(mut tcp: TcpStream, status: StatusCode) {
+    let answer = async {
+        let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        tcp.write_all(head.as_bytes()).await?;
+        tcp.shutdown().await?;
+        // Unread data would make the kernel throw the answer away.
+        tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await
+    };
+    // Whether the client hears it makes no difference any more.
+    timeout(LINGER_MAX, answer).await.ok();
 }
 
 /// Reads the set of keys again if its file has changed.

@@ -7,5 +7,6 @@ mod membership;
 mod rates;
 mod requests;
 mod summaries;
+mod upgrade;
 
 pub(crate) use handshake::upgrade;

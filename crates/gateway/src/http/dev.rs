@@ -1,11 +1,14 @@
 //! Development mode: tokens for demo people.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, header};
 use penholder_protocol::{ErrorCode, Kind, Role, is_safe_key};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -47,16 +50,22 @@ pub(super) struct DemoToken {
     get, path = "/dev/token", tag = "development", params(TokenQuery), security(()),
     responses(
         (status = 200, body = DemoToken),
+        (status = 403, body = ErrorBody, description = "The `Host` is no loopback name."),
         (status = 404, body = ErrorBody, description = "Not in development mode."),
         (status = 422, body = ErrorBody),
     ),
 )]
 pub(super) async fn token(
     State(app): State<App>,
+    headers: HeaderMap,
     query: Result<Query<TokenQuery>, QueryRejection>,
 ) -> Result<Json<DemoToken>, ApiError> {
     if app.mode != RunMode::Development {
         return Err(ErrorCode::NotFound.into());
+    }
+    if !is_for_loopback(&headers) {
+        let message = "demo tokens are given to whoever calls this machine by a loopback name";
+        return Err(ApiError::new(ErrorCode::NotAuthorized, message));
     }
     let Query(TokenQuery { user, name, role, kind, ttl }) = query?;
     let ttl = ttl.unwrap_or(TTL_SECS);
@@ -85,6 +94,18 @@ pub(super) async fn token(
         ErrorCode::Internal
     })?;
     Ok(Json(DemoToken { token }))
+}
+
+/// Whether the caller addressed this machine as itself. The name of a page elsewhere can be made to lead
+/// here (DNS rebinding), and that page would get tokens as of its own origin.
+fn is_for_loopback(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let name = host.and_then(|host| host.parse::<Authority>().ok());
+    name.is_some_and(|authority| {
+        let name = authority.host();
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|it| it.is_loopback())
+    })
 }
 
 /// Demo people may do on every application's topic what their role does at most.

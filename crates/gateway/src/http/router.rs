@@ -1,14 +1,15 @@
 //! Every route in one table, every middleware in one function.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use utoipa::openapi::Server;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -21,6 +22,9 @@ use super::{console, dev, error, health, presence, revocations, topics};
 use crate::app::App;
 use crate::socket;
 use crate::telemetry::metrics;
+
+/// How long a request may take until its answer begins, its body included. A WebSocket is one answer.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 #[derive(OpenApi)]
 #[openapi(modifiers(&SecuritySchemes), security(("token" = []), ("api_key" = [])), info(
@@ -88,6 +92,7 @@ fn layered(router: Router<App>, app: &App) -> Router<App> {
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
     router
         .layer(DefaultBodyLimit::max(app.config.limits.http_body_max.bytes()))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))
         .layer(cors)
         .layer(middleware::from_fn_with_state((), measure))
         .layer(TraceLayer::new_for_http().make_span_with(span))

@@ -5,9 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use futures_util::{FutureExt, SinkExt};
+use bytes::Bytes;
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use penholder_hub::{Class, Frame, Input, MemberId, QueueLimits};
 use penholder_presence::MonoMs;
 use penholder_protocol::encode::{self, Encoded};
@@ -16,16 +15,22 @@ use penholder_protocol::{
     TopicName, Wire, decode_binary, decode_text,
 };
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::channels::{Channel, Channels, Target};
 use super::rates::{Limited, SocketRates};
 use super::requests::{Kept, limited};
+use super::upgrade::WebSocket;
 use crate::admission::Permit;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::clock;
 use crate::shard::{Ending, Outbox};
 use crate::sockets::Entered;
+use crate::stream::Excess;
 use crate::telemetry::metrics;
 
 /// How often the server pings.
@@ -138,7 +143,7 @@ async fn run(socket: &mut WebSocket, connection: &mut Connection) -> End {
             wake.as_mut().reset(wake_at);
         }
         tokio::select! {
-            message = socket.recv() => match message {
+            message = socket.next() => match message {
                 Some(Ok(Message::Close(frame))) => return closed_by_client(socket, frame).await,
                 Some(Ok(message)) => {
                     connection.heard_at = Instant::now();
@@ -196,10 +201,11 @@ async fn write(socket: &mut WebSocket, connection: &mut Connection) -> Result<()
 /// the peer has closed too, for unread data would make the kernel throw the frame away.
 async fn close(socket: &mut WebSocket, ending: &Ending) {
     metrics::closed(ending.code);
-    let frame = CloseFrame { code: ending.code.number(), reason: Utf8Bytes::from(ending.reason()) };
+    let frame =
+        CloseFrame { code: ending.code.number().into(), reason: Utf8Bytes::from(ending.reason()) };
     let handshake = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.recv().await {}
+            while let Some(Ok(_)) = socket.next().await {}
         }
     };
     // Whether the peer hears it makes no difference any more.
@@ -207,16 +213,14 @@ async fn close(socket: &mut WebSocket, ending: &Ending) {
 }
 
 /// Closes a socket whose peer broke the WebSocket protocol or a bound of it.
-async fn fail(socket: &mut WebSocket, connection: &Connection, error: &axum::Error) -> End {
-    use tokio_tungstenite::tungstenite::Error;
-    use tokio_tungstenite::tungstenite::error::ProtocolError;
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>());
-    let code = match cause {
-        Some(Error::Capacity(_)) => CloseCode::TooBig,
-        Some(Error::Utf8(_)) => CloseCode::NotUtf8,
+async fn fail(socket: &mut WebSocket, connection: &Connection, error: &Error) -> End {
+    let code = match error {
+        Error::Capacity(_) => CloseCode::TooBig,
+        Error::Utf8(_) => CloseCode::NotUtf8,
         // A connection that broke off did nothing against the protocol.
-        Some(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => return End::Lost,
-        Some(Error::Protocol(_)) => CloseCode::Protocol,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return End::Lost,
+        Error::Protocol(_) => CloseCode::Protocol,
+        Error::Io(_) if Excess::behind(error) == Some(Excess::Fragments) => CloseCode::TooBig,
         _ => return End::Lost,
     };
     tracing::debug!(user = connection.identity.subject(), %error, "socket closed");
@@ -229,7 +233,7 @@ async fn closed_by_client(socket: &mut WebSocket, frame: Option<CloseFrame>) -> 
     // The library has queued the answer; a client that is gone does not need it.
     timeout(CLOSE_MAX, socket.flush()).await.ok();
     match frame {
-        Some(frame) if frame.code == axum::extract::ws::close_code::NORMAL => End::Goodbye,
+        Some(frame) if frame.code == WireCode::Normal => End::Goodbye,
         _ => End::Lost,
     }
 }
@@ -266,8 +270,14 @@ impl Connection {
             Message::Text(text) => decode_text(self.wire, &text, &JsonLimits::default()),
             Message::Binary(bytes) if self.wire == Wire::V2 => decode_binary(bytes),
             Message::Binary(_) => return self.end(CloseCode::Unsupported),
-            Message::Ping(_) if self.rates.ping().is_err() => return self.end(CloseCode::TooMany),
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => return,
+            // Pongs that nobody asked for cost as much as pings.
+            Message::Ping(_) | Message::Pong(_) => {
+                if self.rates.ping().is_err() {
+                    self.end(CloseCode::TooMany);
+                }
+                return;
+            }
+            Message::Close(_) | Message::Frame(_) => return,
         };
         metrics::message();
         let charged = match &decoded {

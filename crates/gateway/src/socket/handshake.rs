@@ -5,7 +5,6 @@
 
 use std::net::IpAddr;
 
-use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, RawQuery, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -13,8 +12,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use penholder_protocol::Wire;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::connection::{self, Connection};
+use super::upgrade::Upgrade;
 use crate::admission::NoRoom;
 use crate::app::App;
 use crate::auth::Identity;
@@ -24,6 +25,9 @@ use crate::telemetry::metrics;
 /// Read buffer of one connection. The library's default of 128 KiB would make up nearly all of what
 /// an idle connection costs. Unit: bytes.
 const READ_BUFFER_BYTES: usize = 4096;
+
+/// The subprotocol that clients of Phoenix expect in the answer.
+const PROTOCOL: &str = "phoenix";
 
 /// Begins the token among the offered subprotocols, as npm `phoenix` sends it.
 const BEARER_PROTOCOL: &str = "base64url.bearer.phx.";
@@ -44,7 +48,7 @@ pub(crate) async fn upgrade(
         Err(refusal) => refusal.into_response(),
         Ok((wire, identity)) => match upgrade {
             None => Refusal::NoUpgrade.into_response(),
-            Some(upgrade) => admit(app, (wire, identity), address, *upgrade),
+            Some(upgrade) => admit(app, (wire, identity), address, (&headers, upgrade)),
         },
     }
 }
@@ -53,16 +57,15 @@ pub(crate) async fn upgrade(
 /// everything else was checked.
 pub(crate) struct HandshakeParts {
     headers: HeaderMap,
-    upgrade: Option<Box<WebSocketUpgrade>>,
+    upgrade: Option<Upgrade>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for HandshakeParts {
+impl<S: Sync> FromRequestParts<S> for HandshakeParts {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let headers = parts.headers.clone();
-        let upgrade = WebSocketUpgrade::from_request_parts(parts, state).await.ok().map(Box::new);
-        Ok(Self { headers, upgrade })
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let upgrade = Upgrade::of(parts);
+        Ok(Self { headers: std::mem::take(&mut parts.headers), upgrade })
     }
 }
 
@@ -168,7 +171,7 @@ fn admit(
     app: App,
     (wire, identity): (Wire, Identity),
     address: IpAddr,
-    upgrade: WebSocketUpgrade,
+    (headers, upgrade): (&HeaderMap, Upgrade),
 ) -> Response {
     let permit = match app.admission.admit(address, identity.subject()) {
         Ok(permit) => permit,
@@ -176,17 +179,23 @@ fn admit(
     };
     metrics::handshake("ok");
     let message_max = app.config.limits.message_max.bytes();
-    upgrade
-        .protocols(["phoenix"])
+    let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
-        .max_message_size(message_max)
-        .max_frame_size(message_max)
-        .on_failed_upgrade(|error| tracing::debug!(%error, "upgrade failed"))
-        .on_upgrade(move |socket| async move {
-            let tasks = app.connections.clone();
-            let connection = Connection::new(app, wire, identity, permit);
-            tasks.track_future(connection::serve(socket, connection)).await;
-        })
+        .max_message_size(Some(message_max))
+        .max_frame_size(Some(message_max));
+    let protocol = offers(headers, PROTOCOL).then_some(PROTOCOL);
+    upgrade.accept(protocol, config, move |socket| async move {
+        let tasks = app.connections.clone();
+        let connection = Connection::new(app, wire, identity, permit);
+        tasks.track_future(connection::serve(socket, connection)).await;
+    })
+}
+
+/// Whether the client has offered a subprotocol.
+fn offers(headers: &HeaderMap, protocol: &str) -> bool {
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let lists = offered.filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|offered| offered.trim() == protocol)
 }
 
 #[cfg(test)]

@@ -1,0 +1,74 @@
+//! From a request to a WebSocket.
+//!
+//! axum's own extractor gives a socket whose stream it has taken for itself; ours stays watched, see
+//! [`Stream`].
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request, header};
+use axum::response::Response;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use crate::stream::Stream;
+
+/// A WebSocket on a watched connection.
+pub(super) type WebSocket = WebSocketStream<Stream>;
+
+/// A request that asks for a WebSocket, and the answer that gives it one.
+pub(super) struct Upgrade {
+    answer: Response,
+    upgrade: OnUpgrade,
+}
+
+impl Upgrade {
+    /// Reads a request; `None` where it is no upgrade.
+    pub(super) fn of(parts: &mut Parts) -> Option<Self> {
+        let mut request = Request::new(());
+        request.method_mut().clone_from(&parts.method);
+        *request.version_mut() = parts.version;
+        request.headers_mut().clone_from(&parts.headers);
+        let answer = create_response(&request).ok()?.map(|()| Body::empty());
+        let upgrade = parts.extensions.remove()?;
+        Some(Self { answer, upgrade })
+    }
+
+    /// Returns the answer, which names the `protocol` if the client has offered it; `serve` gets the
+    /// socket when it has been sent.
+    pub(super) fn accept<F>(
+        mut self,
+        protocol: Option<&'static str>,
+        config: WebSocketConfig,
+        serve: impl FnOnce(WebSocket) -> F + Send + 'static,
+    ) -> Response
+    where
+        F: Future<Output = ()> + Send,
+    {
+        if let Some(protocol) = protocol {
+            let protocol = HeaderValue::from_static(protocol);
+            self.answer.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        tokio::spawn(async move {
+            let upgraded = match self.upgrade.await {
+                Ok(upgraded) => upgraded,
+                Err(error) => return tracing::debug!(%error, "upgrade failed"),
+            };
+            let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else {
+                unreachable!("every connection is served over a watched stream");
+            };
+            let mut stream = parts.io.into_inner();
+            if let Err(error) = stream.watch_frames(&parts.read_buf) {
+                return tracing::debug!(%error, "socket ended before its first frame");
+            }
+            let early = parts.read_buf.to_vec();
+            let config = Some(config);
+            let socket =
+                WebSocketStream::from_partially_read(stream, early, Role::Server, config).await;
+            serve(socket).await;
+        });
+        self.answer
+    }
+}
