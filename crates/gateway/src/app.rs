@@ -26,6 +26,7 @@ use crate::config::{Config, Presence, SessionPolicy};
 use crate::data_dir::{DataDirectory, DataError};
 use crate::origin::Origins;
 use crate::shard::Shards;
+use crate::socket::Polls;
 use crate::sockets::Sockets;
 
 /// Typing ends by itself after so long. Unit: milliseconds.
@@ -49,6 +50,8 @@ pub struct Parts {
     pub(crate) tokens: Tokens,
     pub(crate) revocations: Revocations,
     pub(crate) sockets: Sockets,
+    /// The connections that are carried by long polling.
+    pub(crate) polls: Polls,
     pub(crate) api_keys: ApiKeys,
     pub(crate) resume: ResumeKey,
     pub(crate) origins: Origins,
@@ -129,6 +132,7 @@ impl App {
             tokens,
             revocations,
             sockets: Sockets::default(),
+            polls: Polls::default(),
             api_keys: ApiKeys::new(&config.auth.api_keys, mode),
             origins: Origins::new(&config.server, mode),
             admission: Admission::new(&config.server),

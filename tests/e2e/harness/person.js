@@ -20,8 +20,8 @@ export class Person {
   offline = false;
   opened = 0;
 
-  constructor(server, { key, token, version = "1.8" }) {
-    const { Socket, Presence } = VERSIONS[version];
+  constructor(server, { key, token, version = "1.8", polls = false }) {
+    const { Socket, Presence, LongPoll } = VERSIONS[version];
     this.key = key;
     this.Presence = Presence;
     const person = this;
@@ -33,7 +33,7 @@ export class Person {
     const credentials = version === "1.8" ? { authToken: token } : { params: { token } };
     this.socket = new Socket(server.ws, {
       ...credentials,
-      transport: line,
+      transport: polls ? LongPoll : line,
       reconnectAfterMs: () => 20,
       rejoinAfterMs: () => 20,
     });

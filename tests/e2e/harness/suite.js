@@ -57,10 +57,13 @@ function scene(server, topic, defaultVersion) {
     return token ?? server.token(key, Object.fromEntries(options));
   };
 
-  /** Connects somebody by npm phoenix; `options`: `role`, `kind`, `ttl`, or a whole `token`. */
-  const person = async (key, { version = defaultVersion, ...options } = {}) => {
+  /**
+   * Connects somebody by npm phoenix; `options`: `role`, `kind`, `ttl`, or a whole `token`; with `polls`
+   * by long polling.
+   */
+  const person = async (key, { version = defaultVersion, polls, ...options } = {}) => {
     const token = await tokenFor(key, options);
-    const who = new Person(server, { key, token, version });
+    const who = new Person(server, { key, token, version, polls });
     people.push(who);
     return who.connect();
   };

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
@@ -74,6 +74,7 @@ pub fn router(app: App) -> Router {
         .route("/", get(console::index))
         .route("/assets/{*path}", get(console::asset))
         .route("/socket/websocket", get(socket::upgrade))
+        .route("/socket/longpoll", get(socket::poll).post(socket::push))
         .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method);
@@ -89,7 +90,12 @@ fn layered(router: Router<App>, app: &App) -> Router<App> {
     let cors = CorsLayer::new()
         .allow_origin(allow)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("x-phoenix-authtoken"),
+            HeaderName::from_static("x-phoenix-longpoll-token"),
+        ]);
     router
         .layer(DefaultBodyLimit::max(app.config.limits.http_body_max.bytes()))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))

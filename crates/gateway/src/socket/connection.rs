@@ -1,12 +1,12 @@
-//! One connection: a task that reads what the client sends and writes what the shards leave for it.
+//! One connection: a task that reads what the client sends and writes what the shards leave for it,
+//! whatever carries both.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::FutureExt;
 use penholder_hub::{Class, Frame, Input, MemberId, QueueLimits};
 use penholder_presence::MonoMs;
 use penholder_protocol::encode::{self, Encoded};
@@ -15,22 +15,17 @@ use penholder_protocol::{
     TopicName, Wire, decode_binary, decode_text,
 };
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::channels::{Channel, Channels, Target};
 use super::rates::{Limited, SocketRates};
 use super::requests::{Kept, limited};
-use super::upgrade::WebSocket;
+use super::transport::{Heard, Transport};
 use crate::admission::Permit;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::clock;
 use crate::shard::{Ending, Outbox};
 use crate::sockets::Entered;
-use crate::stream::Excess;
 use crate::telemetry::metrics;
 
 /// How often the server pings.
@@ -41,9 +36,6 @@ const SILENT_MAX: Duration = Duration::from_secs(25);
 
 /// How long one batch of frames may take to be written.
 const WRITE_MAX: Duration = Duration::from_secs(25);
-
-/// How long the close frame may take: it is a courtesy to a peer that may not listen.
-const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// How many frames are written before the socket is flushed.
 const BATCH_FRAMES: usize = 64;
@@ -117,20 +109,21 @@ impl Connection {
 
 /// Serves a connection until it ends, then tells the shards: also after a defect of ours, or its
 /// sessions would stay as ghosts.
-pub(super) async fn serve(mut socket: WebSocket, mut connection: Connection) {
-    let served = AssertUnwindSafe(run(&mut socket, &mut connection)).catch_unwind().await;
+pub(super) async fn serve(mut transport: impl Transport, mut connection: Connection) {
+    let served = AssertUnwindSafe(run(&mut transport, &mut connection)).catch_unwind().await;
     let end = match served {
         Ok(end) => end,
         Err(_) => {
             tracing::error!(user = connection.identity.subject(), "connection task panicked");
-            close(&mut socket, &CloseCode::Internal.into()).await;
+            metrics::closed(CloseCode::Internal);
+            transport.close(&CloseCode::Internal.into()).await;
             End::Lost
         }
     };
     connection.leave_all(end).await;
 }
 
-async fn run(socket: &mut WebSocket, connection: &mut Connection) -> End {
+async fn run(transport: &mut impl Transport, connection: &mut Connection) -> End {
     // Both wait in one place for the life of the connection: to wait anew at each message would
     // make all connections take turns at one lock.
     let drain = connection.app.drain.clone();
@@ -143,24 +136,20 @@ async fn run(socket: &mut WebSocket, connection: &mut Connection) -> End {
             wake.as_mut().reset(wake_at);
         }
         tokio::select! {
-            message = socket.next() => match message {
-                Some(Ok(Message::Close(frame))) => return closed_by_client(socket, frame).await,
-                Some(Ok(message)) => {
-                    connection.heard_at = Instant::now();
-                    connection.handle(message).await;
+            heard = transport.hear() => {
+                if let Err(end) = connection.handle(transport, heard).await {
+                    return end;
                 }
-                Some(Err(error)) => return fail(socket, connection, &error).await,
-                None => return End::Lost,
-            },
+            }
             () = connection.outbox.ready() => {}
             () = wake.as_mut() => {
-                if let Err(end) = connection.serve_deadlines(socket).await {
+                if let Err(end) = connection.serve_deadlines(transport).await {
                     return end;
                 }
             }
             () = &mut draining => connection.leave_in_turn(),
         }
-        if let Err(end) = write(socket, connection).await {
+        if let Err(end) = write(transport, connection).await {
             return end;
         }
     }
@@ -168,20 +157,14 @@ async fn run(socket: &mut WebSocket, connection: &mut Connection) -> End {
 
 /// Writes one batch of what is in the outbox. What is left comes in the next turn, so that a client
 /// that reads slowly is still listened to, and its deadlines are kept.
-async fn write(socket: &mut WebSocket, connection: &mut Connection) -> Result<(), End> {
+async fn write(transport: &mut impl Transport, connection: &mut Connection) -> Result<(), End> {
     let batch = connection.outbox.take(BATCH_FRAMES);
     for member in batch.departed {
         connection.channels.forget(member);
     }
     let count = batch.frames.len();
-    let sent = async {
-        for frame in batch.frames {
-            socket.feed(message(frame)).await?;
-        }
-        socket.flush().await
-    };
     tokio::select! {
-        sent = timeout(WRITE_MAX, sent), if count > 0 => match sent {
+        sent = timeout(WRITE_MAX, transport.write(batch.frames)), if count > 0 => match sent {
             Ok(Ok(())) => metrics::frames_sent(count),
             Ok(Err(_)) => return Err(End::Lost),
             Err(_) => connection.end(CloseCode::SlowConsumer),
@@ -190,62 +173,12 @@ async fn write(socket: &mut WebSocket, connection: &mut Connection) -> Result<()
         else => {}
     }
     if let Some(ending) = batch.ending {
-        close(socket, &ending).await;
+        metrics::closed(ending.code);
+        transport.close(&ending).await;
         return Err(End::Lost);
     }
     connection.repair(batch.repairs).await;
     Ok(())
-}
-
-/// Sends the close frame, never with code 1000: old clients stay away after it. Then listens until
-/// the peer has closed too, for unread data would make the kernel throw the frame away.
-async fn close(socket: &mut WebSocket, ending: &Ending) {
-    metrics::closed(ending.code);
-    let frame =
-        CloseFrame { code: ending.code.number().into(), reason: Utf8Bytes::from(ending.reason()) };
-    let handshake = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.next().await {}
-        }
-    };
-    // Whether the peer hears it makes no difference any more.
-    timeout(CLOSE_MAX, handshake).await.ok();
-}
-
-/// Closes a socket whose peer broke the WebSocket protocol or a bound of it.
-async fn fail(socket: &mut WebSocket, connection: &Connection, error: &Error) -> End {
-    let code = match error {
-        Error::Capacity(_) => CloseCode::TooBig,
-        Error::Utf8(_) => CloseCode::NotUtf8,
-        // A connection that broke off did nothing against the protocol.
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return End::Lost,
-        Error::Protocol(_) => CloseCode::Protocol,
-        Error::Io(_) if Excess::behind(error) == Some(Excess::Fragments) => CloseCode::TooBig,
-        _ => return End::Lost,
-    };
-    tracing::debug!(user = connection.identity.subject(), %error, "socket closed");
-    close(socket, &code.into()).await;
-    End::Lost
-}
-
-/// Answers the close frame of a client, and tells what its code means.
-async fn closed_by_client(socket: &mut WebSocket, frame: Option<CloseFrame>) -> End {
-    // The library has queued the answer; a client that is gone does not need it.
-    timeout(CLOSE_MAX, socket.flush()).await.ok();
-    match frame {
-        Some(frame) if frame.code == WireCode::Normal => End::Goodbye,
-        _ => End::Lost,
-    }
-}
-
-fn message(frame: Encoded) -> Message {
-    match frame {
-        Encoded::Text(bytes) => match Utf8Bytes::try_from(bytes) {
-            Ok(text) => Message::Text(text),
-            Err(error) => unreachable!("encoded text is UTF-8: {error}"),
-        },
-        Encoded::Binary(bytes) => Message::Binary(bytes),
-    }
 }
 
 impl Connection {
@@ -264,21 +197,39 @@ impl Connection {
         self.outbox.end(code.into());
     }
 
-    async fn handle(&mut self, message: Message) {
-        let is_binary = matches!(message, Message::Binary(_));
-        let decoded = match message {
-            Message::Text(text) => decode_text(self.wire, &text, &JsonLimits::default()),
-            Message::Binary(bytes) if self.wire == Wire::V2 => decode_binary(bytes),
-            Message::Binary(_) => return self.end(CloseCode::Unsupported),
-            // Pongs that nobody asked for cost as much as pings.
-            Message::Ping(_) | Message::Pong(_) => {
-                if self.rates.ping().is_err() {
-                    self.end(CloseCode::TooMany);
-                }
-                return;
+    async fn handle(&mut self, transport: &mut impl Transport, heard: Heard) -> Result<(), End> {
+        self.heard_at = Instant::now();
+        match heard {
+            Heard::Text(text) => {
+                let decoded = decode_text(self.wire, &text, &JsonLimits::default());
+                self.take(decoded, false).await;
             }
-            Message::Close(_) | Message::Frame(_) => return,
-        };
+            Heard::Binary(bytes) if self.wire == Wire::V2 => {
+                self.take(decode_binary(bytes), true).await;
+            }
+            Heard::Binary(_) => self.end(CloseCode::Unsupported),
+            // Pongs that nobody asked for cost as much as pings.
+            Heard::Control if self.rates.ping().is_err() => self.end(CloseCode::TooMany),
+            Heard::Control | Heard::Sign => {}
+            Heard::Goodbye => {
+                transport.finish().await;
+                return Err(End::Goodbye);
+            }
+            Heard::Lost => {
+                transport.finish().await;
+                return Err(End::Lost);
+            }
+            Heard::Broken(code) => {
+                tracing::debug!(user = self.identity.subject(), ?code, "protocol broken");
+                metrics::closed(code);
+                transport.close(&code.into()).await;
+                return Err(End::Lost);
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, decoded: Result<ClientFrame, Malformed>, is_binary: bool) {
         metrics::message();
         let charged = match &decoded {
             Ok(frame) => self.charge(frame),
@@ -353,7 +304,7 @@ impl Connection {
         self.ping_at.min(self.heard_at + SILENT_MAX).min(token)
     }
 
-    async fn serve_deadlines(&mut self, socket: &mut WebSocket) -> Result<(), End> {
+    async fn serve_deadlines(&mut self, transport: &mut impl Transport) -> Result<(), End> {
         let now = Instant::now();
         if now >= self.heard_at + SILENT_MAX {
             self.end(CloseCode::SlowConsumer);
@@ -361,8 +312,7 @@ impl Connection {
         }
         if now >= self.ping_at {
             self.ping_at = now + PING_EVERY;
-            let ping = socket.send(Message::Ping(Bytes::new()));
-            match timeout(WRITE_MAX, ping).await {
+            match timeout(WRITE_MAX, transport.ping()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(End::Lost),
                 Err(_) => self.end(CloseCode::SlowConsumer),

@@ -44,7 +44,8 @@ pub(crate) async fn upgrade(
     parts: HandshakeParts,
 ) -> Response {
     let HandshakeParts { headers, upgrade } = parts;
-    match accept(&app, &origin, &headers, query.as_deref().unwrap_or_default()) {
+    let asked = Asked::read(query.as_deref().unwrap_or_default(), &headers);
+    match accept(&app, &origin, asked) {
         Err(refusal) => refusal.into_response(),
         Ok((wire, identity)) => match upgrade {
             None => Refusal::NoUpgrade.into_response(),
@@ -71,7 +72,7 @@ impl<S: Sync> FromRequestParts<S> for HandshakeParts {
 
 /// Why a handshake is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     NoUpgrade,
     Origin,
     BadOrigin,
@@ -82,9 +83,10 @@ enum Refusal {
     Draining,
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let (status, outcome, text) = match self {
+impl Refusal {
+    /// The status, the name in the metrics, and what is said.
+    fn told(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
             Self::NoUpgrade => (StatusCode::BAD_REQUEST, "no_upgrade", "not a WebSocket upgrade"),
             Self::Origin => (StatusCode::FORBIDDEN, "origin", "this origin may not connect"),
             Self::BadOrigin => (StatusCode::BAD_REQUEST, "bad_origin", "one Origin, as text"),
@@ -101,7 +103,22 @@ impl IntoResponse for Refusal {
                 (StatusCode::TOO_MANY_REQUESTS, "user_full", "too many connections of this user")
             }
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", "shutting down"),
-        };
+        }
+    }
+
+    /// Counts it; returns what long polling answers: 403 for good, or 500 to try again.
+    pub(super) fn count_poll(self) -> u16 {
+        metrics::handshake(self.told().1);
+        match self {
+            Self::NoRoom(_) | Self::Draining => 500,
+            _ => 403,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, outcome, text) = self.told();
         metrics::handshake(outcome);
         let mut response = (status, text).into_response();
         if matches!(self, Self::NoRoom(_) | Self::Draining) {
@@ -112,11 +129,35 @@ impl IntoResponse for Refusal {
     }
 }
 
-fn accept(
+/// What a client says of itself when it asks for a connection.
+#[derive(Debug)]
+pub(super) struct Asked {
+    vsn: Option<String>,
+    /// The tokens in headers.
+    pub(super) tokens: Result<Vec<String>, Refusal>,
+    /// The tokens in the query.
+    pub(super) query_tokens: Vec<String>,
+}
+
+impl Asked {
+    pub(super) fn read(query: &str, headers: &HeaderMap) -> Self {
+        let (mut vsn, mut query_tokens) = (None, Vec::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "vsn" => vsn = vsn.or(Some(value.into_owned())),
+                "token" => query_tokens.push(value.into_owned()),
+                _ => {}
+            }
+        }
+        Self { vsn, tokens: offered_tokens(headers), query_tokens }
+    }
+}
+
+/// Checks who asks, from where, and for what.
+pub(super) fn accept(
     app: &App,
     origin: &Origin,
-    headers: &HeaderMap,
-    query: &str,
+    asked: Asked,
 ) -> Result<(Wire, Identity), Refusal> {
     match origin {
         Origin::Doubled => return Err(Refusal::BadOrigin),
@@ -126,13 +167,11 @@ fn accept(
     if app.drain.is_cancelled() {
         return Err(Refusal::Draining);
     }
-    let params = || form_urlencoded::parse(query.as_bytes());
-    let vsn = params().find(|(name, _)| name == "vsn");
-    let wire = Wire::from_vsn(vsn.as_ref().map(|(_, vsn)| &**vsn)).map_err(|_| Refusal::Version)?;
-
-    let mut tokens = offered_tokens(headers)?;
-    let in_query = params().filter(|(name, _)| name == "token").map(|(_, token)| token);
-    tokens.extend(in_query.filter(|_| app.config.auth.query_token).map(String::from));
+    let wire = Wire::from_vsn(asked.vsn.as_deref()).map_err(|_| Refusal::Version)?;
+    let mut tokens = asked.tokens?;
+    if app.config.auth.query_token {
+        tokens.extend(asked.query_tokens);
+    }
     let [token] = &tokens[..] else {
         return Err(if tokens.is_empty() { Refusal::Unauthorized } else { Refusal::BadToken });
     };
