@@ -1,8 +1,9 @@
 //! What operators and load balancers see.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use penholder_tests::{Opcode, Options, Request, Server, until};
 use serde_json::json;
 
@@ -218,6 +219,38 @@ async fn a_terminated_server_leaves_with_code_0() -> Result<()> {
     assert_eq!(ann.closed(SOON).await?, (1012, "restart".to_owned()));
     drop(ann);
     assert_eq!(server.exit_code().await?, 0, "{}", server.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn five_thousand_are_sent_away_one_after_another_and_told_when_to_come_back() -> Result<()> {
+    const CLIENTS: u64 = 5_000;
+    let mut options = Options::default().set("server.drain", "60s");
+    for of in ["address", "user"] {
+        options = options.set(&format!("server.connections_per_{of}_max"), "10000");
+    }
+    let mut server = Server::start(options).await?;
+    let token = server.token("ann").await?;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut socket = server.socket(&token).await?;
+        // Each is listened to from now on: whoever answers no ping is sent away before.
+        clients
+            .push(tokio::spawn(async move { anyhow::Ok((socket.end().await?, Instant::now())) }));
+    }
+    server.terminate()?;
+    let (mut waits, mut times) = (BTreeSet::new(), BTreeSet::new());
+    for client in clients {
+        let ((code, reason), at) = client.await??;
+        assert_eq!((code, &reason["code"]), (1012, &json!("restart")));
+        waits.insert(reason["reconnect_after_ms"].as_u64().context("a time to come back")?);
+        times.insert(at);
+    }
+    assert_eq!(server.exit_code().await?, 0, "{}", server.log());
+    ensure!(waits.len() > 1_000, "{} waits of their own", waits.len());
+    // Not all at once: who is sent away at once comes back at once.
+    let (first, last) = (times.first().context("a first")?, times.last().context("a last")?);
+    ensure!(*last - *first > Duration::from_secs(5), "{:?}", *last - *first);
     Ok(())
 }
 

@@ -226,6 +226,22 @@ impl RawSocket {
         .await
     }
 
+    /// Answers pings up to the close frame and returns its code and its reason.
+    ///
+    /// # Errors
+    ///
+    /// The socket ends without one, or with a reason that is not JSON.
+    pub async fn end(&mut self) -> Result<(u16, Value)> {
+        loop {
+            let frame = self.read_answering().await?;
+            if frame.opcode == Opcode::Close {
+                let (code, reason) =
+                    frame.payload.split_first_chunk().context("a close frame without a code")?;
+                return Ok((u16::from_be_bytes(*code), serde_json::from_slice(reason)?));
+            }
+        }
+    }
+
     /// Reads one frame and answers nothing.
     ///
     /// # Errors

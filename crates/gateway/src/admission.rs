@@ -78,6 +78,11 @@ impl Admission {
         Ok(Permit { counts: Arc::clone(counts), address, user })
     }
 
+    /// Whether the replica has as many connections as it may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.total() >= self.0.total_max
+    }
+
     /// The number of open connections.
     pub(crate) fn total(&self) -> u64 {
         self.0.total.load(Ordering::Relaxed)

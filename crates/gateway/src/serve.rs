@@ -158,8 +158,8 @@ async fn upkeep(app: App) {
         every.tick().await;
         app.metrics.run_upkeep();
         refresh_keys(app.clone()).await;
-        if let Ok(census) = app.shards.ask_all(penholder_hub::Hub::census).await {
-            metrics::census(&census);
+        if let Ok(census) = app.shards.ask_all(|hub| (hub.census(), hub.tally())).await {
+            metrics::census(&census, app.shards.backlog());
         }
     }
 }

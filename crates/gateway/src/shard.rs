@@ -7,6 +7,7 @@ mod outbox;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use penholder_hub::{Config, Evidence, Hub, Input, Join, MemberId, SignResume, WatcherId};
@@ -76,7 +77,8 @@ impl Shards {
     /// Seats a member whose frames go to `outbox`.
     pub(crate) async fn join(&self, join: Box<Join>, outbox: Arc<Outbox>) -> Result<(), Stopped> {
         let inbox = self.inbox(&join.topic);
-        inbox.send(Command::Join(join, outbox)).await.map_err(|_| Stopped)
+        let command = Command::Join { join, outbox, asked_at: Instant::now() };
+        inbox.send(command).await.map_err(|_| Stopped)
     }
 
     /// Tells the shard of `topic` what has happened.
@@ -148,6 +150,12 @@ impl Shards {
             inbox.send(Command::Input(Input::Retire)).await.ok();
         }
         self.ask_all(|_| ()).await.ok();
+    }
+
+    /// How many commands wait for the shard with the most of them.
+    pub(crate) fn backlog(&self) -> usize {
+        let waiting = |inbox: &mpsc::Sender<Command>| INBOX_LEN - inbox.capacity();
+        self.inboxes.iter().map(waiting).max().unwrap_or_default()
     }
 
     /// Ends a watch.

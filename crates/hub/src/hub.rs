@@ -11,7 +11,9 @@ use penholder_protocol::{Encoded, ErrorCode, ErrorReply, Json, Ref, TopicName};
 
 use crate::room::{Room, Seat};
 use crate::session::{Session, Shown};
-use crate::{Class, Config, Departure, Frame, Input, MemberId, Now, Output, SignResume, WatcherId};
+use crate::{
+    Class, Config, Departure, Frame, Input, MemberId, Now, Output, SignResume, Tally, WatcherId,
+};
 
 /// One shard. See the crate's documentation for how to drive it.
 pub struct Hub {
@@ -27,6 +29,7 @@ pub struct Hub {
     pub(crate) started: MonoMs,
     /// Sessions that ended while tokens of earlier lives still count.
     pub(crate) ended: BTreeSet<SessionId>,
+    pub(crate) tally: Tally,
 }
 
 /// Where a member sits.
@@ -70,6 +73,7 @@ impl Hub {
             outputs: VecDeque::new(),
             started: now.mono,
             ended: BTreeSet::new(),
+            tally: Tally::default(),
         };
         hub.perform(now);
         hub
@@ -202,7 +206,10 @@ impl Hub {
             self.tell_typing(id);
         }
         match outcome {
-            Outcome::Expired => self.end_session(now, id),
+            Outcome::Expired => {
+                self.tally.expired += 1;
+                self.end_session(now, id);
+            }
             Outcome::Changed | Outcome::Unchanged => self.show(now, id),
         }
     }

@@ -93,8 +93,14 @@ impl Hub {
     /// Finds the session that a join goes on with, or begins one.
     fn admit(&mut self, now: Now, join: &Join) -> SessionId {
         match join.resume.as_ref().filter(|claim| self.stands(now, join, claim)) {
-            Some(claim) => self.resume(now, join, claim),
-            None => self.begin(now, join, None),
+            Some(claim) => {
+                self.tally.resumed += 1;
+                self.resume(now, join, claim)
+            }
+            None => {
+                self.tally.not_resumed += u64::from(join.resume.is_some());
+                self.begin(now, join, None)
+            }
         }
     }
 

@@ -66,4 +66,4 @@ pub use input::{
 };
 pub use output::{Class, Departure, Frame, Output};
 pub use queue::{Pushed, QueueLimits, SendQueue};
-pub use read::{Census, Evidence, SummaryQuery, TopicCount, TopicsQuery};
+pub use read::{Census, Evidence, SummaryQuery, Tally, TopicCount, TopicsQuery};

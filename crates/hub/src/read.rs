@@ -154,12 +154,30 @@ impl Hub {
     /// How much the shard keeps, for metrics and leak tests.
     #[must_use]
     pub fn census(&self) -> Census {
-        Census {
+        let mut census = Census {
             rooms: self.rooms.len(),
             sessions: self.sessions.len(),
+            waiting: self.sessions.values().filter(|session| session.member.is_none()).count(),
             members: self.members.len(),
             timers: self.timers_len(),
+            ..Census::default()
+        };
+        for (name, room) in &self.rooms {
+            if room.is_contested() {
+                census.contested += 1;
+            } else if self.replica.certainty(&Topic::from(name.as_str()))
+                != penholder_presence::Certainty::Confirmed
+            {
+                census.provisional += 1;
+            }
         }
+        census
+    }
+
+    /// What has happened since the start, for metrics.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     fn outline(&self, topic: &TopicName, policy: &PriorityPolicy) -> Outline {
@@ -177,8 +195,25 @@ pub struct Census {
     pub rooms: usize,
     /// Sessions, lost ones included.
     pub sessions: usize,
+    /// Sessions without a connection, which may come back.
+    pub waiting: usize,
+    /// Topics whose answers other replicas may not share yet.
+    pub provisional: usize,
+    /// Topics of which something else was said with certainty before.
+    pub contested: usize,
     /// Memberships of connections.
     pub members: usize,
     /// Planned deadlines.
     pub timers: usize,
+}
+
+/// What has happened in a shard since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Sessions that a join went on with.
+    pub resumed: u64,
+    /// Resume tokens that did not count any more: their sessions began anew.
+    pub not_resumed: u64,
+    /// Sessions that were lost and did not come back within `grace`.
+    pub expired: u64,
 }

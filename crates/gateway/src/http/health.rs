@@ -1,18 +1,28 @@
 //! Health, for load balancers and people.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::app::{App, RunMode};
 
+/// What a replica that takes new clients says.
+const READY: &str = "ok";
+
+/// How long all shards together may take to answer.
+const SHARDS_MAX: Duration = Duration::from_secs(1);
+
 /// The state of the replica.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
-    /// `ok`, or `draining` while the replica sends its clients away.
+    /// `ok`; `draining` while the replica sends its clients away; `full` while it has as many connections
+    /// as it may; `unresponsive` while a shard does not answer.
     status: &'static str,
     version: &'static str,
     replica: String,
@@ -34,11 +44,24 @@ pub(super) async fn healthz(State(app): State<App>) -> Json<Health> {
     responses((status = 200, body = Health), (status = 503, body = Health)),
 )]
 pub(super) async fn readyz(State(app): State<App>) -> Response {
-    // Each shard has to answer: a process whose shards hang is not ready.
-    if app.drain.is_cancelled() || app.shards.ask_all(|_| ()).await.is_err() {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(health(&app, "draining"))).into_response();
+    let status = readiness(&app).await;
+    let code = if status == READY { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(health(&app, status))).into_response()
+}
+
+async fn readiness(app: &App) -> &'static str {
+    if app.drain.is_cancelled() {
+        return "draining";
     }
-    Json(health(&app, "ok")).into_response()
+    if app.admission.is_full() {
+        return "full";
+    }
+    // Each shard has to answer, and in time: a process whose shards hang is not ready.
+    match timeout(SHARDS_MAX, app.shards.ask_all(|_| ())).await {
+        Ok(Ok(_)) => READY,
+        Ok(Err(_)) => "draining",
+        Err(_) => "unresponsive",
+    }
 }
 
 /// Metrics in the text format of Prometheus.

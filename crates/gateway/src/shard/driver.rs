@@ -1,6 +1,7 @@
 //! Drives one hub: inputs from the inbox, outputs to the connections, sleep until the next deadline.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use penholder_hub::{Hub, Input, Join, MemberId, Output, WatcherId};
@@ -12,10 +13,11 @@ use tokio::sync::mpsc;
 use super::{Feed, Outbox};
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::telemetry::metrics::ShardMetrics;
 
 /// What a shard is asked to do.
 pub(super) enum Command {
-    Join(Box<Join>, Arc<Outbox>),
+    Join { join: Box<Join>, outbox: Arc<Outbox>, asked_at: Instant },
     Input(Input),
     Read(Box<dyn FnOnce(&Driver) + Send>),
     Watch { watcher: WatcherId, topics: Vec<TopicName>, feed: Arc<Feed> },
@@ -33,6 +35,7 @@ pub(super) struct Driver {
     outboxes: FxHashMap<MemberId, Arc<Outbox>>,
     feeds: FxHashMap<WatcherId, Arc<Feed>>,
     link: Option<Link>,
+    metrics: ShardMetrics,
 }
 
 /// A shard's connection to the same shard of other replicas.
@@ -53,7 +56,7 @@ impl Link {
 impl Driver {
     pub(super) fn new(hub: Hub, clock: Clock, link: Option<Link>) -> Self {
         let (outboxes, feeds) = (FxHashMap::default(), FxHashMap::default());
-        Self { hub, clock, outboxes, feeds, link }
+        Self { hub, clock, outboxes, feeds, link, metrics: ShardMetrics::new() }
     }
 
     /// Runs until every sender of `commands` is gone.
@@ -85,9 +88,10 @@ impl Driver {
 
     fn perform(&mut self, command: Command) {
         match command {
-            Command::Join(join, outbox) => {
+            Command::Join { join, outbox, asked_at } => {
                 self.outboxes.insert(join.member, outbox);
                 self.handle(Input::Join(join));
+                self.metrics.join(asked_at.elapsed());
             }
             Command::Input(input) => self.handle(input),
             Command::Read(question) => question(self),
@@ -103,14 +107,17 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
+        let started = Instant::now();
         self.hub.handle(self.clock.now(), input);
         self.drain();
+        self.metrics.step(started.elapsed());
     }
 
     fn drain(&mut self) {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Deliver { to, frame } => {
+                    self.metrics.fan_out(to.len());
                     for member in to {
                         if let Some(outbox) = self.outboxes.get(&member) {
                             outbox.push(member, frame.clone());

@@ -165,7 +165,10 @@ async fn write(transport: &mut impl Transport, connection: &mut Connection) -> R
     let count = batch.frames.len();
     tokio::select! {
         sent = timeout(WRITE_MAX, transport.write(batch.frames)), if count > 0 => match sent {
-            Ok(Ok(())) => metrics::frames_sent(count),
+            Ok(Ok(())) => {
+                metrics::frames_sent(count);
+                metrics::queued(count);
+            }
             Ok(Err(_)) => return Err(End::Lost),
             Err(_) => connection.end(CloseCode::SlowConsumer),
         },

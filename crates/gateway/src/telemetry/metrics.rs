@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use penholder_hub::Census;
+use penholder_hub::{Census, Tally};
 use penholder_protocol::{CloseCode, ErrorCode};
 
 const CONNECTIONS: &str = "penholder_connections";
@@ -18,10 +20,25 @@ const FRAMES: &str = "penholder_frames_sent_total";
 const DEFERRED: &str = "penholder_presence_deferred_total";
 const TOPICS: &str = "penholder_topics";
 const SESSIONS: &str = "penholder_sessions";
+const WAITING: &str = "penholder_sessions_waiting";
+const EXPIRED: &str = "penholder_sessions_expired_total";
+const RESUMES: &str = "penholder_resumes_total";
+const CERTAINTY: &str = "penholder_topics_uncertain";
+const JOIN_TIMES: &str = "penholder_join_seconds";
+const STEPS: &str = "penholder_shard_step_seconds";
+const FAN_OUT: &str = "penholder_fanout_receivers";
+const QUEUED: &str = "penholder_send_queue_frames";
+const BACKLOG: &str = "penholder_shard_backlog";
 const REQUESTS: &str = "penholder_http_request_seconds";
 
 /// Upper bounds of the request histogram. Unit: seconds.
 const REQUEST_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0];
+
+/// Upper bounds of the histograms of a shard's work. Unit: seconds.
+const STEP_BUCKETS: [f64; 9] = [0.000_01, 0.000_05, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0];
+
+/// Upper bounds of counts of receivers and frames.
+const COUNT_BUCKETS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16_384.0];
 
 /// Starts to collect metrics and describes them.
 ///
@@ -31,6 +48,10 @@ const REQUEST_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.2
 pub fn install() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(REQUESTS.into()), &REQUEST_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(JOIN_TIMES.into()), &STEP_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(STEPS.into()), &STEP_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(FAN_OUT.into()), &COUNT_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(QUEUED.into()), &COUNT_BUCKETS)?
         .install_recorder()?;
     describe_gauge!(CONNECTIONS, "Open connections.");
     describe_counter!(HANDSHAKES, "Attempts to connect, by outcome.");
@@ -45,6 +66,21 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     );
     describe_gauge!(TOPICS, "Topics that somebody is on or watches.");
     describe_gauge!(SESSIONS, "Sessions, those in grace included.");
+    describe_gauge!(WAITING, "Sessions without a connection, which may come back within grace.");
+    describe_counter!(EXPIRED, "Sessions that did not come back within grace.");
+    describe_counter!(RESUMES, "Joins with a resume token, by whether it counted.");
+    describe_gauge!(CERTAINTY, "Topics whose edit priority is not confirmed, by certainty.");
+    describe_histogram!(
+        JOIN_TIMES,
+        "From a join's arrival at its shard to its answer's hand-over. Unit: seconds."
+    );
+    describe_histogram!(
+        STEPS,
+        "What a shard took for one input, hand-over to all receivers included. Unit: seconds."
+    );
+    describe_histogram!(FAN_OUT, "Receivers of a frame, each encoded once.");
+    describe_histogram!(QUEUED, "Frames taken from a connection's queue at a time.");
+    describe_gauge!(BACKLOG, "Commands that wait for the shard with the most of them.");
     describe_histogram!(
         REQUESTS,
         "Time to answer HTTP requests, by route and status. Unit: seconds."
@@ -92,12 +128,72 @@ pub(crate) fn request(route: String, status: u16, took: Duration) {
     histogram!(REQUESTS, "route" => route, "status" => status.to_string()).record(took);
 }
 
+/// The histograms of the shards, looked up once: they are touched at every step.
+#[derive(Clone)]
+pub(crate) struct ShardMetrics {
+    steps: Histogram,
+    joins: Histogram,
+    receivers: Histogram,
+}
+
+impl ShardMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            steps: histogram!(STEPS),
+            joins: histogram!(JOIN_TIMES),
+            receivers: histogram!(FAN_OUT),
+        }
+    }
+
+    pub(crate) fn step(&self, took: Duration) {
+        self.steps.record(took);
+    }
+
+    pub(crate) fn join(&self, took: Duration) {
+        self.joins.record(took);
+    }
+
+    pub(crate) fn fan_out(&self, receivers: usize) {
+        self.receivers.record(f64::from(u32::try_from(receivers).unwrap_or(u32::MAX)));
+    }
+}
+
+pub(crate) fn queued(frames: usize) {
+    histogram!(QUEUED).record(f64::from(u32::try_from(frames).unwrap_or(u32::MAX)));
+}
+
 /// Takes stock of all shards.
-pub(crate) fn census(shards: &[Census]) {
+pub(crate) fn census(shards: &[(Census, Tally)], backlog: usize) {
     let sum = |count: fn(&Census) -> usize| {
-        let total: usize = shards.iter().map(count).sum();
+        let total: usize = shards.iter().map(|(census, _)| count(census)).sum();
         f64::from(u32::try_from(total).unwrap_or(u32::MAX))
     };
     gauge!(TOPICS).set(sum(|census| census.rooms));
     gauge!(SESSIONS).set(sum(|census| census.sessions));
+    gauge!(WAITING).set(sum(|census| census.waiting));
+    gauge!(CERTAINTY, "certainty" => "provisional").set(sum(|census| census.provisional));
+    gauge!(CERTAINTY, "certainty" => "contested").set(sum(|census| census.contested));
+    gauge!(BACKLOG).set(f64::from(u32::try_from(backlog).unwrap_or(u32::MAX)));
+    let total = |count: fn(&Tally) -> u64| shards.iter().map(|(_, tally)| count(tally)).sum();
+    counter!(EXPIRED).absolute(total(|tally| tally.expired));
+    counter!(RESUMES, "outcome" => "resumed").absolute(total(|tally| tally.resumed));
+    counter!(RESUMES, "outcome" => "not_resumed").absolute(total(|tally| tally.not_resumed));
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_metric_is_explained_to_operators() {
+        let manual = include_str!("../../../../docs/OPERATIONS.md");
+        let named =
+            include_str!("metrics.rs").lines().filter_map(|line| line.strip_prefix("const "));
+        let names = named.filter_map(|line| line.split('"').nth(1)?.strip_prefix("penholder_"));
+        let names: Vec<_> = names.collect();
+        assert!(names.len() > 15, "{names:?}");
+        for name in names {
+            let is_told =
+                ["`", "{"].iter().any(|end| manual.contains(&format!("| `penholder_{name}{end}")));
+            assert!(is_told, "penholder_{name}");
+        }
+    }
 }
