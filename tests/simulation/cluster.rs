@@ -24,12 +24,15 @@ mod world;
 use crate::fault::Fault;
 use crate::plan::Reading;
 use crate::violation::{Checked, Rule, Violation, ensure};
-use sabotage::{Forgiven, Sabotage};
+use sabotage::Sabotage;
 use tally::Tally;
 use world::World;
 
 /// How many seeds are run when nobody says otherwise.
 const SEEDS: u64 = 200;
+
+/// Seeds beyond those that found faults once; each is run every time.
+const PINNED: [u64; 1] = [1335];
 
 /// Within how many seeds a deliberate fault must be found.
 const BITES_WITHIN: u64 = 100;
@@ -137,6 +140,15 @@ fn replicas_keep_every_promise_for_every_seed() {
 }
 
 #[test]
+fn seeds_that_found_faults_find_none_any_more() {
+    for seed in PINNED {
+        if let Err(violation) = run(seed, None) {
+            panic!("seed {seed} breaks a promise: {violation}");
+        }
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_log_of_replicas() {
     for seed in 0..8 {
         assert_eq!(run(seed, None).ok(), run(seed, None).ok(), "seed {seed}");
@@ -172,13 +184,6 @@ fn every_checker_of_replicas_bites() {
     ];
     for (sabotage, rule) in found_by {
         assert!(is_found(sabotage, rule), "{rule:?} misses {sabotage:?} in {BITES_WITHIN} seeds");
-    }
-}
-
-#[test]
-fn what_is_forgiven_is_still_broken() {
-    for what in [Forgiven::Move, Forgiven::StallAfterStall] {
-        assert!(is_found(Sabotage::Strictly(what), Rule::NoGap), "{what:?} need not be forgiven");
     }
 }
 

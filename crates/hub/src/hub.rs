@@ -79,10 +79,14 @@ impl Hub {
         hub
     }
 
-    /// Takes one input. Deadlines that have passed by `now` are served first.
+    /// Takes one input. Deadlines that have passed by `now` are served first, but for [`Input::Bus`]: so
+    /// messages of other replicas that wait are to be handed in before anything else.
     ///
     /// An input that names a member that is gone is ignored: its departure is on the way.
     pub fn handle(&mut self, now: Now, input: Input) {
+        if let Input::Bus(message) = input {
+            return self.take_message(now, &message);
+        }
         self.serve_deadlines(now);
         match input {
             Input::Join(join) => self.join(now, &join),
@@ -98,9 +102,8 @@ impl Hub {
             Input::Kick { topic, session } => self.kick(now, &topic, &session),
             Input::Watch { watcher, topics } => self.watch(watcher, topics),
             Input::Unwatch(watcher) => self.unwatch(watcher),
-            Input::Bus(message) => self.replica.handle(now.mono, ReplicaInput::Message(&message)),
             Input::Retire => self.retire(now),
-            Input::Tick => {}
+            Input::Bus(_) | Input::Tick => {}
         }
         self.perform(now);
         // With a window of zero a change is due in the step that made it.
@@ -112,28 +115,44 @@ impl Hub {
         self.outputs.pop_front()
     }
 
-    /// When to hand in [`Input::Tick`] at the latest, if nothing else comes before.
+    /// When to hand in [`Input::Tick`] at the latest, if nothing else but messages of other replicas comes
+    /// before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<MonoMs> {
         let timer = self.timers.first().map(|(at, _)| *at);
         timer.into_iter().chain(self.replica.next_deadline()).min()
     }
 
+    /// Serves every deadline that has passed.
     fn serve_deadlines(&mut self, now: Now) {
         if self.replica.next_deadline().is_some_and(|at| at <= now.mono) {
             self.replica.handle(now.mono, ReplicaInput::Tick);
             self.perform(now);
         }
-        while let Some((at, timer)) = self.timers.first().cloned() {
-            if at > now.mono {
-                return;
-            }
+        self.serve_timers(now, |_| true);
+    }
+
+    /// Serves the deadlines that have passed, of rooms and sessions, and of those the ones that fit.
+    fn serve_timers(&mut self, now: Now, fits: impl Fn(&Timer) -> bool) {
+        let due = |timers: &BTreeSet<(MonoMs, Timer)>| {
+            let mut passed = timers.iter().take_while(|(at, _)| *at <= now.mono);
+            passed.find(|(_, timer)| fits(timer)).cloned()
+        };
+        while let Some((at, timer)) = due(&self.timers) {
             self.timers.remove(&(at, timer.clone()));
             match timer {
                 Timer::Flush(topic) => self.flush(&topic),
                 Timer::Session(session) => self.serve_session(now, &session),
             }
         }
+    }
+
+    /// Takes a message of another replica. It judges nobody and ends no session: others may wait that
+    /// say who is there, and who has gone on elsewhere.
+    fn take_message(&mut self, now: Now, message: &[u8]) {
+        self.replica.handle(now.mono, ReplicaInput::Message(message));
+        self.perform(now);
+        self.serve_timers(now, |timer| matches!(timer, Timer::Flush(_)));
     }
 
     /// Performs what the replica asks for: tells the others, and the observers here.

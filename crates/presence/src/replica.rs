@@ -82,6 +82,7 @@ mod certainty;
 mod config;
 mod history;
 mod judge;
+mod linger;
 mod message;
 mod output;
 mod peers;
@@ -98,6 +99,7 @@ use std::sync::Arc;
 use self::certainty::Unsettled;
 pub use self::config::{Company, Keep, ReplicaConfig};
 use self::history::History;
+use self::linger::Lingering;
 use self::message::Want;
 pub use self::output::{
     Answer, Footprint, Joining, PeerEvent, Recheck, Recipient, ReplicaInput, ReplicaOutput,
@@ -151,6 +153,7 @@ pub struct Replica {
     basis: Certainty,
     /// Own entries that were named in an `Overtaken`, by counter.
     overtaken: BTreeSet<u64>,
+    lingering: Lingering,
     outputs: VecDeque<ReplicaOutput>,
 }
 
@@ -198,6 +201,7 @@ impl Replica {
             unsettled: Unsettled::default(),
             basis: Certainty::Provisional,
             overtaken: BTreeSet::new(),
+            lingering: Lingering::default(),
             outputs: VecDeque::new(),
             config,
         };
@@ -232,6 +236,11 @@ impl Replica {
     /// When a name or blob is over its [limit](crate::Limited).
     pub fn track(&mut self, now: MonoMs, joining: Joining) -> Result<Diff, AlreadyTracked> {
         let Joining { topic, key, session, meta } = joining;
+        if self.lingering.revive(&topic, &session) {
+            let change = self.set.update(&topic, &session, meta);
+            let change = change.expect("what lingers is tracked");
+            return Ok(self.changed_here(now, change));
+        }
         let change = self.set.track(topic, key, session, meta)?;
         Ok(self.changed_here(now, change))
     }
@@ -252,19 +261,31 @@ impl Replica {
         meta: Meta,
     ) -> Result<Diff, NotTracked> {
         let change = self.set.update(topic, session, meta)?;
+        self.lingering.revive(topic, session);
         Ok(self.changed_here(now, change))
     }
 
     /// Removes a session tracked here from a topic; does nothing when it is not there.
+    ///
+    /// Where another replica shows the session already, others are told only when all of them have
+    /// heard of that: before, they would take it for gone. Until then it may be tracked again.
     pub fn untrack(&mut self, now: MonoMs, topic: &Topic, session: &SessionId) -> Diff {
+        if self.must_linger(topic, session) {
+            self.lingering.add(topic, session);
+            return Diff::default();
+        }
+        self.lingering.revive(topic, session);
         let change = self.set.untrack(topic, session);
         self.changed_here(now, change)
     }
 
-    /// Removes a session tracked here from all its topics.
+    /// Removes a session tracked here from all its topics, from each as [`untrack`](Self::untrack) does.
     pub fn untrack_session(&mut self, now: MonoMs, session: &SessionId) -> Diff {
-        let change = self.set.untrack_session(session);
-        self.changed_here(now, change)
+        let mut topics = Vec::new();
+        for topic in self.set.topics_of(session) {
+            topics.extend(self.untrack(now, &topic, session));
+        }
+        Diff { topics }
     }
 
     /// Takes one input. Costs in proportion to the message, or to the replicas for a `Tick`.
@@ -348,6 +369,7 @@ impl Replica {
             history_deltas,
             history_bytes,
             unsettled: self.unsettled.len(),
+            lingering: self.lingering.len(),
         }
     }
 

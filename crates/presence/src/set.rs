@@ -300,6 +300,23 @@ impl PresenceSet {
         own
     }
 
+    /// Returns the entry in whose shadow that stands which is tracked here of a session in a topic.
+    pub(crate) fn overtaker(&self, topic: &Topic, session: &SessionId) -> Option<&Arc<Presence>> {
+        let shadowed = self.rooms.shadowed();
+        let slot = self.tracked(topic, session).filter(|slot| shadowed.contains(slot))?;
+        let presence = self.slots.get(slot);
+        let of = (&**presence, self.rooms.prints(presence));
+        let shown = self.rooms.member_of(self.slots.room(slot), of, &self.slots)?;
+        Some(self.slots.get(shown))
+    }
+
+    /// Returns the topics in which a session is tracked here.
+    pub(crate) fn topics_of(&self, session: &SessionId) -> BTreeSet<Topic> {
+        let same_print = self.sessions.find(self.hasher.fingerprint(session.as_str()));
+        let tracked = same_print.map(|slot| self.slots.get(slot));
+        tracked.filter(|it| it.session == *session).map(|it| it.topic.clone()).collect()
+    }
+
     fn next_dot(&self) -> Dot {
         let own = self.context.life(&self.replica.name).expect("a set's own life is known");
         let counter = own.seen().upto() + 1;

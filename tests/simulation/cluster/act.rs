@@ -8,7 +8,7 @@ use penholder_protocol::{PresenceMode, Ref};
 
 use super::node::Command;
 use super::person::Seat;
-use super::sabotage::{Forgiven, Sabotage};
+use super::sabotage::Sabotage;
 use super::world::World;
 use crate::observer::{Message, Observer};
 use crate::plan::Reading;
@@ -193,16 +193,10 @@ impl World {
 
     fn pause(&mut self, node: usize, span_ms: u64) {
         let until = self.now + span_ms;
-        let rest_ms = self.plan.gossip.heartbeat_ms * 2 + self.plan.delay_max_ms;
-        let is_alone = self.paused_last + rest_ms < self.now;
-        if self.plan.is_gentle() && self.forgives(Forgiven::StallAfterStall) && !is_alone {
-            return;
-        }
         if let Some(life) = self.nodes[node].life.as_mut().filter(|life| life.stops_at.is_none())
             && life.paused_until.is_none()
         {
             life.paused_until = Some(until);
-            self.paused_last = self.paused_last.max(until);
         }
     }
 
@@ -293,7 +287,6 @@ impl World {
     }
 
     fn receive(&mut self, at: usize, message: &Message) -> Checked {
-        let start = self.moves_count_from();
         let person = &mut self.people[at];
         let Some(seat) = &mut person.seat else { return Ok(()) };
         if message.event == "phx_reply" {
@@ -307,9 +300,6 @@ impl World {
         let news = life.map_or(0, |life| life.upheaval + self.plan.window_ms + 2);
         let is_excused = !self.plan.is_gentle() && (!seat.reads_promptly() || self.now <= news);
         let tenancy = &self.tenancy;
-        seat.observer.receive(message, |session, _| {
-            let has_moved = tenancy.has_moved_since(session, start);
-            is_excused || has_moved || !tenancy.has_stayed(session)
-        })
+        seat.observer.receive(message, |session, _| is_excused || !tenancy.has_stayed(session))
     }
 }

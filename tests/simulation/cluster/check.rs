@@ -127,9 +127,7 @@ impl World {
                 let place = |id: &str| format!("{id}, {} at {}", self.nodes[node].name, self.now);
                 for entry in present.difference(&listed) {
                     let since = self.tenancy.since.get(&entry.0).copied();
-                    let has_moved = self.tenancy.has_moved_since(&entry.0, self.moves_count_from());
                     let is_due = self.tenancy.has_stayed(&entry.0) && since.is_some_and(is_old);
-                    let is_due = is_due && !has_moved;
                     ensure(!is_due, Rule::NoLostJoin, || place(&entry.0))?;
                 }
                 for entry in listed.difference(&present) {

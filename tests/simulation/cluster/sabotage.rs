@@ -11,18 +11,6 @@ const FIRST: &[u8] = b"gw-0";
 const NAME_AT: usize = 3;
 
 /// What goes wrong that no plan allows.
-/// A promise that is not kept yet, so that the checkers look away: `what_is_forgiven_is_still_broken`
-/// fails when it is, and then this goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Forgiven {
-    /// A session that goes on at another replica is out of sight of a third one when the untracking of
-    /// the old replica reaches that one before the tracking of the new.
-    Move,
-    /// A replica that stood still for less than half of `down_after` judges by what it has read before
-    /// it reads what waits, and hides another that had stood still before it.
-    StallAfterStall,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sabotage {
     /// Nothing of the first replica ever reaches the second, nor does the network tell.
@@ -45,8 +33,6 @@ pub(crate) enum Sabotage {
     SecondLife,
     /// A client is sent something else than what it was due.
     Client(Fault),
-    /// Nothing: the checkers do not forgive this.
-    Strictly(Forgiven),
 }
 
 impl Sabotage {

@@ -24,11 +24,19 @@ pub(crate) struct Tenancy {
     pub(crate) since: BTreeMap<String, u64>,
     /// When a session last went on at another replica.
     moved: BTreeMap<String, u64>,
+    /// Sessions that a replica gave up, since it could not know yet that they went on elsewhere.
+    lapsed: BTreeSet<String>,
+    /// Within how long it can know.
+    news_ms: u64,
     /// Sessions that were nowhere at some time, and when they were last given up.
     pub(crate) ended: BTreeMap<String, u64>,
 }
 
 impl Tenancy {
+    pub(crate) fn new(news_ms: u64) -> Self {
+        Self { news_ms, ..Self::default() }
+    }
+
     /// A replica has answered a join. Says whether the session came from another one.
     pub(crate) fn hold(
         &mut self,
@@ -91,7 +99,12 @@ impl Tenancy {
         let is_over = |holding: &Holding| holding.lost_until.is_some_and(|until| until <= mono);
         let over = self.of_node(node).filter(|(_, holding)| is_over(holding));
         let over: Vec<_> = over.map(|(session, _)| session.clone()).collect();
-        over.iter().for_each(|session| self.end(now, node, session));
+        for session in over {
+            if self.moved.get(&session).is_some_and(|at| now <= at.saturating_add(self.news_ms)) {
+                self.lapsed.insert(session.clone());
+            }
+            self.end(now, node, &session);
+        }
     }
 
     /// A process is over with all that it had.
@@ -120,13 +133,10 @@ impl Tenancy {
         on_topic.map(|((_, session), holding)| (session.clone(), holding.key.clone())).collect()
     }
 
-    /// Whether a session has gone on at another replica at some time after `start`.
-    pub(crate) fn has_moved_since(&self, session: &str, start: u64) -> bool {
-        self.moved.get(session).is_some_and(|at| *at >= start)
-    }
-
     /// Whether a session has been there all the time.
     pub(crate) fn has_stayed(&self, session: &str) -> bool {
-        self.since.contains_key(session) && !self.ended.contains_key(session)
+        self.since.contains_key(session)
+            && !self.ended.contains_key(session)
+            && !self.lapsed.contains(session)
     }
 }

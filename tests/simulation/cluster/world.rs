@@ -9,7 +9,7 @@ use super::network::{Flight, Network};
 use super::node::{Clock, Command, Node};
 use super::person::Person;
 use super::plan::Plan;
-use super::sabotage::{Forgiven, Sabotage};
+use super::sabotage::Sabotage;
 use super::tally::Tally;
 use super::tenancy::Tenancy;
 use crate::observer::Decoder;
@@ -38,8 +38,6 @@ pub(crate) struct World {
     pub(crate) stir: Vec<String>,
     pub(crate) is_quiet: bool,
     pub(crate) is_healed: bool,
-    /// When the last pause ends.
-    pub(crate) paused_last: u64,
     next: u64,
 }
 
@@ -67,6 +65,7 @@ impl World {
                 }
             })
             .collect();
+        let news_ms = if plan.is_gentle() { plan.news_ms() } else { u64::MAX };
         Self {
             plan,
             rng,
@@ -75,7 +74,7 @@ impl World {
             net: Network::default(),
             people,
             members: BTreeMap::new(),
-            tenancy: Tenancy::default(),
+            tenancy: Tenancy::new(news_ms),
             sabotage,
             tally: Tally::default(),
             decoder: Decoder::default(),
@@ -83,7 +82,6 @@ impl World {
             stir: Vec::new(),
             is_quiet: false,
             is_healed: false,
-            paused_last: 0,
             next: 0,
         }
     }
@@ -102,19 +100,6 @@ impl World {
         let is_second = self.sabotage == Some(Sabotage::SecondLife);
         self.nodes[node].start(self.now, &self.plan, (priority, is_second));
         self.drain(node)
-    }
-
-    pub(crate) fn forgives(&self, what: Forgiven) -> bool {
-        self.sabotage != Some(Sabotage::Strictly(what))
-    }
-
-    /// From when on a move to another replica is an excuse for being out of sight.
-    pub(crate) fn moves_count_from(&self) -> u64 {
-        match (self.forgives(Forgiven::Move), self.plan.is_gentle()) {
-            (false, _) => u64::MAX,
-            (true, false) => 0,
-            (true, true) => self.now.saturating_sub(self.plan.news_ms()),
-        }
     }
 
     /// A process ends at once; nobody is told.
@@ -262,6 +247,10 @@ impl World {
         if let Some(life) = self.nodes[node].life.as_mut().filter(|_| is_upheaval) {
             life.upheaval = now;
         }
+        if let (PeerEvent::Up(_), Some(life)) = (event, &mut self.nodes[node].life) {
+            // What it shows of old comes back at once, and what has become of it after that.
+            life.upheaval = now + self.plan.news_ms();
+        }
         let place = || format!("{} at {now}: {event:?}", self.nodes[node].name);
         match event {
             PeerEvent::Down(id) => {
@@ -355,8 +344,10 @@ impl World {
             return Ok(());
         }
         if life.paused_until.take().is_some() {
-            // What waits comes before the clock.
-            for command in std::mem::take(&mut life.inbox) {
+            // What other replicas have said comes before all else, and all before the clock.
+            let is_bus = |command: &Command| matches!(command, Command::Bus(_));
+            let (said, rest): (Vec<_>, Vec<_>) = life.inbox.drain(..).partition(is_bus);
+            for command in said.into_iter().chain(rest) {
                 self.execute(node, command)?;
             }
         }

@@ -81,6 +81,17 @@ impl Driver {
         }
     }
 
+    /// Hands in the messages of other replicas that wait while a deadline has passed, for the hub judges
+    /// by what it has heard. No later ones, or a flood of them would keep it from its deadlines.
+    fn read_waiting(&mut self) {
+        let is_due = self.hub.next_deadline().is_some_and(|at| at <= self.clock.now().mono);
+        let Some(link) = self.link.as_mut().filter(|_| is_due) else { return };
+        for _ in 0..link.messages.len() {
+            let Ok(message) = link.messages.try_recv() else { return };
+            self.hub.handle(self.clock.now(), Input::Bus(message));
+        }
+    }
+
     /// When the client of `member` last sent a heartbeat.
     pub(super) fn last_heartbeat(&self, member: MemberId) -> Option<MonoMs> {
         self.outboxes.get(&member).map(|outbox| outbox.last_heartbeat())
@@ -108,6 +119,7 @@ impl Driver {
 
     fn handle(&mut self, input: Input) {
         let started = Instant::now();
+        self.read_waiting();
         self.hub.handle(self.clock.now(), input);
         self.drain();
         self.metrics.step(started.elapsed());

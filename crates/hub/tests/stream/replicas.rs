@@ -3,7 +3,7 @@
 use penholder_hub::{Config, Departure, Input, MemberId};
 use penholder_presence::{Incarnation, ReplicaConfig, ReplicaId};
 
-use crate::harness::{DOC, GRACE_MS, Joining, World, config, options};
+use crate::harness::{DOC, GRACE_MS, Joining, Received, World, config, options};
 
 /// Longer than it takes two replicas to agree once their links are good.
 const AGREED_MS: u64 = 5_000;
@@ -152,4 +152,34 @@ fn who_was_first_for_the_time_being_gives_way_without_a_contest() {
     assert_eq!(certainty(&worlds[1], bob), "provisional");
     pass(&mut worlds, AGREED_MS);
     assert_eq!(certainty(&worlds[1], bob), "confirmed");
+}
+
+/// A shard that stood still while its session went on elsewhere hears of that before it ends the session
+/// for good, and before it judges who is there.
+#[test]
+fn what_waits_to_be_read_comes_before_every_judgement() {
+    let mut worlds = pair();
+    let ada = worlds[0].arrive("ada");
+    let bob = worlds[0].arrive("bob");
+    pass(&mut worlds, AGREED_MS);
+    let claim = worlds[0][bob].claim();
+    worlds[0].lose(bob);
+    worlds[0].clear();
+    // The first replica stands still from here on; what it is sent waits.
+    worlds[1].pass(GRACE_MS / 2);
+    worlds[1].join(Joining::new(DOC, "bob").resume(claim));
+    worlds[1].pass(GRACE_MS);
+    let waiting = std::mem::take(&mut worlds[1].published);
+    worlds[0].now = worlds[1].now;
+    for message in waiting {
+        worlds[0].input(Input::Bus(message));
+    }
+    worlds[0].input(Input::Tick);
+    let seen = worlds[0].take(ada);
+    let gone = |frame: &Received| {
+        let has = |side: &str| frame.payload[side].get("bob").is_some();
+        frame.event == "presence_diff" && has("leaves") && !has("joins")
+    };
+    assert!(!seen.iter().any(gone), "{seen:?}");
+    assert_eq!(worlds[0][ada].metas("bob").len(), 1);
 }

@@ -6,7 +6,7 @@
 
 use super::message::Farewell;
 use super::output::{PeerEvent, Recheck, ReplicaOutput};
-use super::peers::{Barred, Peer, Why};
+use super::peers::{Barred, Opinion, Peer, Why};
 use super::{Company, Replica, Standing};
 use crate::diff::Diff;
 use crate::dot::ReplicaId;
@@ -171,6 +171,7 @@ impl Replica {
 
     /// Ends an input: tells whose certainty may have changed.
     pub(super) fn finish(&mut self, now: MonoMs) {
+        self.release(now);
         if let Some(by) = self.set.superseded_by() {
             self.supersede(by);
         }
@@ -189,8 +190,12 @@ impl Replica {
         }
     }
 
-    /// Returns the last operation of an owner that every live replica has seen.
+    /// Returns the last operation of an owner that every live replica has seen. What one did that is
+    /// hidden here is in no answer.
     fn seen_by_all(&self, owner: &ReplicaName) -> u64 {
+        if self.peers.known.get(owner).is_some_and(|peer| peer.is_down) {
+            return u64::MAX;
+        }
         let Some(life) = self.set.context().life(owner) else { return u64::MAX };
         let replica = life.replica();
         let others = self.peers.live().filter(|(name, _)| *name != owner);
@@ -209,11 +214,27 @@ impl Replica {
                     && now >= self.judge_from
                     && !self.unsettled.has_floor()
                     && self.peers.live().all(|(_, peer)| {
-                        peer.is_heard && now.since(peer.last) <= patience_ms && !self.lacks_of(peer)
+                        peer.is_heard
+                            && now.since(peer.last) <= patience_ms
+                            && !self.lacks_of(peer)
+                            && self.agrees_with(peer)
                     })
             }
         };
         if is_certain { Certainty::Confirmed } else { Certainty::Provisional }
+    }
+
+    /// Returns whether a replica hides those who are hidden here, and nobody else.
+    fn agrees_with(&self, peer: &Peer) -> bool {
+        peer.opinions.iter().all(|Opinion { of, is_silent }| {
+            if **of == **self.set.replica() {
+                return !is_silent;
+            }
+            let known = self.peers.known.get(&of.name);
+            let known = known.filter(|known| known.incarnation == of.incarnation);
+            // Who leaves is shown until then, silent or not.
+            known.is_none_or(|known| known.leaves_at.is_some() || known.is_down == *is_silent)
+        })
     }
 
     /// Returns whether a replica has seen something that this one has not, or has not told.

@@ -146,6 +146,8 @@ pub struct Footprint {
     pub history_bytes: usize,
     /// Operations that not every live replica is known to have seen.
     pub unsettled: usize,
+    /// Entries that others would miss if they were removed now.
+    pub lingering: usize,
 }
 
 /// How a request was answered.

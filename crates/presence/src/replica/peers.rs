@@ -4,6 +4,7 @@
 //! life that was never heard itself, by the time since another that has it heard of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::context::Context;
 use crate::dot::{Incarnation, ReplicaId};
@@ -22,10 +23,20 @@ pub(super) struct Peer {
     pub(super) is_down: bool,
     /// What it had seen when it last said so.
     pub(super) digest: Option<Context>,
+    /// Whom it heard and whom it did not, as of then.
+    pub(super) opinions: Vec<Opinion>,
     /// When its entries are dropped, since it leaves.
     pub(super) leaves_at: Option<MonoMs>,
     /// When it was last sent an Ask.
     pub(super) asked_at: Option<MonoMs>,
+}
+
+/// What a replica thinks of another.
+#[derive(Debug)]
+pub(super) struct Opinion {
+    pub(super) of: Arc<ReplicaId>,
+    /// Silent for so long that its entries are hidden.
+    pub(super) is_silent: bool,
 }
 
 impl Peer {
@@ -37,6 +48,7 @@ impl Peer {
             seq: 0,
             is_down: false,
             digest: None,
+            opinions: Vec::new(),
             leaves_at: None,
             asked_at: None,
         }

@@ -7,7 +7,7 @@ use super::Replica;
 use super::history::Interval;
 use super::message::{self, Body, Envelope, Farewell};
 use super::output::{PeerEvent, Recipient};
-use super::peers::{Peer, Why};
+use super::peers::{Opinion, Peer, Why};
 use crate::codec::DecodeError;
 use crate::context::Context;
 use crate::delta::Delta;
@@ -105,6 +105,9 @@ impl Replica {
         if is_up {
             self.event(PeerEvent::Up(from.clone()));
             let diff = self.set.replica_up(&from.name);
+            // While it was hidden it was of no matter who had seen what it did.
+            let seen = self.seen_of(&from.name);
+            diff.iter().for_each(|topic| self.unsettled.note(&from.name, seen, &topic.topic));
             self.report(diff);
             // It may lack everything, and learns what from a heartbeat.
             let soon = self.heartbeat_sent.after(self.config.gossip_period_ms);
@@ -143,8 +146,11 @@ impl Replica {
             return;
         }
         let bar_until = now.after(self.config.permdown_after_ms);
+        let mut opinions = Vec::new();
         for (life, &quiet_ms) in digest.iter().zip(quiet_ms) {
             let replica = life.replica();
+            let is_silent = quiet_ms >= self.config.down_after_ms;
+            opinions.push(Opinion { of: Arc::clone(replica), is_silent });
             if replica.name == self.set.replica().name {
                 if replica.incarnation > self.set.replica().incarnation {
                     return self.supersede(replica.incarnation);
@@ -157,7 +163,7 @@ impl Replica {
             }
         }
         let peer = self.peers.known.get_mut(&from.name).expect("it was heard");
-        peer.digest = Some(digest);
+        (peer.digest, peer.opinions) = (Some(digest), opinions);
         self.ask_for_lacks(now, &from.name);
     }
 

@@ -2,6 +2,7 @@
 
 mod certainty;
 mod life;
+mod linger;
 mod links;
 mod repair;
 

@@ -97,3 +97,37 @@ fn what_is_remembered_of_operations_is_bounded() {
     unsettled.settle(&owner, 70_000);
     assert_eq!(unsettled.len(), 0);
 }
+
+#[test]
+fn who_hides_somebody_whom_another_hears_is_not_certain_nor_is_that_one() {
+    let mut world = world(&["a", "b", "c"]);
+    world.cut(|from, to, _| (from, to) != ("c", "a"));
+    world.run(7_500);
+    assert_eq!(world.at("a").replica.live_peers().count(), 1, "c is hidden there");
+    for name in ["a", "b", "c"] {
+        assert_eq!(certainty(&world, name), Certainty::Provisional, "{name}");
+    }
+    world.cut(|_, _, _| true);
+    world.run(3_500);
+    for name in ["a", "b", "c"] {
+        assert_eq!(certainty(&world, name), Certainty::Confirmed, "{name}");
+    }
+}
+
+/// One has forgotten the dead, and learns nothing of it from others any more.
+#[test]
+fn what_the_dead_did_is_waited_for_by_nobody() {
+    let mut world = world(&["a", "b", "d"]);
+    world.cut(|from, to, _| (from, to) != ("d", "a"));
+    world.run(610_000);
+    world.start("c", 1);
+    world.run(3_500);
+    world.join("d", "s");
+    world.run(500);
+    world.kill("d");
+    world.run(8_500);
+    assert_eq!(world.listed_everywhere(), [""; 0]);
+    for name in ["a", "b", "c"] {
+        assert_eq!(certainty(&world, name), Certainty::Confirmed, "{name}");
+    }
+}

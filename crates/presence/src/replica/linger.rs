@@ -1,0 +1,64 @@
+//! Entries that have been removed here and that others would still miss.
+//!
+//! A session that goes on at another replica is shown by that one's entry. The old owner removes its own,
+//! and its word may reach a third replica before the new owner's does: there the session would be gone
+//! for a moment. So the old entry, which stands in the shadow of the new one here, lingers until every
+//! other replica that is there has said that it has seen the new one.
+
+use std::collections::BTreeSet;
+
+use super::Replica;
+use crate::dot::Dot;
+use crate::name::{SessionId, Topic};
+use crate::time::MonoMs;
+
+/// The entries that linger; each is tracked here. Few, while sessions move.
+#[derive(Debug, Default)]
+pub(super) struct Lingering(BTreeSet<(Topic, SessionId)>);
+
+impl Lingering {
+    pub(super) fn add(&mut self, topic: &Topic, session: &SessionId) {
+        self.0.insert((topic.clone(), session.clone()));
+    }
+
+    /// Takes an entry back, whose session is here again; says whether it lingered.
+    pub(super) fn revive(&mut self, topic: &Topic, session: &SessionId) -> bool {
+        !self.0.is_empty() && self.0.remove(&(topic.clone(), session.clone()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Replica {
+    /// Returns whether somebody would miss a session whose entry here were removed now.
+    pub(super) fn must_linger(&self, topic: &Topic, session: &SessionId) -> bool {
+        let overtaker = self.set.overtaker(topic, session).filter(|_| self.speaks());
+        overtaker.is_some_and(|overtaker| !self.is_known(&overtaker.dot))
+    }
+
+    /// Removes what nobody would miss any more: all have heard of the entry that is shown in its place,
+    /// or that one is gone, and the session with it.
+    pub(super) fn release(&mut self, now: MonoMs) {
+        if self.lingering.0.is_empty() {
+            return;
+        }
+        let lingering = std::mem::take(&mut self.lingering.0);
+        let (kept, released) =
+            lingering.into_iter().partition(|(topic, session)| self.must_linger(topic, session));
+        self.lingering.0 = kept;
+        for (topic, session) in released {
+            let change = self.set.untrack(&topic, &session);
+            let diff = self.changed_here(now, change);
+            self.report(diff);
+        }
+    }
+
+    /// Returns whether every replica that can be heard has said that it has seen an operation.
+    fn is_known(&self, dot: &Dot) -> bool {
+        let others = self.peers.known.iter().filter(|(name, _)| **name != dot.replica.name);
+        let mut heard = others.filter(|(_, peer)| !peer.is_down);
+        heard.all(|(_, peer)| peer.has(&dot.replica) >= dot.counter)
+    }
+}
