@@ -281,10 +281,13 @@ fn want(reader: &mut Reader<'_>) -> Result<Want, DecodeError> {
     let staged = match reader.take()? {
         0_u8 => None,
         _ => {
-            let as_of = reader.take()?;
+            let (as_of, mut end) = (reader.take()?, 0);
             let missing = reader.list(|reader| {
                 let (first, more): (u64, u64) = (reader.take()?, reader.take()?);
-                span(first, first.saturating_add(more))
+                let span = span(first, first.saturating_add(more))?;
+                // Each operation is asked for once, or the answer would be longer than the state.
+                let before = std::mem::replace(&mut end, span.last);
+                if before < first { Ok(span) } else { Err(DecodeError::CounterOutOfRange) }
             })?;
             Some((as_of, missing))
         }
@@ -381,6 +384,20 @@ mod tests {
         let bytes = heartbeat((&from, 2), &Context::new(), &[], &farewells);
         let body = Body::Heartbeat { digest: Context::new(), quiet_ms: vec![], farewells };
         assert_eq!(round(&bytes).1, body);
+    }
+
+    #[test]
+    fn ranges_that_are_asked_for_ascend() {
+        let read_want = |ranges: &[(u64, u64)]| {
+            let missing = ranges.iter().map(|&(first, last)| DotRange { first, last }).collect();
+            let want = Want { owner: sender("b", 1), have: 0, staged: Some((99, missing)) };
+            let bytes = request((&sender("a", 5), 1), &[want]);
+            open(&bytes).and_then(|(envelope, rest)| read(&envelope, rest)).map(drop)
+        };
+        assert_eq!(read_want(&[(1, 3), (4, 4), (9, 99)]), Ok(()));
+        assert_eq!(read_want(&[(1, 3), (1, 3)]), Err(DecodeError::CounterOutOfRange));
+        assert_eq!(read_want(&[(1, 3), (3, 4)]), Err(DecodeError::CounterOutOfRange));
+        assert_eq!(read_want(&[(4, 4), (1, 3)]), Err(DecodeError::CounterOutOfRange));
     }
 
     /// A delta of `b` that covers ranges of its operations and holds no entry.
