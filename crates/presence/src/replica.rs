@@ -98,6 +98,8 @@ use std::sync::Arc;
 use self::certainty::Unsettled;
 pub use self::config::{Company, Keep, ReplicaConfig};
 use self::history::History;
+#[cfg(feature = "fuzzing")]
+pub use self::message::Message;
 use self::message::Want;
 pub use self::output::{
     Answer, Footprint, Joining, PeerEvent, Recheck, Recipient, ReplicaInput, ReplicaOutput,
