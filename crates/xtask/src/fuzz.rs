@@ -96,11 +96,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let chosen = chosen(all, &args.targets)?;
     setup::ensure_installed(Tool::CxxCompiler, &shell)?;
-    let dir = build(&shell)?;
     if let Some(input) = &args.replay {
         let [target] = &chosen[..] else { bail!("--replay wants one target") };
-        return replay(&shell, (&dir, target), input);
+        return replay(&shell, target, input);
     }
+    let dir = build(&shell)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or(cores).max(1);
     let limits = Limits { time: args.time, seed: args.seed.unwrap_or_default() };
@@ -225,9 +225,9 @@ fn fuzz(
     }
 }
 
-fn replay(shell: &Shell, (dir, target): (&Path, &Target), input: &Path) -> Result<ExitCode> {
+fn replay(shell: &Shell, target: &Target, input: &Path) -> Result<ExitCode> {
     let input = fs::canonicalize(input).with_context(|| format!("no {}", input.display()))?;
-    let mut program = Command::new(dir.join(format!("fuzz-{}", target.name)));
+    let mut program = Command::new(build(shell)?.join(format!("fuzz-{}", target.name)));
     program.current_dir(workspace::root()).arg(&input);
     program.env("RUST_BACKTRACE", "1").env("PENHOLDER_FUZZ_SHOW", "1");
     let replayed = shell.run(&mut program);
@@ -240,18 +240,19 @@ fn replay(shell: &Shell, (dir, target): (&Path, &Target), input: &Path) -> Resul
 }
 
 fn write_seeds(shell: &Shell) -> Result<()> {
-    let corpus = workspace::root().join(PACKAGE).join("corpus");
-    for target in targets(&workspace::root().join(PACKAGE).join("targets"))? {
-        let dir = corpus.join(&target.name);
-        fs::create_dir_all(&dir)?;
-        for file in fs::read_dir(&dir)? {
+    shell.run(&mut cargo("build --workspace --example seeds"))?;
+    let package = workspace::root().join(PACKAGE);
+    for target in targets(&package.join("targets"))? {
+        let Ok(files) = fs::read_dir(package.join("corpus").join(target.name)) else { continue };
+        for file in files {
             let file = file?;
             if file.file_name().to_string_lossy().starts_with("seed-") {
                 fs::remove_file(file.path())?;
             }
         }
     }
-    shell.run(cargo("run --workspace --example seeds --").arg(corpus))
+    let mut program = Command::new(workspace::profile_dir("debug")?.join("examples/seeds"));
+    shell.run(program.arg(package.join("corpus")))
 }
 
 /// Reads a span of time such as `90s`, `5m` or `1h`.
