@@ -71,6 +71,14 @@ pub enum DecodeError {
     /// A delta in a message speaks of several replicas, or of none.
     #[error("the delta of a message is not of one replica")]
     NotOneOwner,
+    /// A delta in a message speaks of other operations than the message says.
+    #[error("the delta of a message is not of operations {first} to {last}")]
+    WrongSpan {
+        /// The first operation that the message names.
+        first: u64,
+        /// The last one.
+        last: u64,
+    },
     /// Another version wrote it. The receiver asks for the full state in a version that both know.
     #[error("version {version} of the delta format is not known")]
     UnknownVersion {

@@ -150,6 +150,8 @@ pub use self::limits::{
 pub use self::liveness::{Liveness, LivenessConfig, Outcome, Shown, Signal};
 pub use self::meta::{Activity, Kind, Meta, Mode, Status};
 pub use self::name::{Key, ReplicaName, SessionId, Topic};
+#[cfg(feature = "fuzzing")]
+pub use self::replica::Message;
 pub use self::replica::{
     Answer, Company, Footprint, Joining, Keep, PeerEvent, Recheck, Recipient, Replica,
     ReplicaConfig, ReplicaInput, ReplicaOutput,

@@ -100,6 +100,8 @@ use self::certainty::Unsettled;
 pub use self::config::{Company, Keep, ReplicaConfig};
 use self::history::History;
 use self::linger::Lingering;
+#[cfg(feature = "fuzzing")]
+pub use self::message::Message;
 use self::message::Want;
 pub use self::output::{
     Answer, Footprint, Joining, PeerEvent, Recheck, Recipient, ReplicaInput, ReplicaOutput,

@@ -1,4 +1,5 @@
-//! Developer commands of Penholder: `cargo xtask run`, `test`, `bench` and the small ones around them.
+//! Developer commands of Penholder: `cargo xtask run`, `test`, `bench`, `fuzz` and the small ones around
+//! them.
 //!
 //! Everything that a person, an editor or CI does with this repository goes through here, so that
 //! all of them do the same. Only `anyhow` and `clap` are used: this crate compiles before any
@@ -13,6 +14,7 @@
 mod bench;
 mod files;
 mod fmt;
+mod fuzz;
 mod npm;
 mod process;
 mod rules;
@@ -42,6 +44,7 @@ enum Task {
     Run(run::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Fuzz(fuzz::Args),
     /// Check formatting, house rules and lints; runs no test
     Lint,
     /// Format the Rust and the JavaScript code
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Lint => test::lint(),
         Task::Fmt => fmt::run(),
         Task::Gen(args) => typescript::run(&args),

@@ -1,6 +1,7 @@
 //! What a machine needs beside Rust: what is missing is installed where that can be done without
 //! asking, and else named with the command that mends it.
 
+use std::env;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -37,11 +38,12 @@ pub(crate) enum Tool {
     Packages(Package),
     Chromium,
     CargoDeny,
+    CxxCompiler,
 }
 
 impl Tool {
     /// All, each after those it needs itself.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Rustfmt,
         Self::Clippy,
         Self::Node,
@@ -49,6 +51,7 @@ impl Tool {
         Self::Packages(npm::E2E),
         Self::Chromium,
         Self::CargoDeny,
+        Self::CxxCompiler,
     ];
 
     pub(crate) fn name(self) -> String {
@@ -59,6 +62,7 @@ impl Tool {
             Self::Packages(package) => format!("npm packages of {}", package.dir),
             Self::Chromium => "Chromium".to_owned(),
             Self::CargoDeny => format!("cargo-deny {CARGO_DENY_VERSION}"),
+            Self::CxxCompiler => "a C++ compiler".to_owned(),
         }
     }
 
@@ -88,6 +92,11 @@ impl Tool {
                 Ok(())
             }
             Self::CargoDeny => cargo_deny().map(drop),
+            Self::CxxCompiler => {
+                // The names by which the build script of libFuzzer looks for it.
+                let program = env::var_os("CXX").unwrap_or_else(|| "c++".into());
+                process::output(Command::new(program).arg("--version")).map(drop)
+            }
         }
     }
 
@@ -106,6 +115,11 @@ impl Tool {
                 .to_owned(),
             Self::CargoDeny => {
                 format!("cargo install cargo-deny --locked --debug --version {CARGO_DENY_VERSION}")
+            }
+            Self::CxxCompiler => {
+                "sudo apt-get install g++ (other systems: install one and put it on \
+                                  PATH as c++, or set CXX)"
+                    .to_owned()
             }
         }
     }
@@ -132,6 +146,7 @@ impl Tool {
                 // Built apart: its dependencies would only fill the target directory.
                 shell.run(install.env_remove("CARGO_TARGET_DIR"))
             }
+            Self::CxxCompiler => apt_get_install(shell, &["g++"]),
         }
     }
 }

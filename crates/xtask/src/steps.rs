@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::fuzz;
 use crate::npm;
 use crate::process::{self, Shell};
 use crate::rules;
@@ -43,6 +44,8 @@ pub(crate) enum Step {
     Doctest,
     /// Every benchmark, once and not measured
     BenchSmoke,
+    /// Every fuzz target for ten seconds, from its corpus
+    Fuzz,
     /// Whole clusters in simulated time, with drawn faults
     Simulation,
     /// The real server, with the Rust client, npm phoenix and Chromium
@@ -63,11 +66,12 @@ impl Step {
 
     /// Returns what must be installed, each tool after those that it needs itself.
     pub(crate) fn tools(self) -> &'static [Tool] {
-        use Tool::{CargoDeny, Chromium, Clippy, Node, Packages, Rustfmt};
+        use Tool::{CargoDeny, Chromium, Clippy, CxxCompiler, Node, Packages, Rustfmt};
         match self {
             Self::Fmt => &[Rustfmt],
             Self::Clippy => &[Clippy],
             Self::Deny => &[CargoDeny],
+            Self::Fuzz => &[CxxCompiler],
             Self::Js => &[Node, Packages(npm::CLIENT)],
             Self::JsLint => &[Node, Packages(npm::CLIENT), Packages(npm::E2E)],
             Self::E2e => &[Node, Packages(npm::CLIENT), Packages(npm::E2E), Chromium],
@@ -111,6 +115,7 @@ impl Step {
                 // would compile every dependency a second time.
                 shell.run(cargo("test --workspace --bench").arg("*"))?;
             }
+            Self::Fuzz => fuzz::short(shell)?,
             Self::Simulation => shell.run(&mut simulation(seeds))?,
             Self::E2e => end_to_end(shell)?,
         }

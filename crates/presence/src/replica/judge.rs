@@ -131,9 +131,12 @@ impl Replica {
             return;
         }
         let leaves_at = now.after(left_ms);
-        let told_until = leaves_at.after(self.config.down_after_ms);
-        let told = (replica.incarnation, leaves_at, told_until);
-        self.peers.farewells.insert(replica.name.clone(), told);
+        if known.is_some() {
+            // Passed on once only: who had forgotten it already would tell those who will have.
+            let told_until = leaves_at.after(self.config.down_after_ms);
+            let told = (replica.incarnation, leaves_at, told_until);
+            self.peers.farewells.insert(replica.name.clone(), told);
+        }
         if left_ms > 0 {
             if let Some(peer) = self.peers.known.get_mut(&replica.name) {
                 peer.leaves_at = Some(leaves_at);

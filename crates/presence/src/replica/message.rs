@@ -30,7 +30,7 @@ use bytes::Bytes;
 use super::history::Interval;
 use super::snapshot::Chunk;
 use crate::codec::{DecodeError, Reader, Writer, write_life};
-use crate::context::{Context, DotRange};
+use crate::context::{Context, DotRange, Life, Seen};
 use crate::delta::Delta;
 use crate::dot::ReplicaId;
 use crate::limits::COUNTER_MAX;
@@ -90,9 +90,56 @@ pub(super) enum Body {
     Repair(Chunk),
 }
 
+/// A message between replicas, which can be taken apart and written again. For the fuzz targets.
+#[cfg(feature = "fuzzing")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    envelope: Envelope,
+    body: Body,
+}
+
+#[cfg(feature = "fuzzing")]
+impl Message {
+    /// Reads a message as a [`Replica`](crate::Replica) does.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], when it is none, or of another version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (envelope, rest) = open(bytes)?;
+        let body = read(&envelope, rest)?;
+        Ok(Self { envelope, body })
+    }
+
+    /// Writes the message. Equal messages give equal bytes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let Envelope { version, kind, from, seq } = &self.envelope;
+        let sender = (from, *seq);
+        match &self.body {
+            Body::Ask { reads, digest } => {
+                write_ask(envelope_in(*version, (*kind, from, *seq)), *reads, digest)
+            }
+            Body::Deltas(intervals) => {
+                let intervals: Vec<_> = intervals.iter().map(|(interval, _)| interval).collect();
+                deltas(sender, &intervals)
+            }
+            Body::Heartbeat { digest, quiet_ms, farewells } => {
+                heartbeat(sender, digest, quiet_ms, farewells)
+            }
+            Body::Request(wants) => request(sender, wants),
+            Body::Repair(chunk) => repair(sender, chunk),
+        }
+    }
+}
+
 /// Writes messages of one sender.
 pub(super) fn envelope(kind: u8, from: &ReplicaId, seq: u64) -> Writer {
-    let mut out = Writer::new(&[VERSION, kind]);
+    envelope_in(VERSION, (kind, from, seq))
+}
+
+fn envelope_in(version: u8, (kind, from, seq): (u8, &ReplicaId, u64)) -> Writer {
+    let mut out = Writer::new(&[version, kind]);
     out.put(from.name.as_str());
     out.put(&from.incarnation.0);
     out.put(&seq);
@@ -100,8 +147,11 @@ pub(super) fn envelope(kind: u8, from: &ReplicaId, seq: u64) -> Writer {
 }
 
 pub(super) fn ask((from, seq): (&ReplicaId, u64), digest: &Context) -> Bytes {
-    let mut out = envelope(ASK, from, seq);
-    out.put(&VERSION);
+    write_ask(envelope(ASK, from, seq), VERSION, digest)
+}
+
+fn write_ask(mut out: Writer, reads: u8, digest: &Context) -> Bytes {
+    out.put(&reads);
     out.put(&digest.iter().count());
     digest.iter().for_each(|life| write_life(&mut out, life));
     out.finish()
@@ -212,11 +262,13 @@ fn interval(reader: &mut Reader<'_>) -> Result<(Interval, Delta), DecodeError> {
     let span = span(reader.take()?, reader.take()?)?;
     let bytes: &[u8] = reader.take()?;
     let delta = one_owner(bytes)?;
-    let life = delta.covers().iter().next().expect("it has one owner");
-    if !life.seen().covers_range(span) {
-        return Err(DecodeError::EntryNotCovered { counter: span.last });
-    }
+    let seen = seen(&delta);
+    // What it removed is older. Something newer would be taken in ahead of what came before it.
+    let is_last = seen.ranges().last().is_some_and(|range| range.last == span.last);
     let DotRange { first, last } = span;
+    if !is_last || !seen.covers_range(span) {
+        return Err(DecodeError::WrongSpan { first, last });
+    }
     Ok((Interval { first, last, delta: Bytes::copy_from_slice(bytes) }, delta))
 }
 
@@ -229,10 +281,13 @@ fn want(reader: &mut Reader<'_>) -> Result<Want, DecodeError> {
     let staged = match reader.take()? {
         0_u8 => None,
         _ => {
-            let as_of = reader.take()?;
+            let (as_of, mut end) = (reader.take()?, 0);
             let missing = reader.list(|reader| {
                 let (first, more): (u64, u64) = (reader.take()?, reader.take()?);
-                span(first, first.saturating_add(more))
+                let span = span(first, first.saturating_add(more))?;
+                // Each operation is asked for once, or the answer would be longer than the state.
+                let before = std::mem::replace(&mut end, span.last);
+                if before < first { Ok(span) } else { Err(DecodeError::CounterOutOfRange) }
             })?;
             Some((as_of, missing))
         }
@@ -241,11 +296,19 @@ fn want(reader: &mut Reader<'_>) -> Result<Want, DecodeError> {
 }
 
 fn chunk(reader: &mut Reader<'_>) -> Result<Chunk, DecodeError> {
-    let (as_of, base) = (reader.take()?, reader.take()?);
+    let (as_of, base): (u64, u64) = (reader.take()?, reader.take()?);
     let span = span(reader.take()?, reader.take()?)?;
     let delta = one_owner(reader.take()?)?;
     if span.last > as_of || as_of > COUNTER_MAX {
         return Err(DecodeError::CounterOutOfRange);
+    }
+    let seen = seen(&delta);
+    let DotRange { first, last } = span;
+    let is_within = seen.ranges().all(|range| first <= range.first && range.last <= last);
+    // Up to the base its receiver has everything already.
+    let new = DotRange { first: first.max(base.saturating_add(1)), last };
+    if !is_within || new.first <= last && !seen.covers_range(new) {
+        return Err(DecodeError::WrongSpan { first, last });
     }
     Ok(Chunk { as_of, base, span, delta })
 }
@@ -263,7 +326,16 @@ fn one_owner(bytes: &[u8]) -> Result<Delta, DecodeError> {
 
 /// Returns the owner of a delta that was read as one owner's.
 pub(super) fn owner(delta: &Delta) -> Arc<ReplicaId> {
-    Arc::clone(delta.covers().iter().next().expect("it has one owner").replica())
+    Arc::clone(life(delta).replica())
+}
+
+/// Returns which of its owner's operations such a delta covers.
+fn seen(delta: &Delta) -> &Seen {
+    life(delta).seen()
+}
+
+fn life(delta: &Delta) -> &Life {
+    delta.covers().iter().next().expect("it has one owner")
 }
 
 /// Makes an id for a test message.
@@ -312,6 +384,69 @@ mod tests {
         let bytes = heartbeat((&from, 2), &Context::new(), &[], &farewells);
         let body = Body::Heartbeat { digest: Context::new(), quiet_ms: vec![], farewells };
         assert_eq!(round(&bytes).1, body);
+    }
+
+    #[test]
+    fn ranges_that_are_asked_for_ascend() {
+        let read_want = |ranges: &[(u64, u64)]| {
+            let missing = ranges.iter().map(|&(first, last)| DotRange { first, last }).collect();
+            let want = Want { owner: sender("b", 1), have: 0, staged: Some((99, missing)) };
+            let bytes = request((&sender("a", 5), 1), &[want]);
+            open(&bytes).and_then(|(envelope, rest)| read(&envelope, rest)).map(drop)
+        };
+        assert_eq!(read_want(&[(1, 3), (4, 4), (9, 99)]), Ok(()));
+        assert_eq!(read_want(&[(1, 3), (1, 3)]), Err(DecodeError::CounterOutOfRange));
+        assert_eq!(read_want(&[(1, 3), (3, 4)]), Err(DecodeError::CounterOutOfRange));
+        assert_eq!(read_want(&[(4, 4), (1, 3)]), Err(DecodeError::CounterOutOfRange));
+    }
+
+    /// A delta of `b` that covers ranges of its operations and holds no entry.
+    fn covering(ranges: &[(u64, u64)]) -> Delta {
+        let (mut context, owner) = (Context::new(), Arc::new(sender("b", 1)));
+        context.begin(&owner);
+        for &(first, last) in ranges {
+            context.insert_range(&owner, DotRange { first, last });
+        }
+        Delta::new(context, Vec::new())
+    }
+
+    #[test]
+    fn an_interval_is_of_its_operations_and_what_they_removed() {
+        let read_interval = |(first, last), ranges: &[(u64, u64)]| {
+            let interval = Interval { first, last, delta: covering(ranges).encode() };
+            let bytes = deltas((&sender("a", 5), 1), &[&interval]);
+            open(&bytes).and_then(|(envelope, rest)| read(&envelope, rest)).map(drop)
+        };
+        let refused = Err(DecodeError::WrongSpan { first: 5, last: 7 });
+        assert_eq!(read_interval((5, 7), &[(5, 7)]), Ok(()));
+        assert_eq!(read_interval((5, 7), &[(1, 1), (3, 7)]), Ok(()));
+        assert_eq!(read_interval((5, 7), &[(5, 6)]), refused);
+        assert_eq!(read_interval((5, 7), &[(6, 7)]), refused);
+        assert_eq!(read_interval((5, 7), &[(5, 8)]), refused);
+        assert_eq!(read_interval((5, 7), &[(5, 7), (9, 9)]), refused);
+        assert_eq!(read_interval((5, 7), &[]), refused);
+    }
+
+    #[test]
+    fn a_chunk_is_of_its_span_and_whole_beyond_its_base() {
+        let read_chunk = |base, ranges: &[(u64, u64)]| {
+            let span = DotRange { first: 5, last: 7 };
+            let bytes = repair(
+                (&sender("a", 5), 1),
+                &Chunk { as_of: 9, base, span, delta: covering(ranges) },
+            );
+            open(&bytes).and_then(|(envelope, rest)| read(&envelope, rest)).map(drop)
+        };
+        let refused = Err(DecodeError::WrongSpan { first: 5, last: 7 });
+        assert_eq!(read_chunk(0, &[(5, 7)]), Ok(()));
+        assert_eq!(read_chunk(5, &[(6, 7)]), Ok(()));
+        assert_eq!(read_chunk(9, &[]), Ok(()));
+        assert_eq!(read_chunk(9, &[(6, 6)]), Ok(()));
+        assert_eq!(read_chunk(4, &[(6, 7)]), refused);
+        assert_eq!(read_chunk(0, &[(5, 5), (7, 7)]), refused);
+        assert_eq!(read_chunk(0, &[(5, 8)]), refused);
+        assert_eq!(read_chunk(0, &[(4, 7)]), refused);
+        assert_eq!(read_chunk(9, &[(1, 2)]), refused);
     }
 
     #[test]

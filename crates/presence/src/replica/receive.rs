@@ -1,6 +1,7 @@
 //! What the others say.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Replica;
@@ -60,7 +61,10 @@ impl Replica {
                 });
             }
             Body::Request(wants) => {
-                wants.iter().for_each(|want| self.answer(now, &from.name, want));
+                // Once for each owner, by what was written last: an answer may be a whole state.
+                let wants: BTreeMap<_, _> =
+                    wants.iter().map(|want| (&want.owner.name, want)).collect();
+                wants.values().for_each(|want| self.answer(now, &from.name, want));
             }
             Body::Repair(chunk) => self.take_chunk(now, from, chunk),
         }

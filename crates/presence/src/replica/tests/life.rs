@@ -353,3 +353,24 @@ fn being_replaced_is_learned_from_others_too() {
     let superseded = ReplicaOutput::Superseded { by: Incarnation(2) };
     assert!(world.at("a").others.contains(&superseded), "by b's digest");
 }
+
+#[test]
+fn a_leave_is_told_for_a_time_only() {
+    // A bar that ends before everybody has stopped to tell of the leave.
+    let config = ReplicaConfig {
+        down_after_ms: 3_000,
+        permdown_after_ms: 3_100,
+        ..ReplicaConfig::default()
+    };
+    let mut world = World::new(&["a", "b", "c"], config);
+    world.join("a", "s");
+    world.run(300);
+    world.members.get_mut("a").unwrap().replica.leave(MonoMs(world.now), Keep::Nothing);
+    world.drain("a");
+    world.kill("a");
+    world.run(20_000);
+    for name in ["b", "c"] {
+        assert!(!mentions(&world, name, "a"));
+        assert_eq!(world.at(name).replica.footprint().remembered, 0);
+    }
+}

@@ -160,3 +160,19 @@ fn a_third_answers_for_an_owner_that_is_gone() {
     assert!(world.at("d").replica.set().is_down(&"a".into()), "learned of as down");
     assert!(world.at("d").others.iter().all(|output| !matches!(output, ReplicaOutput::Changed(_))));
 }
+
+#[test]
+fn a_request_is_answered_once_for_each_owner() {
+    let mut world = World::new(&["a", "b"], small());
+    joins(&mut world, "a", 0..50);
+    world.run(1_000);
+    world.count(Kind::Repair);
+    let want = |have| Want { owner: id("a", 1), have, staged: None };
+    let wants: Vec<_> = (0..100).map(|_| want(0)).chain([want(49)]).collect();
+    let request = message::request((&id("b", 1), 1 << 20), &wants);
+    world.hand("a", &request);
+    let last = world.at("a").replica.set().context().life(&"a".into()).unwrap().seen().upto();
+    assert_eq!(last, 50);
+    let answers = answers(&world, "a");
+    assert!(matches!(answers[..], [(_, bytes)] if bytes < 200), "the last one: {answers:?}");
+}
