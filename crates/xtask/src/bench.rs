@@ -43,6 +43,8 @@ pub(crate) struct Args {
 enum Benchmark {
     /// The presence set and its replica: time of each operation, bytes that travel
     Presence,
+    /// Bytes of memory per presence, fresh and after much has come and gone
+    Memory,
     /// One shard: joins and broadcasts
     Hub,
 }
@@ -147,7 +149,7 @@ mod tests {
 
     #[test]
     fn all_run_when_none_is_named_and_only_those_with_time_are_counted() {
-        assert!(words(&args()).contains("--bench presence --bench hub"));
+        assert!(words(&args()).contains("--bench presence --bench memory"));
         let words = words(&Args { instructions: true, ..args() });
         assert!(words.ends_with("--bench presence --bench hub -- --instructions"), "{words}");
     }
