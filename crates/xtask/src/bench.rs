@@ -18,7 +18,8 @@ use crate::workspace;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask bench presence --quick -- merge  only the rows with `merge` in their name
-  cargo xtask bench presence -- track/1000     at one size")]
+  cargo xtask bench presence -- track/1000     at one size
+  cargo xtask bench memory convergence")]
 pub(crate) struct Args {
     /// Benchmarks to run; all when none is named.
     #[arg(value_enum, value_name = "NAME")]
@@ -45,6 +46,8 @@ enum Benchmark {
     Presence,
     /// Bytes of memory per presence, fresh and after much has come and gone
     Memory,
+    /// Time, messages and bytes until replicas agree, in virtual time
+    Convergence,
     /// One shard: joins and broadcasts
     Hub,
 }
@@ -149,7 +152,7 @@ mod tests {
 
     #[test]
     fn all_run_when_none_is_named_and_only_those_with_time_are_counted() {
-        assert!(words(&args()).contains("--bench presence --bench memory"));
+        assert!(words(&args()).contains("--bench memory --bench convergence"));
         let words = words(&Args { instructions: true, ..args() });
         assert!(words.ends_with("--bench presence --bench hub -- --instructions"), "{words}");
     }
