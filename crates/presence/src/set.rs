@@ -5,9 +5,9 @@
 //! replica's opinion and no part of the state: it hides entries, and never removes one.
 
 mod changes;
+mod index;
 mod merge;
 mod rooms;
-mod sessions;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -18,8 +18,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use self::changes::Changes;
-use self::rooms::{RoomIx, Rooms, Seeded};
-use self::sessions::Sessions;
+use self::index::Index;
+use self::rooms::{Prints, RoomIx, Rooms, Seeded};
 use self::slots::{Slot, Slots};
 use crate::context::Context;
 use crate::delta::Delta;
@@ -65,7 +65,8 @@ pub struct PresenceSet {
     superseded_by: Option<Incarnation>,
     slots: Slots,
     rooms: Rooms,
-    sessions: Sessions,
+    /// The entries tracked here, by session.
+    sessions: Index,
     hasher: Seeded,
 }
 
@@ -97,7 +98,7 @@ impl PresenceSet {
             superseded_by: None,
             slots: Slots::new(),
             rooms: Rooms::new(hasher.clone()),
-            sessions: Sessions::new(),
+            sessions: Index::new(),
             hasher,
         }
     }
@@ -139,8 +140,9 @@ impl PresenceSet {
         }
         // Where a session is tracked already somebody is visible: no room is opened for nothing.
         let room = self.rooms.open(topic);
-        let print = self.hasher.fingerprint(session.as_str());
-        if self.tracked_in(room, &session, print).is_some() {
+        let print = |name| self.hasher.fingerprint(name);
+        let prints = (print(key.as_str()), print(session.as_str()));
+        if self.tracked_in(room, &session, prints.1).is_some() {
             return Err(AlreadyTracked);
         }
         let topic = self.rooms.room(room).topic().clone();
@@ -148,12 +150,11 @@ impl PresenceSet {
         let (mut delta, mut changes) = (Delta::default(), Changes::with_capacity(1));
         delta.cover(&dot);
         let mut presence = Presence { dot, replaces: None, topic, key, session, meta };
-        let prints = self.rooms.prints(&presence);
         if let Some(rival) = self.rooms.member_of(room, (&presence, prints), &self.slots) {
             let rival = self.slots.get(rival);
             presence.replaces = (rival.rank() < presence.rank()).then(|| rival.dot.clone());
         }
-        self.add_tracked(Arc::new(presence), (room, print), &mut delta, &mut changes);
+        self.add_tracked(Arc::new(presence), (room, prints), &mut delta, &mut changes);
         Ok(Change { delta, diff: changes.finish(&mut self.rooms) })
     }
 
@@ -187,7 +188,7 @@ impl PresenceSet {
         let dot = self.next_dot();
         let (mut delta, mut changes) = (Delta::default(), Changes::with_capacity(2));
         let room = self.slots.room(slot);
-        let (old, print) = self.remove_tracked(slot, &mut changes);
+        let (old, prints) = self.remove_tracked(slot, &mut changes);
         delta.cover(&old.dot);
         delta.cover(&dot);
         let presence = Presence {
@@ -198,7 +199,7 @@ impl PresenceSet {
             session: old.session.clone(),
             meta,
         };
-        self.add_tracked(Arc::new(presence), (room, print), &mut delta, &mut changes);
+        self.add_tracked(Arc::new(presence), (room, prints), &mut delta, &mut changes);
         Ok(Change { delta, diff: changes.finish(&mut self.rooms) })
     }
 
@@ -339,7 +340,7 @@ impl PresenceSet {
     fn add_tracked(
         &mut self,
         presence: Arc<Presence>,
-        (room, print): (RoomIx, u32),
+        (room, prints): (RoomIx, Prints),
         delta: &mut Delta,
         changes: &mut Changes,
     ) {
@@ -347,19 +348,19 @@ impl PresenceSet {
         self.context.insert(&presence.dot);
         delta.hold(Arc::clone(&presence));
         let slot = self.slots.insert(presence);
-        self.show(slot, room, changes);
-        self.sessions.insert(print, slot);
+        self.show((slot, prints), room, changes);
+        self.sessions.insert(prints.1, slot);
         self.own_live().insert(counter, slot);
     }
 
-    /// Removes an entry, and returns it with the fingerprint of its session.
-    fn remove_tracked(&mut self, slot: Slot, changes: &mut Changes) -> (Arc<Presence>, u32) {
-        self.hide(slot, changes);
+    /// Removes an entry, and returns it with its fingerprints.
+    fn remove_tracked(&mut self, slot: Slot, changes: &mut Changes) -> (Arc<Presence>, Prints) {
+        let prints = self.prints(slot);
+        self.hide((slot, prints), changes);
         let presence = self.slots.remove(slot);
-        let print = self.hasher.fingerprint(presence.session.as_str());
-        self.sessions.remove(print, slot);
+        self.sessions.remove(prints.1, slot);
         self.own_live().remove(&presence.dot.counter);
-        (presence, print)
+        (presence, prints)
     }
 
     fn untrack_slots(&mut self, slots: &[Slot]) -> Change {

@@ -111,8 +111,8 @@ impl Step {
             Self::Unit => shell.run(&mut unit_tests()?)?,
             Self::Doctest => shell.run(&mut cargo("test --workspace --doc"))?,
             Self::BenchSmoke => {
-                // Under `cargo test` criterion runs each benchmark once. Not optimised, as that
-                // would compile every dependency a second time.
+                // Under `cargo test` each benchmark is a smoke run: small, once, and checked. Not
+                // optimised, as that would compile every dependency a second time.
                 shell.run(cargo("test --workspace --bench").arg("*"))?;
             }
             Self::Fuzz => fuzz::short(shell)?,

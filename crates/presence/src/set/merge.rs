@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::PresenceSet;
 use super::changes::Changes;
-use super::rooms::{Admitted, Dismissed, Member, RoomIx};
+use super::rooms::{Admitted, Dismissed, Member, Prints, RoomIx};
 use super::slots::{NOWHERE, Slot};
 use crate::context::{Context, Life};
 use crate::delta::Delta;
@@ -79,7 +79,7 @@ impl PresenceSet {
         let mut changes = Changes::with_capacity(live.len());
         for slot in live {
             let room = self.rooms.open(self.slots.get(slot).topic.clone());
-            self.show(slot, room, &mut changes);
+            self.show((slot, self.prints(slot)), room, &mut changes);
         }
         changes.finish(&mut self.rooms)
     }
@@ -207,7 +207,7 @@ impl PresenceSet {
             let slot = self.slots.insert(presence);
             added.push((counter, slot));
             if let Some(room) = room {
-                self.show(slot, room, changes);
+                self.show((slot, self.prints(slot)), room, changes);
             }
         }
         if added.len() > live.len() {
@@ -238,9 +238,14 @@ impl PresenceSet {
     }
 
     /// Shows an entry in its room, or puts it into the shadow of the one that shows its session.
-    pub(super) fn show(&mut self, slot: Slot, room: RoomIx, changes: &mut Changes) {
+    pub(super) fn show(
+        &mut self,
+        (slot, prints): (Slot, Prints),
+        room: RoomIx,
+        changes: &mut Changes,
+    ) {
         self.slots.set_room(slot, room);
-        match self.rooms.admit(room, slot, &self.slots) {
+        match self.rooms.admit(room, (slot, prints), &self.slots) {
             Admitted::Shown => changes.join(room, self.slots.get(slot)),
             Admitted::Over(old) => {
                 changes.leave(room, Member::new(self.slots.get(old)));
@@ -251,9 +256,9 @@ impl PresenceSet {
         }
     }
 
-    pub(super) fn hide(&mut self, slot: Slot, changes: &mut Changes) {
+    pub(super) fn hide(&mut self, (slot, prints): (Slot, Prints), changes: &mut Changes) {
         let room = self.slots.room(slot);
-        if let Dismissed::Shown(next) = self.rooms.dismiss(room, slot, &self.slots) {
+        if let Dismissed::Shown(next) = self.rooms.dismiss(room, (slot, prints), &self.slots) {
             changes.leave(room, Member::new(self.slots.get(slot)));
             if let Some(next) = next {
                 changes.join(room, self.slots.get(next));
@@ -263,6 +268,10 @@ impl PresenceSet {
         self.slots.set_room(slot, NOWHERE);
     }
 
+    pub(super) fn prints(&self, slot: Slot) -> Prints {
+        self.rooms.prints(self.slots.get(slot))
+    }
+
     /// Hides what a replica has in one room.
     fn hide_in_room(&mut self, gone: &[(RoomIx, Slot)], name: &ReplicaName, changes: &mut Changes) {
         let Some(&(room, _)) = gone.first() else { return };
@@ -270,7 +279,7 @@ impl PresenceSet {
         if is_few || !self.rooms.shadowed().is_empty() {
             // A few of a crowd: not in proportion to the crowd. Or while sessions move: what was in
             // the shadow of an entry has to be found.
-            gone.iter().for_each(|&(_, slot)| self.hide(slot, changes));
+            gone.iter().for_each(|&(_, slot)| self.hide((slot, self.prints(slot)), changes));
             return;
         }
         gone.iter().for_each(|&(_, slot)| self.slots.set_room(slot, NOWHERE));
@@ -283,7 +292,7 @@ impl PresenceSet {
 
     fn remove(&mut self, slot: Slot, changes: &mut Changes) {
         if self.slots.room(slot) != NOWHERE {
-            self.hide(slot, changes);
+            self.hide((slot, self.prints(slot)), changes);
         }
         self.slots.remove(slot);
     }

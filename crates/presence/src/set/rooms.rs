@@ -8,12 +8,13 @@
 //! stand in the index only, ready to be shown when it goes.
 
 use std::cmp::Ordering;
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasher, Hasher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use siphasher::sip::SipHasher13;
+
+use super::index::Index;
 use super::slots::{Slot, Slots};
 use crate::entry::Presence;
 use crate::name::{Key, SessionId, Topic};
@@ -25,27 +26,18 @@ pub(super) type RoomIx = u32;
 /// Hashes with SipHash, seeded by an argument: outsiders choose keys and topics, and must not be
 /// able to choose collisions. What it orders is never iterated.
 #[derive(Debug, Clone)]
-pub(super) struct Seeded(u64);
+pub(super) struct Seeded(SipHasher13);
 
 impl Seeded {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SipHasher13::new_with_keys(seed, 0))
     }
 
     /// Returns 32 bits of the hash, for an index that looks at the name itself as well.
     pub(super) fn fingerprint(&self, name: &str) -> u32 {
-        let hash = self.hash_one(name);
+        // In one go: a `Hasher` that is fed piece by piece takes twice as long.
+        let hash = self.0.hash(name.as_bytes());
         u32::try_from(hash >> 32).unwrap_or_default()
-    }
-}
-
-impl BuildHasher for Seeded {
-    type Hasher = DefaultHasher;
-
-    fn build_hasher(&self) -> DefaultHasher {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.0);
-        hasher
     }
 }
 
@@ -214,7 +206,7 @@ pub(super) struct Rooms {
     hasher: Seeded,
     rooms: Vec<Option<Room>>,
     free: Vec<RoomIx>,
-    by_topic: HashMap<Topic, RoomIx, Seeded>,
+    by_topic: Index,
     in_order: BTreeMap<Topic, RoomIx>,
     /// The entries in the shadow of another; few, while sessions move.
     shadowed: BTreeSet<Slot>,
@@ -223,8 +215,8 @@ pub(super) struct Rooms {
 impl Rooms {
     pub(super) fn new(hasher: Seeded) -> Self {
         Self {
-            by_topic: HashMap::with_hasher(hasher.clone()),
             hasher,
+            by_topic: Index::new(),
             rooms: Vec::new(),
             free: Vec::new(),
             in_order: BTreeMap::new(),
@@ -233,7 +225,11 @@ impl Rooms {
     }
 
     pub(super) fn find(&self, topic: &Topic) -> Option<RoomIx> {
-        self.by_topic.get(topic).copied()
+        self.find_by(topic, self.hasher.fingerprint(topic.as_str()))
+    }
+
+    fn find_by(&self, topic: &Topic, print: u32) -> Option<RoomIx> {
+        self.by_topic.find(print).find(|&ix| *self.room(ix).topic() == *topic)
     }
 
     pub(super) fn room(&self, ix: RoomIx) -> &Room {
@@ -242,7 +238,8 @@ impl Rooms {
 
     /// Returns the room of a topic, opened now when nobody is there.
     pub(super) fn open(&mut self, topic: Topic) -> RoomIx {
-        if let Some(ix) = self.find(&topic) {
+        let print = self.hasher.fingerprint(topic.as_str());
+        if let Some(ix) = self.find_by(&topic, print) {
             return ix;
         }
         let ix = self.free.pop().unwrap_or_else(|| {
@@ -250,16 +247,20 @@ impl Rooms {
             RoomIx::try_from(self.rooms.len() - 1).expect("no more rooms than entries")
         });
         let (members, by_key) = (BTreeSet::new(), BTreeSet::new());
-        self.by_topic.insert(topic.clone(), ix);
+        self.by_topic.insert(print, ix);
         self.in_order.insert(topic.clone(), ix);
         self.rooms[ix as usize] = Some(Room { topic, members, by_key, keys: 0 });
         ix
     }
 
     /// Shows an entry, unless its session is shown by one that ranks before it.
-    pub(super) fn admit(&mut self, ix: RoomIx, slot: Slot, slots: &Slots) -> Admitted {
+    pub(super) fn admit(
+        &mut self,
+        ix: RoomIx,
+        (slot, prints): (Slot, Prints),
+        slots: &Slots,
+    ) -> Admitted {
         let presence = slots.get(slot);
-        let prints = self.prints(presence);
         let rival = self.member_of(ix, (presence, prints), slots);
         let room = self.rooms[ix as usize].as_mut().expect("an index names an open room");
         let is_new = rival.is_none() && !room.has_key((&presence.key, prints.0), slots);
@@ -280,9 +281,13 @@ impl Rooms {
     }
 
     /// Hides an entry. The room stays open, empty or not, until [`close_if_empty`](Self::close_if_empty).
-    pub(super) fn dismiss(&mut self, ix: RoomIx, slot: Slot, slots: &Slots) -> Dismissed {
+    pub(super) fn dismiss(
+        &mut self,
+        ix: RoomIx,
+        (slot, prints): (Slot, Prints),
+        slots: &Slots,
+    ) -> Dismissed {
         let presence = slots.get(slot);
-        let prints = self.prints(presence);
         let Presence { key, session, .. } = &**presence;
         let room = self.rooms[ix as usize].as_mut().expect("an index names an open room");
         room.by_key.remove(&Keyed::new(prints, slot));
@@ -346,7 +351,7 @@ impl Rooms {
     pub(super) fn close_if_empty(&mut self, ix: RoomIx) {
         if self.room(ix).members.is_empty() {
             let room = self.rooms[ix as usize].take().expect("an index names an open room");
-            self.by_topic.remove(&room.topic);
+            self.by_topic.remove(self.hasher.fingerprint(room.topic.as_str()), ix);
             self.in_order.remove(&room.topic);
             self.free.push(ix);
         }

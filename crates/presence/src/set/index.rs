@@ -1,61 +1,62 @@
-//! The entries tracked here, by session.
+//! Entries and rooms by the fingerprint of a name.
 //!
-//! A hash table of slots alone: the session stands in the entry, so a bucket is eight bytes and not
-//! the forty of a map with the id as its key. Several entries have the same fingerprint, those of one
-//! session in several topics above all, and whoever asks looks at the entry itself.
+//! A hash table of numbers alone: the name stands in what the number refers to, so a bucket is eight
+//! bytes and not the forty of a map with the name as its key. Several may have the same fingerprint,
+//! the entries of one session in several topics above all, and whoever asks looks at the name itself.
 //!
 //! Open addressing with linear probing, and removal by shifting back (Knuth, *The Art of Computer
 //! Programming*, volume 3, section 6.4, algorithm R), so that nothing is left of what has gone.
 
-use super::slots::{NOWHERE, Slot};
+use super::slots::NOWHERE;
 
 const BUCKETS_MIN: usize = 8;
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     print: u32,
-    slot: Slot,
+    number: u32,
 }
 
-const EMPTY: Bucket = Bucket { print: 0, slot: NOWHERE };
+const EMPTY: Bucket = Bucket { print: 0, number: NOWHERE };
 
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(super) struct Index {
     /// A power of two of them, never more than four fifths taken.
     buckets: Vec<Bucket>,
     taken: usize,
 }
 
-impl Sessions {
+impl Index {
     pub(super) fn new() -> Self {
         Self { buckets: vec![EMPTY; BUCKETS_MIN], taken: 0 }
     }
 
-    /// Iterates over the slots with a fingerprint. Cost: in proportion to them.
-    pub(super) fn find(&self, print: u32) -> impl Iterator<Item = Slot> + '_ {
+    /// Iterates over the numbers with a fingerprint. Cost: in proportion to them.
+    pub(super) fn find(&self, print: u32) -> impl Iterator<Item = u32> + '_ {
         let run = self.probe(print).map(|at| self.buckets[at]);
-        let run = run.take_while(|bucket| bucket.slot != NOWHERE);
-        run.filter(move |bucket| bucket.print == print).map(|bucket| bucket.slot)
+        let run = run.take_while(|bucket| bucket.number != NOWHERE);
+        run.filter(move |bucket| bucket.print == print).map(|bucket| bucket.number)
     }
 
-    pub(super) fn insert(&mut self, print: u32, slot: Slot) {
+    pub(super) fn insert(&mut self, print: u32, number: u32) {
         if (self.taken + 1) * 5 > self.buckets.len() * 4 {
             self.resize(self.buckets.len() * 2);
         }
-        self.place(Bucket { print, slot });
+        self.place(Bucket { print, number });
         self.taken += 1;
     }
 
-    pub(super) fn remove(&mut self, print: u32, slot: Slot) {
-        let mut run = self.probe(print).take_while(|&at| self.buckets[at].slot != NOWHERE);
-        let is_it = |&at: &usize| self.buckets[at].slot == slot && self.buckets[at].print == print;
+    pub(super) fn remove(&mut self, print: u32, number: u32) {
+        let mut run = self.probe(print).take_while(|&at| self.buckets[at].number != NOWHERE);
+        let is_it =
+            |&at: &usize| self.buckets[at].number == number && self.buckets[at].print == print;
         let mut hole = run.find(is_it).expect("it was inserted");
         let mask = self.buckets.len() - 1;
         let mut at = hole;
         loop {
             at = (at + 1) & mask;
             let bucket = self.buckets[at];
-            if bucket.slot == NOWHERE {
+            if bucket.number == NOWHERE {
                 break;
             }
             // It may move into the hole unless its home lies behind the hole.
@@ -90,14 +91,14 @@ impl Sessions {
     }
 
     fn place(&mut self, bucket: Bucket) {
-        let mut free = self.probe(bucket.print).filter(|&at| self.buckets[at].slot == NOWHERE);
+        let mut free = self.probe(bucket.print).filter(|&at| self.buckets[at].number == NOWHERE);
         let at = free.next().expect("a fifth of the buckets is free");
         self.buckets[at] = bucket;
     }
 
     fn resize(&mut self, buckets: usize) {
         let old = std::mem::replace(&mut self.buckets, vec![EMPTY; buckets]);
-        for bucket in old.into_iter().filter(|bucket| bucket.slot != NOWHERE) {
+        for bucket in old.into_iter().filter(|bucket| bucket.number != NOWHERE) {
             self.place(bucket);
         }
     }
@@ -112,7 +113,7 @@ mod tests {
     /// Few fingerprints, so that runs collide, wrap around the end and are cut in the middle.
     #[test]
     fn agrees_with_an_ordered_set_through_growth_and_shrinking() {
-        let (mut table, mut model) = (Sessions::new(), BTreeSet::new());
+        let (mut table, mut model) = (Index::new(), BTreeSet::new());
         let mut draw = 1_u32;
         for round in 0..8_000_u32 {
             // xorshift32.
@@ -127,7 +128,7 @@ mod tests {
             } else if !is_growing && model.remove(&(print, slot)) {
                 table.remove(print, slot);
             }
-            let found: BTreeSet<Slot> = table.find(print).collect();
+            let found: BTreeSet<u32> = table.find(print).collect();
             let expected = model.iter().filter(|(p, _)| *p == print).map(|&(_, slot)| slot);
             assert_eq!(found, expected.collect());
         }
