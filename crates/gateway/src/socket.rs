@@ -1,6 +1,7 @@
 //! The WebSocket surface: handshake, then one task per connection.
 
 mod channels;
+mod closing;
 mod connection;
 mod handshake;
 mod membership;

@@ -15,12 +15,12 @@ use penholder_protocol::{
     TopicName, Wire, decode_binary, decode_text,
 };
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::channels::{Channel, Channels, Target};
+use super::closing::{self, close};
 use super::rates::{Limited, SocketRates};
 use super::requests::{Kept, limited};
 use super::upgrade::WebSocket;
@@ -30,7 +30,6 @@ use crate::auth::Identity;
 use crate::clock;
 use crate::shard::{Ending, Outbox};
 use crate::sockets::Entered;
-use crate::stream::Excess;
 use crate::telemetry::metrics;
 
 /// How often the server pings.
@@ -41,9 +40,6 @@ const SILENT_MAX: Duration = Duration::from_secs(25);
 
 /// How long one batch of frames may take to be written.
 const WRITE_MAX: Duration = Duration::from_secs(25);
-
-/// How long the close frame may take: it is a courtesy to a peer that may not listen.
-const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// How many frames are written before the socket is flushed.
 const BATCH_FRAMES: usize = 64;
@@ -197,41 +193,18 @@ async fn write(socket: &mut WebSocket, connection: &mut Connection) -> Result<()
     Ok(())
 }
 
-/// Sends the close frame, never with code 1000: old clients stay away after it. Then listens until
-/// the peer has closed too, for unread data would make the kernel throw the frame away.
-async fn close(socket: &mut WebSocket, ending: &Ending) {
-    metrics::closed(ending.code);
-    let frame =
-        CloseFrame { code: ending.code.number().into(), reason: Utf8Bytes::from(ending.reason()) };
-    let handshake = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.next().await {}
-        }
-    };
-    // Whether the peer hears it makes no difference any more.
-    timeout(CLOSE_MAX, handshake).await.ok();
-}
-
 /// Closes a socket whose peer broke the WebSocket protocol or a bound of it.
 async fn fail(socket: &mut WebSocket, connection: &Connection, error: &Error) -> End {
-    let code = match error {
-        Error::Capacity(_) => CloseCode::TooBig,
-        Error::Utf8(_) => CloseCode::NotUtf8,
-        // A connection that broke off did nothing against the protocol.
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return End::Lost,
-        Error::Protocol(_) => CloseCode::Protocol,
-        Error::Io(_) if Excess::behind(error) == Some(Excess::Fragments) => CloseCode::TooBig,
-        _ => return End::Lost,
-    };
-    tracing::debug!(user = connection.identity.subject(), %error, "socket closed");
-    close(socket, &code.into()).await;
+    if let Some(code) = closing::code_of(error) {
+        tracing::debug!(user = connection.identity.subject(), %error, "socket closed");
+        close(socket, &code.into()).await;
+    }
     End::Lost
 }
 
 /// Answers the close frame of a client, and tells what its code means.
 async fn closed_by_client(socket: &mut WebSocket, frame: Option<CloseFrame>) -> End {
-    // The library has queued the answer; a client that is gone does not need it.
-    timeout(CLOSE_MAX, socket.flush()).await.ok();
+    closing::answer_close(socket).await;
     match frame {
         Some(frame) if frame.code == WireCode::Normal => End::Goodbye,
         _ => End::Lost,
