@@ -3,6 +3,8 @@
 mod channels;
 mod closing;
 mod connection;
+#[cfg(feature = "echo")]
+mod echo;
 mod handshake;
 mod membership;
 mod rates;
@@ -10,4 +12,6 @@ mod requests;
 mod summaries;
 mod upgrade;
 
+#[cfg(feature = "echo")]
+pub use echo::echo_router;
 pub(crate) use handshake::upgrade;

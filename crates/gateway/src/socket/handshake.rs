@@ -52,7 +52,7 @@ pub(crate) async fn upgrade(
 /// everything else was checked.
 pub(crate) struct HandshakeParts {
     headers: HeaderMap,
-    upgrade: Option<Upgrade>,
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 impl<S: Sync> FromRequestParts<S> for HandshakeParts {
