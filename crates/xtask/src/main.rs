@@ -10,6 +10,7 @@
     reason = "a command-line program: printing is its output"
 )]
 
+mod autobahn;
 mod bench;
 mod files;
 mod fmt;
@@ -42,6 +43,7 @@ enum Task {
     Run(run::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Autobahn(autobahn::Args),
     /// Check formatting, house rules and lints; runs no test
     Lint,
     /// Format the Rust and the JavaScript code
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Autobahn(args) => autobahn::run(&args),
         Task::Lint => test::lint(),
         Task::Fmt => fmt::run(),
         Task::Gen(args) => typescript::run(&args),
