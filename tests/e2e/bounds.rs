@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use penholder_client::presence::Fold;
 use penholder_protocol::{Json, JsonLimits};
-use penholder_tests::{Options, RawSocket, Request, Server, exchange, soon, until};
+use penholder_tests::{Options, RawSocket, Server, exchange, soon, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -80,7 +80,7 @@ async fn a_slow_client_delays_nobody_and_its_memory_comes_back() -> Result<()> {
         Ok((count(&server, "doc:1").await? == 2).then_some(()))
     })
     .await?;
-    assert_eq!(closed_total(&server, "slow_consumer").await?, 1);
+    assert_eq!(server.metric(SLOW).await?, 1.0);
     drop(slow);
     until("its memory is back", SOON, async || {
         let resident = server.resident_bytes()?;
@@ -89,19 +89,14 @@ async fn a_slow_client_delays_nobody_and_its_memory_comes_back() -> Result<()> {
     .await
 }
 
-/// How many connections the server has closed with this name.
-async fn closed_total(server: &Server, name: &str) -> Result<u64> {
-    let metrics = server.ask(Request::new("GET", "/metrics")).await?.body;
-    let series = format!("penholder_connections_closed_total{{code=\"{name}\"}} ");
-    let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
-    Ok(value.map_or(Ok(0), str::parse)?)
-}
+/// Counts the connections that the server has closed as too slow.
+const SLOW: &str = "penholder_connections_closed_total{code=\"slow_consumer\"}";
 
 /// Waits until the server sends a client away that reads nothing, then reads on to the close frame.
 /// What the kernel holds comes first, and the server waits a moment for it to be read.
 async fn sent_away(server: &Server, deaf: &mut RawSocket, within: Duration) -> Result<()> {
     until("the deaf one is sent away", within, async || {
-        Ok((closed_total(server, "slow_consumer").await? == 1).then_some(()))
+        Ok((server.metric(SLOW).await? == 1.0).then_some(()))
     })
     .await?;
     assert_eq!(deaf.closed(SOON).await?, (4408, "slow_consumer".to_owned()));
@@ -145,7 +140,7 @@ async fn who_reads_nothing_of_presence_is_told_so_once_a_write_has_hung() -> Res
         busy.ask("doc:1", "presence_update", &update).await?;
     }
     // What does not fit is dropped and nothing overflows, so only the time tells.
-    assert_eq!(closed_total(&server, "slow_consumer").await?, 0);
+    assert_eq!(server.metric(SLOW).await?, 0.0);
     tokio::select! {
         () = busy.idle() => bail!("who reads is sent away"),
         heard = sent_away(&server, &mut deaf, SILENT_MAX) => heard,

@@ -198,7 +198,7 @@ async fn a_token_of_the_command_line_signs_in() -> Result<()> {
         [&["--role", "emperor"][..], &["--ttl", "0"], &["--topic", "doc:*=own"], &["--topic", "x"]]
     {
         let arguments = [&["token", "--user", "eve"], bad].concat();
-        let variables = [("PENHOLDER__AUTH__HS256_SECRET", crate::people::SECRET)];
+        let variables = [("PENHOLDER__AUTH__HS256_SECRET", penholder_tests::SECRET)];
         assert_eq!(command(&arguments, &variables)?.code, Some(2), "{bad:?}");
     }
     Ok(())

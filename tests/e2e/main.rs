@@ -7,6 +7,7 @@ mod bounds;
 mod client;
 mod cluster;
 mod command;
+mod conformance;
 mod errors;
 mod operations;
 mod people;

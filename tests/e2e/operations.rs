@@ -76,13 +76,6 @@ async fn metrics_count_and_name_nobody() -> Result<()> {
     Ok(())
 }
 
-/// The value of a metric that has no labels.
-async fn gauge(server: &Server, name: &str) -> Result<Option<f64>> {
-    let metrics = server.ask(Request::new("GET", "/metrics")).await?.body;
-    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    Ok(value.map(str::parse).transpose()?)
-}
-
 #[tokio::test]
 async fn nothing_stays_of_those_who_are_gone() -> Result<()> {
     const GAUGES: [&str; 3] = ["penholder_connections", "penholder_sessions", "penholder_topics"];
@@ -99,7 +92,7 @@ async fn nothing_stays_of_those_who_are_gone() -> Result<()> {
     }
     for (name, least) in GAUGES.into_iter().zip([12.0, 24.0, 4.0]) {
         until(format!("{name} counts"), SOON, async || {
-            Ok(gauge(&server, name).await?.filter(|value| *value >= least))
+            Ok((server.metric(name).await? >= least).then_some(()))
         })
         .await?;
     }
@@ -113,7 +106,7 @@ async fn nothing_stays_of_those_who_are_gone() -> Result<()> {
     drop(sockets);
     for name in GAUGES {
         until(format!("{name} is 0"), SOON, async || {
-            Ok(gauge(&server, name).await?.filter(|value| *value == 0.0))
+            Ok((server.metric(name).await? == 0.0).then_some(()))
         })
         .await?;
     }
@@ -144,7 +137,7 @@ async fn a_connection_that_breaks_off_is_none_that_broke_the_protocol() -> Resul
         unread.send_bytes(bytes).await?;
         drop((read, unread));
         until(format!("both are gone after {what}"), SOON, async || {
-            Ok(gauge(&server, "penholder_connections").await?.filter(|open| *open == 0.0))
+            Ok((server.metric("penholder_connections").await? == 0.0).then_some(()))
         })
         .await?;
         assert_eq!(closed().await?, [""; 0], "{what}");
@@ -178,11 +171,7 @@ async fn the_log_names_no_token_and_no_content() -> Result<()> {
 async fn forwarded_addresses_are_believed_from_trusted_proxies_only() -> Result<()> {
     let limited = || Options::default().set("server.connections_per_address_max", "1");
     let upgrade = |token: &str, from: &str| {
-        Request::new("GET", &format!("/socket/websocket?vsn=2.0.0&token={token}"))
-            .header("connection", "Upgrade")
-            .header("upgrade", "websocket")
-            .header("sec-websocket-version", "13")
-            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+        Request::websocket(&format!("/socket/websocket?vsn=2.0.0&token={token}"))
             .header("x-forwarded-for", from)
     };
     let server = Server::start(limited()).await?;

@@ -1,10 +1,7 @@
 //! Tokens for tests, signed by the binary itself.
 
 use anyhow::{Result, ensure};
-use penholder_tests::command;
-
-/// The secret that the harness gives every server.
-pub(crate) const SECRET: &str = "a secret of the end-to-end tests, 32 bytes or more";
+use penholder_tests::{SECRET, command};
 
 /// A token of `eve`, as `penholder token` signs it with these arguments.
 pub(crate) fn signed(arguments: &[&str]) -> Result<String> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A request.
@@ -22,6 +22,16 @@ impl Request {
     pub fn new(method: &str, path: &str) -> Self {
         let (method, path) = (method.to_owned(), path.to_owned());
         Self { method, path, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// A request for a WebSocket.
+    #[must_use]
+    pub fn websocket(path: &str) -> Self {
+        Self::new("GET", path)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
     }
 
     /// The same with a header more.
@@ -90,6 +100,18 @@ impl Answer {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// Reads an answer to its end, and of what follows an upgrade nothing.
+    pub(crate) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Self> {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") && stream.read_until(b'\n', &mut bytes).await? > 0 {}
+        let head = Self::parse(&bytes)?;
+        if head.status != 101 {
+            let length = head.header("content-length").map(str::parse).transpose()?;
+            stream.take(length.unwrap_or(u64::MAX)).read_to_end(&mut bytes).await?;
+        }
+        Self::parse(&bytes)
     }
 
     /// Whether nothing more can come; an answer without a length ends with its connection.

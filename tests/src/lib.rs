@@ -13,14 +13,18 @@
 //! # }
 //! ```
 
+mod frame;
 mod http;
 mod process;
 mod server;
+mod token;
 mod wait;
 mod websocket;
 
+pub use frame::{Frame, Opcode};
 pub use http::{Answer, Request, exchange};
 pub use process::{Finished, command};
-pub use server::{Directory, Options, Server};
+pub use server::{Directory, Options, SECRET, Server};
+pub use token::Token;
 pub use wait::{soon, until};
-pub use websocket::{Frame, Opcode, RawSocket};
+pub use websocket::RawSocket;

@@ -19,7 +19,7 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 const API_KEY: &str = "ApiKey dev";
 
 /// Signs the tokens of every server of the tests.
-const SECRET: &str = "a secret of the end-to-end tests, 32 bytes or more";
+pub const SECRET: &str = "a secret of the end-to-end tests, 32 bytes or more";
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -42,6 +42,13 @@ impl Options {
     pub fn set(mut self, key: &str, value: &str) -> Self {
         let variable = format!("PENHOLDER__{}", key.to_uppercase().replace('.', "__"));
         self.variables.push((variable, value.to_owned()));
+        self
+    }
+
+    /// The same with other events in the log, as `RUST_LOG` names them.
+    #[must_use]
+    pub fn log(mut self, filter: &str) -> Self {
+        self.variables.push(("RUST_LOG".to_owned(), filter.to_owned()));
         self
     }
 
@@ -118,6 +125,26 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
         Ok(kib.parse::<u64>()? * 1024)
+    }
+
+    /// How many files and connections it has open.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended.
+    pub fn open_files(&self) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.process.pid()))?.count())
+    }
+
+    /// The value of a metric, named with its labels if it has any; 0 where nothing was counted.
+    ///
+    /// # Errors
+    ///
+    /// The connection fails.
+    pub async fn metric(&self, series: &str) -> Result<f64> {
+        let metrics = self.ask(Request::new("GET", "/metrics")).await?.body;
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned);
+        Ok(metrics.lines().find_map(value).map_or(Ok(0.0), |value| value.parse())?)
     }
 
     /// Asks it to drain.

@@ -1,5 +1,5 @@
-//! WebSocket frames without a library (RFC 6455): nothing is answered, masked or checked unless the
-//! test asks for it.
+//! A WebSocket without a library (RFC 6455): nothing is answered, masked or checked unless the test asks
+//! for it.
 
 use std::time::Duration;
 
@@ -8,60 +8,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::frame::{Frame, Opcode};
+use crate::http::{Answer, Request};
 use crate::wait::soon;
 
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-
-/// Any key does: it hides nothing on a loopback connection.
-const MASK: [u8; 4] = [1, 2, 3, 4];
-
-/// What a frame is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opcode {
-    /// Goes on with a fragmented message.
-    Continuation,
-    /// Text.
-    Text,
-    /// Bytes.
-    Binary,
-    /// The end.
-    Close,
-    /// Asks for a pong.
-    Ping,
-    /// Answers a ping.
-    Pong,
-    /// One that RFC 6455 leaves for later.
-    Reserved,
-}
-
-impl Opcode {
-    fn number(self) -> u8 {
-        match self {
-            Self::Continuation => 0,
-            Self::Text => 1,
-            Self::Binary => 2,
-            Self::Close => 8,
-            Self::Ping => 9,
-            Self::Pong => 10,
-            Self::Reserved => 3,
-        }
-    }
-
-    fn from_number(number: u8) -> Self {
-        let all =
-            [Self::Continuation, Self::Text, Self::Binary, Self::Close, Self::Ping, Self::Pong];
-        all.into_iter().find(|opcode| opcode.number() == number).unwrap_or(Self::Reserved)
-    }
-}
-
-/// One frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// What it is.
-    pub opcode: Opcode,
-    /// What it holds.
-    pub payload: Vec<u8>,
-}
 
 /// A socket in the hands of the test.
 #[derive(Debug)]
@@ -92,22 +43,33 @@ impl RawSocket {
     }
 
     async fn open_on(socket: TcpSocket, port: u16, token: &str) -> Result<Self> {
-        let stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
-        let mut stream = BufReader::with_capacity(4096, stream);
-        let head = format!(
-            "GET /socket/websocket?vsn=2.0.0&token={token} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\
-             connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).await?;
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            let byte = stream.read_u8().await.context("the handshake is cut off")?;
-            answer.push(byte);
+        let request = Request::websocket(&format!("/socket/websocket?vsn=2.0.0&token={token}"));
+        match Self::handshake(socket, port, request).await? {
+            Ok(socket) => Ok(socket),
+            Err(answer) => bail!("no upgrade: {answer}"),
         }
-        let answer = String::from_utf8_lossy(&answer);
-        ensure!(answer.starts_with("HTTP/1.1 101 "), "no upgrade: {answer}");
-        Ok(Self { stream, next_ref: 1 })
+    }
+
+    /// Connects with a request of the test's own; returns what was answered where there is no upgrade.
+    ///
+    /// # Errors
+    ///
+    /// The connection fails, or what comes back is no HTTP.
+    pub async fn handshake(
+        socket: TcpSocket,
+        port: u16,
+        request: Request,
+    ) -> Result<Result<Self, Answer>> {
+        let stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
+        // What is sent in pieces shall arrive in pieces.
+        stream.set_nodelay(true)?;
+        let mut stream = BufReader::with_capacity(4096, stream);
+        stream.write_all(&request.into_bytes(port)).await?;
+        let answer = Answer::read(&mut stream).await?;
+        if answer.status == 101 {
+            return Ok(Ok(Self { stream, next_ref: 1 }));
+        }
+        Ok(Err(answer))
     }
 
     /// Sends a whole text message.
@@ -125,11 +87,7 @@ impl RawSocket {
     ///
     /// The connection is gone.
     pub async fn send_frame(&mut self, opcode: Opcode, payload: &[u8]) -> Result<()> {
-        let masked = payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask);
-        let mut frame = head(0x80 | opcode.number(), 0x80, payload.len());
-        frame.extend(MASK);
-        frame.extend(masked);
-        self.send_bytes(&frame).await
+        self.send_bytes(&Frame::new(opcode, payload).to_bytes()).await
     }
 
     /// Sends bytes as they are, a frame or not.
@@ -175,6 +133,16 @@ impl RawSocket {
         let mut reply = self.ask(topic, "phx_join", payload).await?;
         ensure!(reply["status"] == "ok", "join of {topic}: {reply}");
         Ok(reply["response"].take())
+    }
+
+    /// Sends frames as they are.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub async fn send_all(&mut self, frames: &[Frame]) -> Result<()> {
+        let bytes: Vec<u8> = frames.iter().flat_map(Frame::to_bytes).collect();
+        self.send_bytes(&bytes).await
     }
 
     /// Reads messages, answering pings, until a text frame fits, and returns that.
@@ -242,6 +210,22 @@ impl RawSocket {
         }
     }
 
+    /// Waits until the server has ended the connection.
+    ///
+    /// # Errors
+    ///
+    /// Something else comes, or nothing does.
+    pub async fn ended(&mut self, within: Duration) -> Result<()> {
+        soon("the server ends the connection", within, async {
+            match self.stream.read_u8().await {
+                Ok(byte) => bail!("{byte:#x} came after the end"),
+                // The end, in good order or not.
+                Err(_) => Ok(()),
+            }
+        })
+        .await
+    }
+
     /// Reads one frame and answers nothing.
     ///
     /// # Errors
@@ -258,7 +242,7 @@ impl RawSocket {
         };
         let mut payload = vec![0; usize::try_from(length)?];
         self.stream.read_exact(&mut payload).await?;
-        Ok(Frame { opcode: Opcode::from_number(first & 0x0f), payload })
+        Ok(Frame::new(Opcode::from_number(first & 0x0f), payload))
     }
 
     /// Answers pings and ignores everything else, until the socket ends.
@@ -275,38 +259,9 @@ impl RawSocket {
     }
 }
 
-/// The head of a frame; `mask` is the bit that says whether a key follows.
-fn head(first: u8, mask: u8, length: usize) -> Vec<u8> {
-    let mut head = vec![first];
-    match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ 0..126), _) => head.push(mask | short),
-        (_, Ok(medium)) => {
-            head.push(mask | 126);
-            head.extend(medium.to_be_bytes());
-        }
-        _ => {
-            head.push(mask | 127);
-            head.extend((length as u64).to_be_bytes());
-        }
-    }
-    head
-}
-
 fn close_of(frame: &Frame) -> Option<(u16, String)> {
     let (code, reason) = frame.payload.split_first_chunk::<2>()?;
     let reason: Value = serde_json::from_slice(reason).unwrap_or(Value::Null);
     let name = reason["code"].as_str().unwrap_or_default().to_owned();
     Some((u16::from_be_bytes(*code), name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn heads_have_three_forms() {
-        assert_eq!(head(0x81, 0x80, 125), [0x81, 0xfd]);
-        assert_eq!(head(0x81, 0x80, 126), [0x81, 0xfe, 0, 126]);
-        assert_eq!(head(0x81, 0, 65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
-    }
 }

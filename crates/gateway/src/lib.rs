@@ -22,3 +22,5 @@ mod summaries;
 pub mod telemetry;
 
 pub use app::{App, Cluster, RunMode};
+#[cfg(feature = "echo")]
+pub use socket::echo_router;

@@ -2,6 +2,8 @@
 
 mod channels;
 mod connection;
+#[cfg(feature = "echo")]
+mod echo;
 mod handshake;
 mod longpoll;
 mod membership;
@@ -12,5 +14,7 @@ mod transport;
 mod upgrade;
 mod websocket;
 
+#[cfg(feature = "echo")]
+pub use echo::echo_router;
 pub(crate) use handshake::upgrade;
 pub(crate) use longpoll::{Polls, poll, push};

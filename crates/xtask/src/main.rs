@@ -11,6 +11,7 @@
     reason = "a command-line program: printing is its output"
 )]
 
+mod autobahn;
 mod bench;
 mod files;
 mod fmt;
@@ -45,6 +46,7 @@ enum Task {
     Test(test::Args),
     Bench(bench::Args),
     Fuzz(fuzz::Args),
+    Autobahn(autobahn::Args),
     /// Check formatting, house rules and lints; runs no test
     Lint,
     /// Format the Rust and the JavaScript code
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Autobahn(args) => autobahn::run(&args),
         Task::Lint => test::lint(),
         Task::Fmt => fmt::run(),
         Task::Gen(args) => typescript::run(&args),

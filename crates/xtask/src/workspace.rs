@@ -16,6 +16,9 @@ use anyhow::{Context, Result};
 /// The optional cargo feature that derives TypeScript types, in the syntax that fits `--workspace`.
 const TYPESCRIPT: &str = "penholder-protocol/typescript";
 
+/// The one that gives the gateway an echo.
+const ECHO: &str = "penholder-gateway/echo";
+
 /// Returns the root of the repository.
 pub(crate) fn root() -> &'static Path {
     let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -37,6 +40,11 @@ pub(crate) fn build_server(others: &str) -> Command {
 /// Returns the command that builds the program that prints the TypeScript types.
 pub(crate) fn build_typescript_printer() -> Command {
     cargo(&format!("build --workspace --features {TYPESCRIPT} --example typescript"))
+}
+
+/// Returns the command that builds the echo over the gateway's sockets.
+pub(crate) fn build_echo() -> Command {
+    cargo(&format!("build --workspace --features {ECHO} --example echo"))
 }
 
 /// Returns the directory that holds what a profile builds, `debug` or `release`.

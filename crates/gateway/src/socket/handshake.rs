@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use penholder_protocol::Wire;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::connection::{self, Connection};
 use super::upgrade::Upgrade;
@@ -21,10 +20,6 @@ use crate::app::App;
 use crate::auth::Identity;
 use crate::http::{ClientAddress, Origin};
 use crate::telemetry::metrics;
-
-/// Read buffer of one connection. The library's default of 128 KiB would make up nearly all of what
-/// an idle connection costs. Unit: bytes.
-const READ_BUFFER_BYTES: usize = 4096;
 
 /// The subprotocol that clients of Phoenix expect in the answer.
 const PROTOCOL: &str = "phoenix";
@@ -58,7 +53,7 @@ pub(crate) async fn upgrade(
 /// everything else was checked.
 pub(crate) struct HandshakeParts {
     headers: HeaderMap,
-    upgrade: Option<Upgrade>,
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 impl<S: Sync> FromRequestParts<S> for HandshakeParts {
@@ -218,12 +213,8 @@ fn admit(
     };
     metrics::handshake("ok");
     let message_max = app.config.limits.message_max.bytes();
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .max_message_size(Some(message_max))
-        .max_frame_size(Some(message_max));
     let protocol = offers(headers, PROTOCOL).then_some(PROTOCOL);
-    upgrade.accept(protocol, config, move |socket| async move {
+    upgrade.accept(protocol, message_max, move |socket| async move {
         let tasks = app.connections.clone();
         let connection = Connection::new(app, wire, identity, permit);
         tasks.track_future(connection::serve(socket, connection)).await;
