@@ -12,7 +12,6 @@ use penholder_protocol::Encoded;
 
 use super::handshake::HandshakeParts;
 use super::transport::{Heard, Transport};
-use super::upgrade::WebSocket;
 use crate::app::App;
 
 /// A surface of one route, `/`: makes a socket of a request, without asking whose, and sends back what
@@ -26,7 +25,7 @@ async fn echo(State(app): State<App>, parts: HandshakeParts) -> Response {
     upgrade.accept(None, app.config.limits.message_max.bytes(), serve)
 }
 
-async fn serve(mut socket: WebSocket) {
+async fn serve(mut socket: impl Transport) {
     loop {
         let sent = match socket.hear().await {
             Heard::Text(text) => socket.write(vec![Encoded::Text(text.into())]).await,
