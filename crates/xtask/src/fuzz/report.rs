@@ -60,7 +60,12 @@ impl Report {
             News::Ended(fault) => {
                 row.running -= 1;
                 row.took = row.started_at.map_or(Duration::ZERO, |started| started.elapsed());
-                row.faults.extend(fault);
+                // Processes of one target soon find the same.
+                let is_new = |fault: &Fault| {
+                    fault.input.is_none()
+                        || row.faults.iter().all(|other| other.input != fault.input)
+                };
+                row.faults.extend(fault.filter(is_new));
                 true
             }
         }
@@ -188,7 +193,10 @@ mod tests {
             input: Some(workspace::root().join("target/fuzz/artifacts/codec/crash-1")),
             log: PathBuf::from("/t/log-0"),
         };
-        report.note(Event { of: (0, 0), news: News::Ended(Some(fault)) });
+        report.started(0, 1);
+        for nth in [0, 1] {
+            report.note(Event { of: (0, nth), news: News::Ended(Some(fault.clone())) });
+        }
         assert!(!report.is_sound());
         assert_eq!(report.broken(), ["codec"]);
         let text = report.text();
@@ -198,5 +206,6 @@ mod tests {
              cargo xtask fuzz codec --replay target/fuzz/artifacts/codec/crash-1\n"
         ));
         assert!(text.contains("codec      BROKEN"));
+        assert_eq!(text.matches("too much").count(), 1, "once");
     }
 }
