@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the micro-benchmarks, with what one must know to compare their figures.
+//! `cargo xtask bench`: the benchmarks, with what one must know to compare their figures.
 
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -6,6 +6,7 @@ use std::thread;
 
 use anyhow::Result;
 
+use crate::load;
 use crate::process::{self, Shell};
 use crate::workspace;
 
@@ -14,8 +15,13 @@ use crate::workspace;
 /// Prints commit, compiler and machine first, as figures mean little without. Criterion compares
 /// with the run before.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: cargo xtask bench presence --quick -- merge")]
+#[command(
+    after_help = "Example: cargo xtask bench presence --quick -- merge",
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Benchmark targets to run, files of benches/benches; all when none is named.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
@@ -27,18 +33,36 @@ pub(crate) struct Args {
     args: Vec<String>,
 }
 
+/// Benchmarks of another kind.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    Load(load::Args),
+}
+
 /// Runs the benchmarks.
 ///
 /// # Errors
 ///
 /// They do not build, or one fails.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let rustc = process::output(Command::new("rustc").arg("--version"))?;
-    println!("penholder {} {}", env!("CARGO_PKG_VERSION"), commit());
-    println!("compiler  {rustc}");
-    println!("machine   {}", machine());
-    Shell::live().run(&mut command(args))?;
+    let facts = facts()?;
+    for (name, fact) in &facts {
+        println!("{name:<9} {fact}");
+    }
+    match &args.other {
+        Some(Other::Load(args)) => load::run(args, &facts)?,
+        None => Shell::live().run(&mut command(args))?,
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns what one must know to compare figures.
+fn facts() -> Result<[(&'static str, String); 3]> {
+    Ok([
+        ("penholder", format!("{} {}", env!("CARGO_PKG_VERSION"), commit())),
+        ("compiler", process::output(Command::new("rustc").arg("--version"))?),
+        ("machine", machine()),
+    ])
 }
 
 fn command(args: &Args) -> Command {
@@ -85,6 +109,7 @@ mod tests {
     #[test]
     fn named_benches_and_criterion_arguments_are_forwarded() {
         let args = Args {
+            other: None,
             names: vec!["presence".to_owned()],
             quick: true,
             args: vec!["merge".to_owned()],

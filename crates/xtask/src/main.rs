@@ -13,6 +13,7 @@
 mod bench;
 mod files;
 mod fmt;
+mod load;
 mod npm;
 mod process;
 mod rules;

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::load;
 use crate::npm;
 use crate::process::{self, Shell};
 use crate::rules;
@@ -41,7 +42,7 @@ pub(crate) enum Step {
     Unit,
     /// Examples in the documentation
     Doctest,
-    /// Every benchmark, once and not measured
+    /// Every benchmark and load scenario, once, small and not measured
     BenchSmoke,
     /// Whole clusters in simulated time, with drawn faults
     Simulation,
@@ -110,6 +111,7 @@ impl Step {
                 // Under `cargo test` criterion runs each benchmark once. Not optimised, as that
                 // would compile every dependency a second time.
                 shell.run(cargo("test --workspace --bench").arg("*"))?;
+                load::smoke(shell)?;
             }
             Self::Simulation => shell.run(&mut simulation(seeds))?,
             Self::E2e => end_to_end(shell)?,
