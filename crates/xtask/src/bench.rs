@@ -7,6 +7,7 @@ use std::thread;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::load;
 use crate::process::{self, Shell};
 use crate::workspace;
 
@@ -16,11 +17,17 @@ use crate::workspace;
 /// something beside it that ran in the same process; compare ratios, and instructions where they are
 /// counted. docs/PERFORMANCE.md keeps the results.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "Examples:
   cargo xtask bench presence --quick -- merge  only the rows with `merge` in their name
   cargo xtask bench presence -- track/1000     at one size
-  cargo xtask bench memory convergence")]
+  cargo xtask bench memory convergence
+  cargo xtask bench load --help                the server under load, from outside",
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Benchmarks to run; all when none is named.
     #[arg(value_enum, value_name = "NAME")]
     names: Vec<Benchmark>,
@@ -68,6 +75,12 @@ impl Benchmark {
     }
 }
 
+/// Benchmarks of another kind.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    Load(load::Args),
+}
+
 /// Runs the benchmarks.
 ///
 /// # Errors
@@ -80,12 +93,24 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let rustc = process::output(Command::new("rustc").arg("--version"))?;
-    println!("penholder {} {}", env!("CARGO_PKG_VERSION"), commit());
-    println!("compiler  {rustc}");
-    println!("machine   {}", machine());
-    Shell::live().run(&mut command(args))?;
+    let facts = facts()?;
+    for (name, fact) in &facts {
+        println!("{name:<9} {fact}");
+    }
+    match &args.other {
+        Some(Other::Load(args)) => load::run(args, &facts)?,
+        None => Shell::live().run(&mut command(args))?,
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns what one must know to compare figures.
+fn facts() -> Result<[(&'static str, String); 3]> {
+    Ok([
+        ("penholder", format!("{} {}", env!("CARGO_PKG_VERSION"), commit())),
+        ("compiler", process::output(Command::new("rustc").arg("--version"))?),
+        ("machine", machine()),
+    ])
 }
 
 fn command(args: &Args) -> Command {
@@ -140,7 +165,14 @@ mod tests {
     }
 
     fn args() -> Args {
-        Args { names: Vec::new(), quick: false, instructions: false, list: false, rows: Vec::new() }
+        Args {
+            other: None,
+            names: Vec::new(),
+            quick: false,
+            instructions: false,
+            list: false,
+            rows: Vec::new(),
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod bench;
 mod files;
 mod fmt;
 mod fuzz;
+mod load;
 mod npm;
 mod process;
 mod rules;

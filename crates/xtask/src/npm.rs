@@ -15,6 +15,9 @@ pub(crate) const CLIENT: Package = Package { dir: "clients/js" };
 /// The tests that drive the real server with the unmodified npm clients.
 pub(crate) const E2E: Package = Package { dir: "tests/e2e" };
 
+/// The Socket.IO server that the load generator compares with.
+pub(crate) const SOCKETIO: Package = Package { dir: "crates/load/socketio" };
+
 /// What the console's build writes last; the server embeds the directory it is in.
 const CONSOLE_PAGE: &str = "console/dist/index.html";
 
@@ -26,7 +29,8 @@ pub(crate) struct Package {
 }
 
 impl Package {
-    fn path(self) -> PathBuf {
+    /// Returns where it is.
+    pub(crate) fn path(self) -> PathBuf {
         workspace::root().join(self.dir)
     }
 

@@ -11,6 +11,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::fuzz;
+use crate::load;
 use crate::npm;
 use crate::process::{self, Shell};
 use crate::rules;
@@ -42,7 +43,7 @@ pub(crate) enum Step {
     Unit,
     /// Examples in the documentation
     Doctest,
-    /// Every benchmark, once and not measured
+    /// Every benchmark and load scenario, once, small and not measured
     BenchSmoke,
     /// Every fuzz target for ten seconds, from its corpus
     Fuzz,
@@ -114,6 +115,7 @@ impl Step {
                 // Under `cargo test` each benchmark is a smoke run: small, once, and checked. Not
                 // optimised, as that would compile every dependency a second time.
                 shell.run(cargo("test --workspace --bench").arg("*"))?;
+                load::smoke(shell)?;
             }
             Self::Fuzz => fuzz::short(shell)?,
             Self::Simulation => shell.run(&mut simulation(seeds))?,

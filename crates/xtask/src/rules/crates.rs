@@ -10,8 +10,8 @@ use crate::process;
 use crate::workspace;
 
 /// What each crate may depend on among ours. `tests` and `benches` may use anything and are not
-/// here; nobody may depend on them, on `gateway`, or on `client`.
-const DIRECTION: [(&str, &[&str]); 8] = [
+/// here; nobody may depend on them, on `gateway`, `client` or `load`.
+const DIRECTION: [(&str, &[&str]); 9] = [
     ("presence", &[]),
     ("lease", &[]),
     ("protocol", &[]),
@@ -19,6 +19,7 @@ const DIRECTION: [(&str, &[&str]); 8] = [
     ("desk", &["lease"]),
     ("client", &["protocol"]),
     ("gateway", &["presence", "lease", "hub", "protocol", "desk"]),
+    ("load", &["protocol"]),
     ("xtask", &[]),
 ];
 

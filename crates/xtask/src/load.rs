@@ -1,0 +1,95 @@
+//! `cargo xtask bench load`: the server as its clients find it, beside peers, from one command.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::npm;
+use crate::process::Shell;
+use crate::setup::{self, Tool};
+use crate::workspace;
+
+/// The load generator, and the least server to compare with.
+const PROGRAMS: &str = "--bin penholder-load --bin penholder-bare";
+
+/// Measure the server under load, beside peers, with thousands of real connections.
+///
+/// Builds what is needed with optimisations, starts a fresh server for each scenario, prints a table
+/// and writes a report with plots. Needs Linux, and 10 200 open files for the full size.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Scenarios: idle, storm, fanout, desk, reconnect; all when none is named.\n\
+                        Example: cargo xtask bench load storm --quick --peer bare --peer socketio"
+)]
+pub(crate) struct Args {
+    /// What to measure.
+    #[arg(value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// Fewer clients and shorter spans: a first impression.
+    #[arg(long)]
+    quick: bool,
+    /// What to measure beside it; may be repeated.
+    #[arg(long, value_enum, value_name = "PEER", default_values_t = [Peer::Bare])]
+    peer: Vec<Peer>,
+    /// Arguments for `penholder-load`; its --help names them.
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+/// A server that does the same work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Peer {
+    /// The least Rust server that sends the same frames
+    Bare,
+    /// npm socket.io; needs Node.js
+    Socketio,
+}
+
+/// Builds and measures; `facts` are shown in the report.
+///
+/// # Errors
+///
+/// Something does not build, or a run went wrong: a message was lost, a list was not right.
+pub(crate) fn run(args: &Args, facts: &[(&str, String)]) -> Result<()> {
+    let shell = Shell::live();
+    if args.peer.contains(&Peer::Socketio) {
+        setup::ensure_installed(Tool::Node, &shell)?;
+        setup::ensure_installed(Tool::Packages(npm::SOCKETIO), &shell)?;
+    }
+    shell.run(&mut workspace::build_server(&format!("--release {PROGRAMS}")))?;
+    let report = workspace::target_dir()?.join("load");
+    let mut command = tool("release", &args.peer)?;
+    command.args(&args.scenarios).args(args.quick.then_some("--quick"));
+    for (name, fact) in facts {
+        command.args(["--label", &format!("{name}={fact}")]);
+    }
+    command.arg("--json").arg(report.join("report.json"));
+    command.arg("--html").arg(report.join("report.html"));
+    shell.run(command.args(&args.args))
+}
+
+/// Runs every scenario with a few clients: whether all works, not how fast.
+///
+/// # Errors
+///
+/// It does not.
+pub(crate) fn smoke(shell: &Shell) -> Result<()> {
+    shell.run(&mut workspace::build_server(PROGRAMS))?;
+    shell.run(tool("debug", &[Peer::Bare])?.arg("--smoke"))
+}
+
+/// Returns the load generator with the servers that it is to measure.
+fn tool(profile: &str, peers: &[Peer]) -> Result<Command> {
+    let programs = workspace::profile_dir(profile)?;
+    let mut command = Command::new(programs.join("penholder-load"));
+    command.arg("--penholder").arg(programs.join("penholder"));
+    for peer in peers {
+        match peer {
+            Peer::Bare => command.arg("--bare").arg(programs.join("penholder-bare")),
+            Peer::Socketio => {
+                command.arg("--socketio").arg(npm::SOCKETIO.path().join("server.mjs"))
+            }
+        };
+    }
+    Ok(command)
+}
