@@ -1,6 +1,7 @@
 //! How a lack is answered.
 
 use super::*;
+use crate::context::Context;
 
 /// A config whose chunks hold a few entries.
 fn small() -> ReplicaConfig {
@@ -159,4 +160,26 @@ fn a_third_answers_for_an_owner_that_is_gone() {
     world.run(1_500);
     assert!(world.at("d").replica.set().is_down(&"a".into()), "learned of as down");
     assert!(world.at("d").others.iter().all(|output| !matches!(output, ReplicaOutput::Changed(_))));
+}
+
+/// As between versions: what is lacking is not known, so no chunk of it is asked for.
+#[test]
+fn a_state_that_lacks_a_chunk_gives_way_to_a_newer_one() {
+    let mut world = World::new(&["a", "b"], small());
+    world.cut(|_, _, _| false);
+    joins(&mut world, "b", 0..50);
+    let ask = message::ask((&id("a", 1), 1_000), &Context::new());
+    let mut chunks = 0;
+    world.cut(move |_, _, message| {
+        chunks += u32::from(kind(message) == Kind::Repair);
+        kind(message) == Kind::Repair && chunks != 2
+    });
+    world.hand("b", &ask);
+    world.run(2 * WAY_MS);
+    assert!(world.listed("a").is_empty(), "a chunk is lost");
+    joins(&mut world, "b", 50..51);
+    world.cut(|_, _, message| kind(message) == Kind::Repair);
+    world.hand("b", &ask);
+    world.run(2 * WAY_MS);
+    assert_eq!(world.listed("a").len(), 51);
 }
