@@ -114,6 +114,7 @@ use crate::name::{ReplicaName, SessionId, Topic};
 use crate::set::{AlreadyTracked, NotTracked, PresenceSet};
 use crate::summary::Certainty;
 use crate::time::MonoMs;
+use crate::traps::{Trap, Traps};
 
 /// How many operations are gathered at most, however late the deadline is kept.
 const UNSENT_MAX: usize = 4_096;
@@ -152,6 +153,7 @@ pub struct Replica {
     /// Own entries that were named in an `Overtaken`, by counter.
     overtaken: BTreeSet<u64>,
     outputs: VecDeque<ReplicaOutput>,
+    traps: Traps,
 }
 
 /// What this replica is to the others.
@@ -178,7 +180,8 @@ impl Replica {
         config.assert_ranges();
         let phase = split_mix_64(seeds.1) % config.heartbeat_ms;
         let mut replica = Self {
-            set: PresenceSet::new(id, seeds.0),
+            set: PresenceSet::new(id, seeds.0).with_traps(config.traps()),
+            traps: config.traps(),
             started: now,
             seq: 0,
             unsent: Vec::new(),
@@ -251,6 +254,13 @@ impl Replica {
         (topic, session): (&Topic, &SessionId),
         meta: Meta,
     ) -> Result<Diff, NotTracked> {
+        if self.traps.has(Trap::UpdateInHalves) {
+            let is_news = |presence: &Arc<Presence>| presence.meta != meta;
+            if self.set.session(topic, session).is_some_and(is_news) {
+                self.untrack(now, topic, session);
+                self.send_deltas(now);
+            }
+        }
         let change = self.set.update(topic, session, meta)?;
         Ok(self.changed_here(now, change))
     }

@@ -29,6 +29,7 @@ use crate::entry::Presence;
 use crate::limits::{COUNTER_MAX, Limited, TooLong};
 use crate::meta::Meta;
 use crate::name::{Key, ReplicaName, SessionId, Topic};
+use crate::traps::Traps;
 
 /// The session is tracked in the topic already, by this replica. The caller decides whether it meant
 /// an update; trying again cannot help.
@@ -67,6 +68,7 @@ pub struct PresenceSet {
     rooms: Rooms,
     sessions: Sessions,
     hasher: Seeded,
+    traps: Traps,
 }
 
 impl PresenceSet {
@@ -99,7 +101,13 @@ impl PresenceSet {
             rooms: Rooms::new(hasher.clone()),
             sessions: Sessions::new(),
             hasher,
+            traps: Traps::default(),
         }
+    }
+
+    /// Puts known traps back.
+    pub(crate) fn with_traps(self, traps: Traps) -> Self {
+        Self { traps, ..self }
     }
 
     /// Returns the replica whose set this is.
@@ -298,6 +306,13 @@ impl PresenceSet {
         let mut own: Vec<_> = own.cloned().collect();
         own.sort_unstable_by_key(|presence| presence.dot.counter);
         own
+    }
+
+    /// Returns the most entries that a merge has looked at for each that it brought, added or removed.
+    #[cfg(feature = "traps")]
+    #[must_use]
+    pub fn effort(&self) -> u64 {
+        self.slots.effort.worst()
     }
 
     fn next_dot(&self) -> Dot {

@@ -12,6 +12,7 @@ use crate::context::{Context, DotRange};
 use crate::dot::ReplicaId;
 use crate::name::ReplicaName;
 use crate::time::MonoMs;
+use crate::traps::Trap;
 
 /// Snapshots are kept for so many timeouts of a request.
 const SNAPSHOT_TIMEOUTS: u64 = 8;
@@ -259,6 +260,9 @@ impl Replica {
         let is_whole = staged.add(chunk);
         if is_whole && let Some(staged) = self.staged.remove(&owner.name) {
             debug_assert_eq!(*staged.owner, *owner);
+            if self.traps.has(Trap::StateDropsHistory) {
+                self.history.clear();
+            }
             self.merge(&owner, staged.into_delta());
             self.merge_waiting(&owner);
         }
