@@ -16,6 +16,10 @@ use anyhow::{Context, Result};
 /// The optional cargo feature that derives TypeScript types, in the syntax that fits `--workspace`.
 const TYPESCRIPT: &str = "penholder-protocol/typescript";
 
+/// What cargo has to be told to select the simulation: optimised, with traps that can be put back.
+pub(crate) const SIMULATION: &str = "--config .cargo/simulation.toml --workspace \
+     --features penholder-tests/traps --test simulation";
+
 /// Returns the root of the repository.
 pub(crate) fn root() -> &'static Path {
     let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
