@@ -23,6 +23,7 @@ mod world;
 
 use crate::fault::Fault;
 use crate::plan::Reading;
+use crate::seeds;
 use crate::violation::{Checked, Rule, Violation, ensure};
 use sabotage::Sabotage;
 use tally::Tally;
@@ -118,25 +119,7 @@ impl World {
 
 #[test]
 fn replicas_keep_every_promise_for_every_seed() {
-    let from = crate::from_env("PENHOLDER_SEED_FROM", 0);
-    let count = crate::from_env("PENHOLDER_SEEDS", SEEDS);
-    let hands = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // Each run is of one thread; several are under way at once.
-    let first_of = |hand| {
-        let mut seeds = (from..from + count).skip(hand).step_by(hands);
-        seeds.find_map(|seed| Some((seed, run(seed, None).err()?)))
-    };
-    let broken = std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..hands).map(|hand| scope.spawn(move || first_of(hand))).collect();
-        let ended = runs.into_iter().map(|run| run.join().expect("a run does not panic"));
-        ended.flatten().min_by_key(|(seed, _)| *seed)
-    });
-    if let Some((seed, violation)) = broken {
-        panic!(
-            "seed {seed} breaks a promise: {violation}\n\
-             replay it: cargo xtask test simulation --seeds 1 --from {seed}"
-        );
-    }
+    seeds::keep_every_promise("replicas", SEEDS, |seed| run(seed, None));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! remain. What ought to be so is computed by a naive model, [`truth`]. The same seed gives the same
 //! run, byte for byte.
 //!
-//! `PENHOLDER_SEEDS` says how many seeds are run, `PENHOLDER_SEED_FROM` which is the first.
+//! The runs are in [`seeds`].
 
 mod action;
 mod client;
@@ -16,6 +16,7 @@ mod observer;
 mod plan;
 mod rng;
 mod run;
+mod seeds;
 mod truth;
 mod violation;
 
@@ -34,24 +35,9 @@ pub(crate) fn topic(name: &str) -> TopicName {
     TopicName::parse(name).expect("a topic")
 }
 
-fn from_env(name: &str, default: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
-        Err(_) => default,
-    }
-}
-
 #[test]
 fn promises_hold_for_every_seed() {
-    let from = from_env("PENHOLDER_SEED_FROM", 0);
-    for seed in from..from + from_env("PENHOLDER_SEEDS", SEEDS) {
-        if let Err(violation) = run(seed, None) {
-            panic!(
-                "seed {seed} breaks a promise: {violation}\n\
-                 replay it: cargo xtask test simulation --seeds 1 --from {seed}"
-            );
-        }
-    }
+    seeds::keep_every_promise("one hub", SEEDS, |seed| run(seed, None));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use penholder_presence::{Key, PriorityPolicy, SessionId, SessionPolicy, Topic, Viewer, WallMs};
+use penholder_presence::{
+    Footprint, Key, PriorityPolicy, SessionId, SessionPolicy, Topic, Viewer, WallMs,
+};
 use penholder_protocol::{Certainty, Json, Mode, Status, TopicName, TopicRow, ViewerSummary};
 use serde::Serialize;
 
@@ -178,6 +180,19 @@ impl Hub {
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// How much the shard keeps to be in step with other replicas.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        self.replica.footprint()
+    }
+
+    /// The most entries that a merge has looked at for each that it brought, added or removed.
+    #[cfg(feature = "traps")]
+    #[must_use]
+    pub fn effort(&self) -> u64 {
+        self.replica.set().effort()
     }
 
     fn outline(&self, topic: &TopicName, policy: &PriorityPolicy) -> Outline {

@@ -136,6 +136,7 @@ mod replica;
 mod set;
 mod summary;
 mod time;
+mod traps;
 
 pub use self::codec::DecodeError;
 pub use self::context::{Context, DotRange, Life, Seen};
@@ -162,3 +163,5 @@ pub use self::summary::{
     ViewerSummary,
 };
 pub use self::time::{MonoMs, WallMs};
+#[cfg(feature = "traps")]
+pub use self::traps::{Trap, Traps};

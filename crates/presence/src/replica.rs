@@ -118,6 +118,7 @@ use crate::name::{ReplicaName, SessionId, Topic};
 use crate::set::{AlreadyTracked, NotTracked, PresenceSet};
 use crate::summary::Certainty;
 use crate::time::MonoMs;
+use crate::traps::{Trap, Traps};
 
 /// How many operations are gathered at most, however late the deadline is kept.
 const UNSENT_MAX: usize = 4_096;
@@ -157,6 +158,7 @@ pub struct Replica {
     overtaken: BTreeSet<u64>,
     lingering: Lingering,
     outputs: VecDeque<ReplicaOutput>,
+    traps: Traps,
 }
 
 /// What this replica is to the others.
@@ -183,7 +185,8 @@ impl Replica {
         config.assert_ranges();
         let phase = split_mix_64(seeds.1) % config.heartbeat_ms;
         let mut replica = Self {
-            set: PresenceSet::new(id, seeds.0),
+            set: PresenceSet::new(id, seeds.0).with_traps(config.traps()),
+            traps: config.traps(),
             started: now,
             seq: 0,
             unsent: Vec::new(),
@@ -262,6 +265,13 @@ impl Replica {
         (topic, session): (&Topic, &SessionId),
         meta: Meta,
     ) -> Result<Diff, NotTracked> {
+        if self.traps.has(Trap::UpdateInHalves) {
+            let is_news = |presence: &Arc<Presence>| presence.meta != meta;
+            if self.set.session(topic, session).is_some_and(is_news) {
+                self.untrack(now, topic, session);
+                self.send_deltas(now);
+            }
+        }
         let change = self.set.update(topic, session, meta)?;
         self.lingering.revive(topic, session);
         Ok(self.changed_here(now, change))

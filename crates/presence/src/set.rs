@@ -29,6 +29,7 @@ use crate::entry::Presence;
 use crate::limits::{COUNTER_MAX, Limited, TooLong};
 use crate::meta::Meta;
 use crate::name::{Key, ReplicaName, SessionId, Topic};
+use crate::traps::Traps;
 
 /// The session is tracked in the topic already, by this replica. The caller decides whether it meant
 /// an update; trying again cannot help.
@@ -68,6 +69,7 @@ pub struct PresenceSet {
     /// The entries tracked here, by session.
     sessions: Index,
     hasher: Seeded,
+    traps: Traps,
 }
 
 impl PresenceSet {
@@ -100,7 +102,13 @@ impl PresenceSet {
             rooms: Rooms::new(hasher.clone()),
             sessions: Index::new(),
             hasher,
+            traps: Traps::default(),
         }
+    }
+
+    /// Puts known traps back.
+    pub(crate) fn with_traps(self, traps: Traps) -> Self {
+        Self { traps, ..self }
     }
 
     /// Returns the replica whose set this is.
@@ -316,6 +324,13 @@ impl PresenceSet {
         let same_print = self.sessions.find(self.hasher.fingerprint(session.as_str()));
         let tracked = same_print.map(|slot| self.slots.get(slot));
         tracked.filter(|it| it.session == *session).map(|it| it.topic.clone()).collect()
+    }
+
+    /// Returns the most entries that a merge has looked at for each that it brought, added or removed.
+    #[cfg(feature = "traps")]
+    #[must_use]
+    pub fn effort(&self) -> u64 {
+        self.slots.effort.worst()
     }
 
     fn next_dot(&self) -> Dot {

@@ -129,7 +129,7 @@ fn command(args: &Args) -> Command {
 }
 
 /// Returns the commit and whether the tree differs from it, or that it is unknown.
-fn commit() -> String {
+pub(crate) fn commit() -> String {
     let mut git = Command::new("git");
     git.current_dir(workspace::root()).args(["describe", "--always", "--dirty", "--exclude=*"]);
     process::output(&mut git).unwrap_or_else(|_| "(no commit)".to_owned())

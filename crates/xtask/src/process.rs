@@ -25,6 +25,13 @@ pub(crate) struct Shell {
     log: Option<Log>,
 }
 
+/// What becomes of a program's standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stderr {
+    Kept,
+    Shown,
+}
+
 #[derive(Debug)]
 struct Log {
     path: PathBuf,
@@ -66,6 +73,20 @@ impl Shell {
     ///
     /// The program is not there, or it ended with another code than 0.
     pub(crate) fn run(&self, command: &mut Command) -> Result<()> {
+        self.run_with(command, Stderr::Kept)
+    }
+
+    /// Prints and runs a command that shows on its standard error how far it is: on the terminal
+    /// where that is one, and not kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub(crate) fn run_watched(&self, command: &mut Command) -> Result<()> {
+        self.run_with(command, Stderr::Shown)
+    }
+
+    fn run_with(&self, command: &mut Command, stderr: Stderr) -> Result<()> {
         let line = rendered(command);
         self.say(&format!("$ {line}"));
         prepare(command);
@@ -73,7 +94,11 @@ impl Shell {
             None => command.status().map_err(|error| not_started(command, error))?,
             Some(log) => {
                 let (reader, writer) = io::pipe()?;
-                command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+                command.stdin(Stdio::null()).stdout(writer.try_clone()?);
+                match stderr {
+                    Stderr::Kept => command.stderr(writer),
+                    Stderr::Shown => command.stderr(Stdio::inherit()),
+                };
                 let started = command.spawn();
                 // The command keeps its ends of the pipe, and the reader would wait for them.
                 command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -236,6 +261,13 @@ mod tests {
         let message = error.to_string();
         assert!(message.contains("sh -c") && message.contains("exit status: 3"), "{message}");
         assert_eq!(shell.tail(2), ["first", "second"]);
+    }
+
+    #[test]
+    fn what_a_watched_command_shows_is_not_kept() {
+        let (shell, _scratch) = shell_in("watched");
+        shell.run_watched(&mut sh("echo result; echo progress >&2")).unwrap();
+        assert_eq!(shell.tail(1), ["result"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::bench;
 use crate::fuzz;
 use crate::load;
 use crate::npm;
@@ -118,21 +119,32 @@ impl Step {
                 load::smoke(shell)?;
             }
             Self::Fuzz => fuzz::short(shell)?,
-            Self::Simulation => shell.run(&mut simulation(seeds))?,
+            Self::Simulation => simulation(shell, seeds)?,
             Self::E2e => end_to_end(shell)?,
         }
         Ok(None)
     }
 }
 
-fn simulation(Seeds { seeds, from }: Seeds) -> Command {
-    let mut command = cargo("test --workspace --test simulation");
+/// Runs the simulation; where a number of seeds is asked for, their runs alone, and shows how far
+/// they are.
+fn simulation(shell: &Shell, Seeds { seeds, from }: Seeds) -> Result<()> {
+    let test = || cargo(&format!("test {}", workspace::SIMULATION));
+    if seeds.is_none() && from.is_none() {
+        return shell.run(test().env("PENHOLDER_COMMIT", bench::commit()));
+    }
+    // Built apart, so that what the compiler says is kept.
+    shell.run(test().arg("--no-run"))?;
+    let mut runs = test();
+    runs.env("PENHOLDER_COMMIT", bench::commit());
     for (name, number) in [("PENHOLDER_SEEDS", seeds), ("PENHOLDER_SEED_FROM", from)] {
         if let Some(number) = number {
-            command.env(name, number.to_string());
+            runs.env(name, number.to_string());
         }
     }
-    command
+    // One after the other: each has all processors.
+    runs.args(["--", "for_every_seed", "--test-threads=1"]);
+    shell.run_watched(&mut runs)
 }
 
 /// Returns the command that runs the unit tests of all packages and the laws of the crates.

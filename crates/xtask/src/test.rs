@@ -34,7 +34,7 @@ pub(crate) struct Args {
     seeds: Seeds,
 }
 
-/// Which seeds the simulation draws; what a failure prints to be replayed.
+/// Which seeds the simulation runs, alone and with its progress; what a failure prints to be replayed.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Seeds {
     /// How many seeds the simulation runs.

@@ -18,6 +18,9 @@ const TYPESCRIPT: &str = "penholder-protocol/typescript";
 
 /// The one that gives the gateway an echo.
 const ECHO: &str = "penholder-gateway/echo";
+/// What cargo has to be told to select the simulation: optimised, with traps that can be put back.
+pub(crate) const SIMULATION: &str = "--config .cargo/simulation.toml --workspace \
+     --features penholder-tests/traps --test simulation";
 
 /// Returns the root of the repository.
 pub(crate) fn root() -> &'static Path {

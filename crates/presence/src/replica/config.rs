@@ -1,5 +1,7 @@
 //! What a replica is told at its start.
 
+use crate::traps::Traps;
+
 /// Whether other replicas exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Company {
@@ -48,6 +50,9 @@ pub struct ReplicaConfig {
     /// How long an answer is waited for before another replica is asked, in ms. Default 500, at
     /// least 1. Shorter than the way there and back: everything is asked for twice.
     pub request_timeout_ms: u64,
+    /// Known mistakes that are made on purpose. Default none.
+    #[cfg(feature = "traps")]
+    pub traps: Traps,
 }
 
 impl Default for ReplicaConfig {
@@ -62,6 +67,8 @@ impl Default for ReplicaConfig {
             history_deltas_max: 16_384,
             chunk_bytes_max: 48 << 10,
             request_timeout_ms: 500,
+            #[cfg(feature = "traps")]
+            traps: Traps::default(),
         }
     }
 }
@@ -71,6 +78,16 @@ impl ReplicaConfig {
     #[must_use]
     pub fn alone() -> Self {
         Self { company: Company::Alone, ..Self::default() }
+    }
+
+    #[cfg(feature = "traps")]
+    pub(super) fn traps(&self) -> Traps {
+        self.traps
+    }
+
+    #[cfg(not(feature = "traps"))]
+    pub(super) fn traps(&self) -> Traps {
+        Traps::default()
     }
 
     /// Panics when a field is out of its range: whoever parses a configuration has checked it.

@@ -96,6 +96,11 @@ impl History {
         self.order.retain(|(owner, _)| owner.name != *name);
     }
 
+    /// Forgets everybody.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.bytes_max, self.deltas_max);
+    }
+
     fn past(&self, owner: &ReplicaId) -> Option<&Past> {
         self.owners.get(&owner.name).filter(|past| past.incarnation == owner.incarnation)
     }

@@ -13,11 +13,13 @@ use crate::dot::ReplicaId;
 use crate::name::ReplicaName;
 use crate::summary::Certainty;
 use crate::time::MonoMs;
+use crate::traps::Trap;
 
 impl Replica {
     pub(super) fn notice_stall(&mut self, now: MonoMs) {
         let silent_ms = now.since(std::mem::replace(&mut self.handled_at, now));
-        if silent_ms > self.config.down_after_ms / 2 && self.speaks() {
+        let is_stall = silent_ms > self.config.down_after_ms / 2;
+        if is_stall && self.speaks() && !self.traps.has(Trap::NoStallGuard) {
             self.judge_from = now.after(self.config.heartbeat_ms);
             if !self.peers.known.is_empty() {
                 self.event(PeerEvent::Stalled(silent_ms));
@@ -104,7 +106,8 @@ impl Replica {
             self.event(PeerEvent::Left(ReplicaId { name, incarnation }));
             self.report(diff);
         }
-        self.peers.barred.retain(|_, barred| now < barred.until);
+        let is_kept = self.traps.has(Trap::NeverForget);
+        self.peers.barred.retain(|_, barred| is_kept || now < barred.until);
         self.peers.farewells.retain(|_, &mut (_, _, told_until)| now < told_until);
         let context = self.set.context();
         self.snapshots.retain(now, |owner| {
@@ -169,6 +172,9 @@ impl Replica {
         self.staged.remove(name);
         self.history.forget(name);
         self.unsettled.settle(name, u64::MAX);
+        if why == Why::Silent && self.traps.has(Trap::NeverForget) {
+            return Diff::default();
+        }
         self.set.forget(name)
     }
 

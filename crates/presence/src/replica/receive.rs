@@ -12,8 +12,9 @@ use super::peers::{Opinion, Peer, Why};
 use crate::codec::DecodeError;
 use crate::context::Context;
 use crate::delta::Delta;
-use crate::dot::ReplicaId;
+use crate::dot::{Dot, ReplicaId};
 use crate::time::MonoMs;
+use crate::traps::Trap;
 
 /// Whether a message is the newest of its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +94,11 @@ impl Replica {
             self.peers.barred.remove(&from.name);
         }
         match self.peers.known.get(&from.name).map(|peer| peer.incarnation.cmp(&from.incarnation)) {
+            Some(Ordering::Greater) if self.traps.has(Trap::UnorderedLives) => {
+                let gone = self.set.forget(&from.name);
+                self.report(gone);
+                self.begin_life(from, now);
+            }
             Some(Ordering::Greater) => {
                 self.event(PeerEvent::Stale(from.clone()));
                 return None;
@@ -168,7 +174,9 @@ impl Replica {
         }
         let peer = self.peers.known.get_mut(&from.name).expect("it was heard");
         (peer.digest, peer.opinions) = (Some(digest), opinions);
-        self.ask_for_lacks(now, &from.name);
+        if !self.traps.has(Trap::DeafToDigests) {
+            self.ask_for_lacks(now, &from.name);
+        }
     }
 
     /// Learns of a life through another, which heard it at a time.
@@ -188,7 +196,7 @@ impl Replica {
     }
 
     /// Takes operations of one owner: in their order, or else for later.
-    fn take_interval(&mut self, now: MonoMs, interval: Interval, delta: Delta) {
+    fn take_interval(&mut self, now: MonoMs, interval: Interval, mut delta: Delta) {
         let owner = message::owner(&delta);
         if owner.name == self.set.replica().name {
             // Only for the incarnation that it tells.
@@ -207,7 +215,12 @@ impl Replica {
         if interval.last <= seen {
             return;
         }
-        let is_next = interval.first <= seen + 1;
+        let mut is_next = interval.first <= seen + 1;
+        if !is_next && self.traps.has(Trap::GapsUnseen) {
+            let gap = seen + 1..interval.first;
+            gap.for_each(|counter| delta.cover(&Dot::new(Arc::clone(&owner), counter)));
+            is_next = true;
+        }
         self.history.insert(&owner, interval);
         if is_next {
             self.merge(&owner, delta);

@@ -12,6 +12,7 @@ use crate::context::{Context, DotRange};
 use crate::dot::ReplicaId;
 use crate::name::ReplicaName;
 use crate::time::MonoMs;
+use crate::traps::Trap;
 
 /// Snapshots are kept for so many timeouts of a request.
 const SNAPSHOT_TIMEOUTS: u64 = 8;
@@ -243,8 +244,12 @@ impl Replica {
         }
         let staged = self.staged.get(&owner.name).map(|staged| staged.as_of);
         let request = self.requests.get(&owner.name);
-        let is_asked = request.is_some_and(|request| request.of == from.name);
-        if staged.is_none_or(|as_of| as_of != chunk.as_of && is_asked) {
+        // Where nobody was asked, as between versions, the rest of an older one may never come.
+        let takes = |as_of| match request {
+            Some(request) => request.of == from.name && chunk.as_of != as_of,
+            None => chunk.as_of > as_of,
+        };
+        if staged.is_none_or(takes) {
             let staged = Staged::new(Arc::clone(&owner), chunk.as_of);
             self.staged.insert(owner.name.clone(), staged);
         }
@@ -255,6 +260,9 @@ impl Replica {
         let is_whole = staged.add(chunk);
         if is_whole && let Some(staged) = self.staged.remove(&owner.name) {
             debug_assert_eq!(*staged.owner, *owner);
+            if self.traps.has(Trap::StateDropsHistory) {
+                self.history.clear();
+            }
             self.merge(&owner, staged.into_delta());
             self.merge_waiting(&owner);
         }

@@ -14,6 +14,7 @@ use crate::diff::Diff;
 use crate::dot::ReplicaId;
 use crate::entry::Presence;
 use crate::name::ReplicaName;
+use crate::traps::Trap;
 
 impl PresenceSet {
     /// Merges a delta, or a full state, and returns what became visible and what ceased to be.
@@ -29,6 +30,7 @@ impl PresenceSet {
     /// dot; contexts are united. (Almeida et al. 2018, section 7.3.)
     pub fn merge(&mut self, delta: Delta) -> Diff {
         let (context, entries) = delta.into_parts();
+        self.slots.effort.begin(entries.len());
         let mut changes = Changes::with_capacity(entries.len());
         let mut entries = entries.into_iter().peekable();
         for life in &context {
@@ -38,6 +40,7 @@ impl PresenceSet {
                 std::iter::from_fn(|| entries.next_if(|entry| entry.dot.replica.name == *name));
             self.merge_life(life, mine.collect(), &mut changes);
         }
+        self.slots.effort.end();
         changes.finish(&mut self.rooms)
     }
 
@@ -56,7 +59,10 @@ impl PresenceSet {
     /// Only what is visible changes: the state keeps the entries, and passes them on.
     /// Cost: in proportion to the entries of the replica.
     pub fn replica_down(&mut self, name: &ReplicaName) -> Diff {
-        if *name == self.replica.name || !self.down.insert(name.clone()) {
+        if *name == self.replica.name
+            || self.traps.has(Trap::UnfilteredReads)
+            || !self.down.insert(name.clone())
+        {
             return Diff::default();
         }
         let live = self.live_slots(name).into_iter();
@@ -174,6 +180,9 @@ impl PresenceSet {
     ) {
         let is_held =
             |counter: &u64| entries.binary_search_by_key(counter, |e| e.dot.counter).is_ok();
+        if self.traps.has(Trap::ScanPerMerge) {
+            self.drop_removed_by_scan(live, theirs, &is_held, changes);
+        }
         for range in theirs.seen().ranges() {
             let covered = live.range(range.first..=range.last);
             let gone: Vec<u64> =
@@ -183,6 +192,23 @@ impl PresenceSet {
                     self.remove(slot, changes);
                 }
             }
+        }
+    }
+
+    /// What `drop_removed` does, by a look at every live entry.
+    fn drop_removed_by_scan(
+        &mut self,
+        live: &mut BTreeMap<u64, Slot>,
+        theirs: &Life,
+        is_held: &impl Fn(&u64) -> bool,
+        changes: &mut Changes,
+    ) {
+        let all = live.values().map(|&slot| (self.slots.get(slot).dot.counter, slot));
+        let is_gone = |counter: &u64| theirs.seen().contains(*counter) && !is_held(counter);
+        let gone: Vec<_> = all.filter(|(counter, _)| is_gone(counter)).collect();
+        for (counter, slot) in gone {
+            live.remove(&counter);
+            self.remove(slot, changes);
         }
     }
 
@@ -201,6 +227,9 @@ impl PresenceSet {
         unseen.retain(|entry| !ours.seen().contains(entry.dot.counter));
         let mut added = Vec::with_capacity(unseen.len());
         for mut presence in unseen {
+            if self.traps.has(Trap::KeyedByName) {
+                self.remove_namesake(&presence, changes);
+            }
             let room = (!is_down).then(|| self.rooms.open(presence.topic.clone()));
             self.share_names(&mut presence, (&replica, room));
             let counter = presence.dot.counter;
@@ -215,6 +244,21 @@ impl PresenceSet {
             live.append(&mut added.into_iter().collect());
         } else {
             live.extend(added);
+        }
+    }
+
+    /// Removes, whatever its context says, the entry of another replica that shows the same session.
+    fn remove_namesake(&mut self, presence: &Presence, changes: &mut Changes) {
+        let Some(room) = self.rooms.find(&presence.topic) else { return };
+        let prints = self.rooms.prints(presence);
+        let rival = self.rooms.member_of(room, (presence, prints), &self.slots);
+        let Some(rival) = rival else { return };
+        let dot = self.slots.get(rival).dot.clone();
+        if dot.replica == self.replica {
+            self.remove_tracked(rival, changes);
+        } else if let Some(live) = self.lives.get_mut(&dot.replica.name) {
+            live.remove(&dot.counter);
+            self.remove(rival, changes);
         }
     }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::entry::Presence;
+use crate::traps::Effort;
 
 /// The end of the list of free places, and the room of an entry that is not shown.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -19,15 +20,17 @@ pub(super) struct Slots {
     /// Of a taken place the room where it is shown; of a free one the next free place.
     rooms: Vec<u32>,
     free: Slot,
+    pub(super) effort: Effort,
 }
 
 impl Slots {
     pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), rooms: Vec::new(), free: NOWHERE }
+        Self { entries: Vec::new(), rooms: Vec::new(), free: NOWHERE, effort: Effort::default() }
     }
 
     /// Puts an entry into a free place; it is not shown yet.
     pub(super) fn insert(&mut self, presence: Arc<Presence>) -> Slot {
+        self.effort.change();
         let slot = self.free;
         if slot == NOWHERE {
             let slot = Slot::try_from(self.entries.len()).expect("fewer than 2^32 entries");
@@ -43,12 +46,14 @@ impl Slots {
 
     /// Frees a place.
     pub(super) fn remove(&mut self, slot: Slot) -> Arc<Presence> {
+        self.effort.change();
         let presence = self.entries[slot as usize].take().expect("an index names a taken slot");
         self.rooms[slot as usize] = std::mem::replace(&mut self.free, slot);
         presence
     }
 
     pub(super) fn get(&self, slot: Slot) -> &Arc<Presence> {
+        self.effort.look();
         self.entries[slot as usize].as_ref().expect("an index names a taken slot")
     }
 

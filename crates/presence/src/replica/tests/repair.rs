@@ -1,6 +1,7 @@
 //! How a lack is answered.
 
 use super::*;
+use crate::context::Context;
 
 /// A config whose chunks hold a few entries.
 fn small() -> ReplicaConfig {
@@ -175,4 +176,26 @@ fn a_request_is_answered_once_for_each_owner() {
     assert_eq!(last, 50);
     let answers = answers(&world, "a");
     assert!(matches!(answers[..], [(_, bytes)] if bytes < 200), "the last one: {answers:?}");
+}
+
+/// As between versions: what is lacking is not known, so no chunk of it is asked for.
+#[test]
+fn a_state_that_lacks_a_chunk_gives_way_to_a_newer_one() {
+    let mut world = World::new(&["a", "b"], small());
+    world.cut(|_, _, _| false);
+    joins(&mut world, "b", 0..50);
+    let ask = message::ask((&id("a", 1), 1_000), &Context::new());
+    let mut chunks = 0;
+    world.cut(move |_, _, message| {
+        chunks += u32::from(kind(message) == Kind::Repair);
+        kind(message) == Kind::Repair && chunks != 2
+    });
+    world.hand("b", &ask);
+    world.run(2 * WAY_MS);
+    assert!(world.listed("a").is_empty(), "a chunk is lost");
+    joins(&mut world, "b", 50..51);
+    world.cut(|_, _, message| kind(message) == Kind::Repair);
+    world.hand("b", &ask);
+    world.run(2 * WAY_MS);
+    assert_eq!(world.listed("a").len(), 51);
 }
