@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// A binary push carries it as `broadcast:NAME` behind a length of one byte; this leaves room.
 pub const EVENT_BYTES_MAX: usize = 200;
 
-const BINARY_BROADCAST: &str = "broadcast:";
+pub(crate) const BINARY_BROADCAST: &str = "broadcast:";
 
 /// What a client asks for, by the name of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub enum ClientEvent<'a> {
     BroadcastNamed(&'a str),
     /// `token`.
     Token,
+    /// `presence`, by which a channel of [`realtime`](crate::realtime) is shown and hidden.
+    Presence,
+    /// `access_token`, which is what such a channel says for `token`.
+    AccessToken,
     /// Anything else, which a live channel answers with `unknown_event`.
     Unknown,
 }
@@ -52,6 +56,8 @@ impl<'a> ClientEvent<'a> {
             "typing" => ClientEvent::Typing,
             "broadcast" => ClientEvent::Broadcast,
             "token" => ClientEvent::Token,
+            "presence" => ClientEvent::Presence,
+            "access_token" => ClientEvent::AccessToken,
             _ => match name.strip_prefix(BINARY_BROADCAST) {
                 Some(named) => ClientEvent::BroadcastNamed(named),
                 None => ClientEvent::Unknown,
@@ -59,9 +65,13 @@ impl<'a> ClientEvent<'a> {
         }
     }
 
-    /// Whether the payload of the event has a field `meta`, which has bounds of its own.
-    pub(crate) fn has_meta(&self) -> bool {
-        matches!(self, ClientEvent::Join | ClientEvent::PresenceUpdate)
+    /// The field of the event's payload that is a meta, with bounds of its own.
+    pub(crate) fn meta_field(&self) -> Option<&'static str> {
+        match self {
+            ClientEvent::Join | ClientEvent::PresenceUpdate => Some("meta"),
+            ClientEvent::Presence => Some("payload"),
+            _ => None,
+        }
     }
 }
 

@@ -123,8 +123,8 @@ impl fmt::Debug for Payload {
 ///
 /// V2 wants an array of at least five elements and ignores those beyond; V1 an object with at least
 /// `topic` and `event`. A payload that is `null`, or in V1 absent, counts as `{}`. The payload is held to
-/// `limits`; the field `meta` of a join and of `presence_update` is held to them by itself, counted
-/// from where it begins, because a frame whose only fault is its meta is answered otherwise.
+/// `limits`; the meta in a join, in `presence_update` and in `presence` is held to them by itself,
+/// counted from where it begins, because a frame whose only fault is its meta is answered otherwise.
 ///
 /// # Errors
 ///
@@ -148,13 +148,14 @@ pub fn decode_text(wire: Wire, text: &str, limits: &JsonLimits) -> Result<Client
         .map_err(|reason| Malformed { reason, answer_to: parts.answer_to() })
 }
 
-/// Reads a binary frame of a client: a push, kind 0. Only V2 has them.
+/// Reads a binary frame of a client: a push, kind 0, or a broadcast as [`realtime`](crate::realtime)
+/// sends it, kind 3, whose JSON is held to `limits`. Only V2 has them.
 ///
 /// # Errors
 ///
-/// [`Malformed`]: another kind, lengths that reach past the end, names that are not UTF-8.
-pub fn decode_binary(frame: Bytes) -> Result<ClientFrame, Malformed> {
-    binary::decode_client(frame)
+/// [`Malformed`]: another kind, lengths that reach past the end, names that are not UTF-8, bad JSON.
+pub fn decode_binary(frame: Bytes, limits: &JsonLimits) -> Result<ClientFrame, Malformed> {
+    binary::decode_client(frame, limits)
 }
 
 /// The parts of a text frame, not yet parsed. What stands before a fault is there in spite of it.
@@ -218,8 +219,8 @@ fn parse_payload(
         return Ok(Json::empty_object());
     }
     let mut rules = Rules::within(*limits);
-    if ClientEvent::parse(event).has_meta() {
-        rules = rules.with_meta();
+    if let Some(field) = ClientEvent::parse(event).meta_field() {
+        rules = rules.with_meta_in(field);
     }
     walk(text, &rules).map_err(|breach| match breach.place {
         Place::Meta => MalformedReason::Meta(breach.error),

@@ -1,4 +1,5 @@
-//! The protocol that Penholder speaks with its clients: Phoenix Channels, V1 and V2.
+//! The protocol that Penholder speaks with its clients: Phoenix Channels, V1 and V2, and the dialect of
+//! them that [`realtime`] describes.
 //!
 //! No I/O happens here: frames come in as text or bytes and go out as [`encode::Encoded`]. A frame's
 //! way through a server, and where each step is described:
@@ -38,6 +39,7 @@ mod json;
 mod malformed;
 mod meta;
 mod payload;
+pub mod realtime;
 mod reference;
 mod server_frame;
 mod topic;

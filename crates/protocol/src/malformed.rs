@@ -84,12 +84,15 @@ pub enum MalformedReason {
     /// The payload breaks a bound, or holds what JSON does not allow.
     #[error("payload: {0}")]
     Payload(JsonError),
-    /// The fault lies within the field `meta` of the payload.
+    /// The fault lies within the meta of the payload.
     #[error("meta: {0}")]
     Meta(JsonError),
     /// A binary frame is of a kind that its sender does not send.
     #[error("no binary frame of kind {0} is sent in this direction")]
     UnknownKind(u8),
+    /// The data of a binary broadcast are neither bytes nor JSON.
+    #[error("no broadcast has data of encoding {0}")]
+    UnknownEncoding(u8),
     /// A binary frame ends before the lengths in its head say.
     #[error("the lengths in the binary frame reach past its end")]
     PastEnd,

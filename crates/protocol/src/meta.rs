@@ -222,14 +222,16 @@ where
     finish(out)
 }
 
-/// Whether `key` can name a person on the wire: 1 to 256 bytes, no control characters, and none of
+/// Whether `key` can name a person on the wire: 1 to 256 bytes, no control characters, none of
 /// the names that JavaScript objects have from birth, which break clients older than npm `phoenix`
-/// 1.8.9 (CVE-2026-56812).
+/// 1.8.9 (CVE-2026-56812), and not `ids`: npm `realtime-js` takes any payload with that key for a change
+/// of a database, and fails over the list of those present.
 pub fn is_safe_key(key: &str) -> bool {
     (1..=KEY_BYTES_MAX).contains(&key.len())
         && !key.chars().any(char::is_control)
         && is_safe_name(key)
         && !INHERITED.contains(&key)
+        && key != "ids"
 }
 
 /// What every JavaScript object inherits beside the names that no meta may have either: a map that is

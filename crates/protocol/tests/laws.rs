@@ -92,7 +92,28 @@ proptest! {
     #[test]
     fn binary_frames_of_clients_read_back(frame in any_binary_frame()) {
         let encoded = encode::client(Wire::V2, &frame).unwrap();
-        prop_assert_eq!(decode_binary(encoded.as_bytes().clone()), Ok(frame));
+        prop_assert_eq!(decode_binary(encoded.as_bytes().clone(), &JsonLimits::default()), Ok(frame));
+    }
+
+    #[test]
+    fn broadcasts_of_realtime_js_read_back(
+        (event, payload) in ("\\PC{0,60}", any_json()),
+        (more, data) in ("\\PC{0,60}", vec(any::<u8>(), 0..64)),
+    ) {
+        let head = |encoding: u8| {
+            let lengths = [1, 1, 12, event.len(), more.len()].map(|len| u8::try_from(len).unwrap());
+            [&[3][..], &lengths, &[encoding], b"12realtime:bcd", event.as_bytes(), more.as_bytes()].concat()
+        };
+        let decode = |frame: Vec<u8>| decode_binary(frame.into(), &JsonLimits::default()).unwrap();
+        let json = decode([head(1), payload.to_string().into()].concat());
+        let told = json.payload.as_json().unwrap();
+        let told: penholder_protocol::realtime::Broadcast = told.parse_into().unwrap();
+        prop_assert_eq!((&*json.topic, &*json.event, &told.event), ("realtime:bcd", "broadcast", &event));
+        let told = told.payload.map_or("null".to_owned(), |told| told.to_string());
+        prop_assert_eq!(told, payload.to_string());
+        let binary = decode([head(0), data.clone()].concat());
+        prop_assert_eq!(binary.payload, Payload::Binary(data.into()));
+        prop_assert_eq!(binary.event, format!("broadcast:{event}"));
     }
 
     #[test]
@@ -168,7 +189,7 @@ proptest! {
     #[test]
     fn any_bytes_are_decoded_or_refused(kind in 0_u8..5, rest in vec(any::<u8>(), 0..300)) {
         let frame: Bytes = [&[kind][..], &rest].concat().into();
-        let _ = decode_binary(frame.clone());
+        let _ = decode_binary(frame.clone(), &JsonLimits::default());
         let _ = ServerFrame::decode_binary(frame);
         let _ = Json::parse(&rest, &JsonLimits::default());
     }

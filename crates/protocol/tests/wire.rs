@@ -33,6 +33,10 @@ fn v2(text: &str) -> ClientFrame {
     decode(Wire::V2, text).unwrap()
 }
 
+fn binary(frame: impl Into<Bytes>) -> Result<ClientFrame, Malformed> {
+    decode_binary(frame.into(), &JsonLimits::default())
+}
+
 fn reason(text: &str) -> MalformedReason {
     decode(Wire::V2, text).unwrap_err().reason
 }
@@ -143,7 +147,7 @@ fn names_are_escaped_and_payloads_are_not_touched() {
 #[test]
 fn binary_frames_of_the_specification() {
     let push: &[u8] = b"\x00\x02\x02\x06\x0340\x341room:bbin\x01\x02";
-    let frame = decode_binary(Bytes::from_static(push)).unwrap();
+    let frame = binary(push).unwrap();
     assert_eq!(frame.join_ref, Some(Ref::counter(40)));
     assert_eq!(frame.reference, Some(Ref::counter(41)));
     assert_eq!((&*frame.topic, &*frame.event), ("room:b", "bin"));
@@ -293,18 +297,22 @@ fn payload_is_bounded_in_depth_and_keys() {
 #[test]
 fn fault_within_a_meta_is_the_metas() {
     let nested = |depth: usize| "{\"a\":".repeat(depth) + "0" + &"}".repeat(depth);
-    let frame = |event: &str, depth| {
-        format!("[null,\"1\",\"t\",\"{event}\",{{\"meta\":{}}}]", nested(depth))
+    let frame = |event: &str, field: &str, depth| {
+        format!("[null,\"1\",\"t\",\"{event}\",{{\"{field}\":{}}}]", nested(depth))
     };
-    for event in ["phx_join", "presence_update"] {
-        assert!(decode(Wire::V2, &frame(event, 16)).is_ok(), "{event}");
-        let malformed = decode(Wire::V2, &frame(event, 17)).unwrap_err();
+    for (event, field) in
+        [("phx_join", "meta"), ("presence_update", "meta"), ("presence", "payload")]
+    {
+        assert!(decode(Wire::V2, &frame(event, field, 16)).is_ok(), "{event}");
+        let malformed = decode(Wire::V2, &frame(event, field, 17)).unwrap_err();
         assert_eq!(malformed.code(), ErrorCode::InvalidMeta, "{event}");
         assert_eq!(malformed.answer_to.unwrap().topic, "t");
     }
-    assert!(decode(Wire::V2, &frame("broadcast", 15)).is_ok());
-    let elsewhere = decode(Wire::V2, &frame("broadcast", 16)).unwrap_err();
-    assert_eq!(elsewhere.code(), ErrorCode::Malformed);
+    for (event, field) in [("broadcast", "meta"), ("broadcast", "payload"), ("presence", "meta")] {
+        assert!(decode(Wire::V2, &frame(event, field, 15)).is_ok(), "{event}");
+        let elsewhere = decode(Wire::V2, &frame(event, field, 16)).unwrap_err();
+        assert_eq!(elsewhere.code(), ErrorCode::Malformed, "{event}");
+    }
     let no_json = decode(Wire::V2, r#"[null,"1","t","phx_join",{"meta":{"a":1e999}}]"#);
     assert_eq!(no_json.unwrap_err().code(), ErrorCode::Malformed);
 }
@@ -318,21 +326,18 @@ fn malformed_binary_says_why() {
         (b"\x00\xff\x01\x01\x0111te", MalformedReason::PastEnd),
         (b"\x00\x01\x01\x01\x0211te", MalformedReason::PastEnd),
         (b"\x01\x01\x01\x01\x0111te", MalformedReason::UnknownKind(1)),
-        (b"\x03\x01\x01\x01\x0111te", MalformedReason::UnknownKind(3)),
+        (b"\x05\x01\x01\x01\x0111te", MalformedReason::UnknownKind(5)),
         (b"\x00\x01\x01\x01\x0111\xffe", MalformedReason::NotUtf8(Field::Topic)),
         (b"\x00\x01\x01\x01\x0111t\xff", MalformedReason::NotUtf8(Field::Event)),
     ] {
-        assert_eq!(decode_binary(Bytes::from_static(frame)).unwrap_err().reason, why, "{frame:?}");
+        assert_eq!(binary(frame).unwrap_err().reason, why, "{frame:?}");
     }
-    let nothing_but_lengths = decode_binary(Bytes::from_static(b"\x00\x00\x00\x00\x00")).unwrap();
+    let nothing_but_lengths = binary(&b"\x00\x00\x00\x00\x00"[..]).unwrap();
     assert_eq!((nothing_but_lengths.join_ref, nothing_but_lengths.reference), (None, None));
-    let readable = decode_binary(Bytes::from_static(b"\x00\x01\x01\x01\x0912te")).unwrap_err();
+    let readable = binary(&b"\x00\x01\x01\x01\x0912te"[..]).unwrap_err();
     assert_eq!(readable.answer_to.unwrap().reference, Ref::counter(2));
     let long_ref = [&b"\x00\x00\x41\x01\x01"[..], &[b'1'; 65], b"te"].concat();
-    assert_eq!(
-        decode_binary(long_ref.into()).unwrap_err().reason,
-        MalformedReason::Ref(RefError::TooLong)
-    );
+    assert_eq!(binary(long_ref).unwrap_err().reason, MalformedReason::Ref(RefError::TooLong));
 }
 
 // What a client reads.

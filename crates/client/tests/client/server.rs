@@ -92,7 +92,7 @@ impl Peer {
             Some(WsMessage::Text(text)) => {
                 decode_text(self.wire, &text, &JsonLimits::default()).unwrap()
             }
-            Some(WsMessage::Binary(data)) => decode_binary(data).unwrap(),
+            Some(WsMessage::Binary(data)) => decode_binary(data, &JsonLimits::default()).unwrap(),
             other => panic!("a frame was wanted, not {other:?}"),
         }
     }

@@ -208,7 +208,7 @@ impl Connection {
                 self.take(decoded, false).await;
             }
             Heard::Binary(bytes) if self.wire == Wire::V2 => {
-                self.take(decode_binary(bytes), true).await;
+                self.take(decode_binary(bytes, &JsonLimits::default()), true).await;
             }
             Heard::Binary(_) => self.end(CloseCode::Unsupported),
             // Pongs that nobody asked for cost as much as pings.

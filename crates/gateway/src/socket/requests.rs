@@ -176,6 +176,8 @@ impl Connection {
             | ClientEvent::Leave
             | ClientEvent::Heartbeat
             | ClientEvent::Token
+            | ClientEvent::Presence
+            | ClientEvent::AccessToken
             | ClientEvent::Unknown => Err(ErrorCode::UnknownEvent.into()),
         }
     }

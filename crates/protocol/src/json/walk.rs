@@ -15,6 +15,7 @@ pub(super) const DEPTH_CEILING: usize = 126;
 pub(crate) struct Rules {
     limits: JsonLimits,
     root: Place,
+    meta_field: &'static str,
     key_is_safe: fn(&str) -> bool,
 }
 
@@ -22,12 +23,13 @@ impl Rules {
     /// Bounds only.
     pub(crate) fn within(mut limits: JsonLimits) -> Rules {
         limits.depth_max = limits.depth_max.min(DEPTH_CEILING);
-        Rules { limits, root: Place::Elsewhere, key_is_safe: |_| true }
+        Rules { limits, root: Place::Elsewhere, meta_field: "", key_is_safe: |_| true }
     }
 
-    /// The text is a payload whose field `meta` has bounds of its own, counted from where it begins.
-    pub(crate) fn with_meta(self) -> Rules {
-        Rules { root: Place::Payload, ..self }
+    /// The text is a payload that has a meta in one of its fields, with bounds of its own that count
+    /// from where it begins.
+    pub(crate) fn with_meta_in(self, meta_field: &'static str) -> Rules {
+        Rules { root: Place::Payload, meta_field, ..self }
     }
 
     /// Refuses keys, at any depth, for which `key_is_safe` is false.
@@ -39,9 +41,9 @@ impl Rules {
 /// Where in a text a value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// It is a payload that may have a field `meta`.
+    /// It is a payload that may have a meta.
     Payload,
-    /// It is that field, or within it.
+    /// It is that meta, or within it.
     Meta,
     /// Anything else.
     Elsewhere,
@@ -193,6 +195,7 @@ impl Visitor<'_> for Key<'_> {
         if !(self.0.rules.key_is_safe)(key) {
             return Err(self.0.breach(JsonError::UnsafeKey));
         }
-        Ok(if key == "meta" { FieldName::Meta } else { FieldName::Other })
+        let is_meta = key == self.0.rules.meta_field;
+        Ok(if is_meta { FieldName::Meta } else { FieldName::Other })
     }
 }

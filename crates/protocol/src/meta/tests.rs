@@ -134,6 +134,7 @@ fn keys_that_break_clients_are_unsafe() {
     for key in ["toString", "valueOf", "hasOwnProperty", "__lookupGetter__"] {
         assert!(!is_safe_key(key), "npm phoenix 1.7 takes {key} for somebody who is there");
     }
+    assert!(!is_safe_key("ids"), "npm realtime-js fails over a list with this key");
     assert!(is_safe_key(&"a".repeat(KEY_BYTES_MAX)));
     assert!(!is_safe_key(&"a".repeat(KEY_BYTES_MAX + 1)));
 }
