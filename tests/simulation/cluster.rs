@@ -11,7 +11,9 @@
 //! only whether it has let go of what it may let go of.
 
 mod act;
+mod bounds;
 mod check;
+mod extras;
 mod network;
 mod node;
 mod person;
@@ -21,10 +23,14 @@ mod tally;
 mod tenancy;
 mod world;
 
+use std::ops::Range;
+
 use crate::fault::Fault;
 use crate::plan::Reading;
 use crate::seeds;
 use crate::violation::{Checked, Rule, Violation, ensure};
+use bounds::Memory;
+use node::Command;
 use sabotage::Sabotage;
 use tally::Tally;
 use world::World;
@@ -103,16 +109,24 @@ impl World {
         if self.sabotage == Some(Sabotage::Fidget) {
             (0..self.people.len()).try_for_each(|at| self.update(at))?;
         }
-        self.pass(self.plan.gossip.permdown_after_ms * 2)?;
+        self.pass(self.plan.gossip.permdown_after_ms)?;
+        self.is_forgetful = true;
+        self.pass(self.plan.gossip.permdown_after_ms)?;
         ensure(self.stir.is_empty(), Rule::Quiet, || format!("{:?}", self.stir))?;
+        ensure(self.ghosts.is_empty(), Rule::NoGhost, || format!("{:?}", self.ghosts))?;
         self.is_quiet = false;
+        self.check_footprints(Memory::Fresh)?;
         self.check_agreement()
     }
 
     /// Everybody goes; only those are left who may come back.
     fn leave_all(&mut self) -> Checked {
         (0..self.people.len()).try_for_each(|at| self.leave(at))?;
-        self.pass(self.plan.bound_ms())?;
+        for (node, member) in std::mem::take(&mut self.crowd) {
+            self.submit(node, Command::Leave(member))?;
+        }
+        self.pass(self.plan.bound_ms() + self.plan.gossip.permdown_after_ms)?;
+        self.check_footprints(Memory::Faded)?;
         self.check_agreement()
     }
 }
@@ -166,11 +180,15 @@ fn every_checker_of_replicas_bites() {
         (Sabotage::Client(Fault::SplitUpdate), Rule::NoGap),
     ];
     for (sabotage, rule) in found_by {
-        assert!(is_found(sabotage, rule), "{rule:?} misses {sabotage:?} in {BITES_WITHIN} seeds");
+        let found = is_found(sabotage, rule, 0..BITES_WITHIN);
+        assert!(found, "{rule:?} misses {sabotage:?} in {BITES_WITHIN} seeds");
     }
 }
 
-fn is_found(sabotage: Sabotage, rule: Rule) -> bool {
-    let mut violations = (0..BITES_WITHIN).filter_map(|seed| run(seed, Some(sabotage)).err());
-    violations.any(|violation| violation.rule == rule)
+fn is_found(sabotage: Sabotage, rule: Rule, seeds: Range<u64>) -> bool {
+    let found = seeds::first_broken(seeds, |seed| match run(seed, Some(sabotage)) {
+        Err(violation) if violation.rule == rule => Err(()),
+        _ => Ok(()),
+    });
+    found.is_some()
 }

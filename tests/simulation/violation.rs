@@ -25,6 +25,10 @@ pub(crate) enum Rule {
     Agreement,
     /// With all links up and nothing happening, every replica is sure of what it says.
     Certain,
+    /// P6: what is kept follows what is there, not what has been.
+    Bounded,
+    /// What is done costs in proportion to what has changed.
+    Cost,
     /// A replica of the latest incarnation is not taken for an earlier one.
     OneLife,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use penholder_hub::{InputSeen, Join, MemberId, PresenceChange, SendQueue, Viewer};
 use penholder_presence::{Activity, Kind, Mode, SessionId};
 use penholder_protocol::realtime::Dialect;
-use penholder_protocol::{PresenceMode, Ref};
+use penholder_protocol::{PresenceMode, Ref, Wire};
 
 use super::node::Command;
 use super::person::Seat;
@@ -30,6 +30,8 @@ enum Action {
     JumpClock,
     PassLong,
     Nothing,
+    Kick,
+    Demote,
 }
 
 const ACTIONS: [(u64, Action); 12] = [
@@ -47,6 +49,12 @@ const ACTIONS: [(u64, Action); 12] = [
     (6, Action::Nothing),
 ];
 
+/// What is done beside, where administrators meddle.
+const MEDDLING: [(u64, Action); 2] = [(1, Action::Kick), (2, Action::Demote)];
+
+/// How many sessions of a crowd are on one topic.
+const HALL: u64 = 20;
+
 impl World {
     /// The replicas start, most at once, and everybody comes.
     pub(crate) fn open(&mut self) -> Checked {
@@ -58,6 +66,19 @@ impl World {
         for at in 0..self.people.len() {
             self.connect(at)?;
         }
+        self.crowd()
+    }
+
+    /// A crowd comes to one replica, and does nothing from then on.
+    fn crowd(&mut self) -> Checked {
+        let open: Vec<_> = (0..self.nodes.len()).filter(|at| self.nodes[*at].is_open()).collect();
+        let Some(node) = open.first().copied() else { return Ok(()) };
+        for at in 0..self.plan.extras.crowd {
+            let member = MemberId(self.number());
+            let join = join(member, (format!("v{at}"), format!("hall:{}", at / HALL)));
+            self.crowd.push((node, member));
+            self.submit(node, Command::Join(Box::new(join)))?;
+        }
         Ok(())
     }
 
@@ -66,12 +87,19 @@ impl World {
         let at = usize::try_from(self.rng.below(self.plan.clients)).unwrap_or_default();
         let node = usize::try_from(self.rng.below(self.nodes.len() as u64)).unwrap_or_default();
         let plan = self.plan.clone();
-        match self.rng.weighted(&ACTIONS) {
+        let meddles = plan.extras.meddles && self.rng.one_in(8);
+        let actions = if meddles { MEDDLING.as_slice() } else { &ACTIONS };
+        match self.rng.weighted(actions) {
             Action::Connect => self.connect(at),
             Action::Steal => self.steal(at),
             Action::Leave => self.leave(at),
             Action::Lose => self.lose(at),
             Action::Update => self.update(at),
+            Action::Kick => self.kick(),
+            Action::Demote => {
+                let seat = self.people[at].seat.as_ref().map(|seat| (seat.node, seat.member));
+                seat.map_or(Ok(()), |(node, member)| self.submit(node, Command::Demote(member)))
+            }
             Action::Pause if plan.pause_max_ms > 0 => {
                 let span = self.rng.below(plan.pause_max_ms + 1);
                 self.pause(node, span);
@@ -119,33 +147,23 @@ impl World {
         let join_ref = Ref::counter(number);
         let reading = self.plan.reading(&mut self.rng);
         let mode = self.rng.weighted(&[(4, Mode::Edit), (1, Mode::View)]);
+        let presence = self.plan.extras.presence(&mut self.rng);
         let person = &mut self.people[at];
         let join = Join {
-            member,
             wire: person.wire,
-            dialect: Dialect::Phoenix,
-            topic: crate::topic(&person.topic),
-            join_ref: Some(join_ref.clone()),
-            reference: Some(join_ref.clone()),
-            replaces: None,
-            viewer: Viewer {
-                key: person.key.as_str().into(),
-                kind: Kind::Human,
-                profile: card(&person.key).to_string().into(),
-            },
             mode,
-            presence: PresenceMode::Show,
-            custom: "{}".into(),
-            session: SessionId::from(format!("s{number}")),
+            presence,
             resume: person.token.clone(),
-            since: None,
+            ..join(member, (person.key.clone(), person.topic.clone()))
         };
         let mut observer = Observer::of(&person.key, &person.topic);
-        observer.is_snapshot_first = matches!(reading, Reading::Promptly);
+        let is_prompt = matches!(reading, Reading::Promptly);
+        observer.is_snapshot_first = is_prompt && presence != PresenceMode::Off;
         person.seat = Some(Seat {
             node,
             member,
             join_ref,
+            presence,
             queue: SendQueue::new(reading.limits()),
             reading,
             has_overflowed: false,
@@ -155,6 +173,13 @@ impl World {
         });
         self.members.insert(member, at);
         self.submit(node, Command::Join(Box::new(join)))
+    }
+
+    /// An administrator removes a session where it is, connected or waiting.
+    fn kick(&mut self) -> Checked {
+        let held = self.tenancy.held();
+        let Some((node, topic, session)) = self.rng.pick(&held) else { return Ok(()) };
+        self.submit(node, Command::Kick(crate::topic(&topic), session.into()))
     }
 
     /// Another client of the same person comes with the same token, as a duplicated tab does.
@@ -195,10 +220,8 @@ impl World {
 
     fn pause(&mut self, node: usize, span_ms: u64) {
         let until = self.now + span_ms;
-        if let Some(life) = self.nodes[node].life.as_mut().filter(|life| life.stops_at.is_none())
-            && life.paused_until.is_none()
-        {
-            life.paused_until = Some(until);
+        if self.nodes[node].running().is_some_and(|life| life.stops_at.is_none()) {
+            self.nodes[node].stand_still(self.now, until);
         }
     }
 
@@ -298,10 +321,34 @@ impl World {
             }
             return Ok(());
         }
-        let life = self.nodes[seat.node].life.as_ref();
-        let news = life.map_or(0, |life| life.upheaval + self.plan.window_ms + 2);
+        let news = self.nodes[seat.node].tells_until(self.plan.window_ms);
         let is_excused = !self.plan.is_gentle() && (!seat.reads_promptly() || self.now <= news);
         let tenancy = &self.tenancy;
         seat.observer.receive(message, |session, _| is_excused || !tenancy.has_stayed(session))
+    }
+}
+
+/// A first join of a person to a topic, seen and seeing.
+fn join(member: MemberId, (key, topic): (String, String)) -> Join {
+    let reference = Some(Ref::counter(member.0));
+    Join {
+        member,
+        wire: Wire::V2,
+        dialect: Dialect::Phoenix,
+        topic: crate::topic(&topic),
+        join_ref: reference.clone(),
+        reference,
+        replaces: None,
+        viewer: Viewer {
+            key: key.as_str().into(),
+            kind: Kind::Human,
+            profile: card(&key).to_string().into(),
+        },
+        mode: Mode::Edit,
+        presence: PresenceMode::Show,
+        custom: "{}".into(),
+        session: SessionId::from(format!("s{}", member.0)),
+        resume: None,
+        since: None,
     }
 }

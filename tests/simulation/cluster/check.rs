@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use penholder_hub::SummaryQuery;
+use penholder_protocol::PresenceMode;
 use serde_json::Value;
 
 use super::world::World;
@@ -13,6 +14,8 @@ use crate::violation::{Checked, Rule, Violation, ensure};
 struct Listing {
     refs: BTreeSet<String>,
     sessions: BTreeSet<(String, String)>,
+    /// What is told of each session.
+    told: BTreeMap<String, (String, Value)>,
 }
 
 impl World {
@@ -20,7 +23,7 @@ impl World {
         (0..self.plan.topics).map(|topic| format!("doc:{topic}")).collect()
     }
 
-    fn running(&self) -> Vec<usize> {
+    pub(super) fn running(&self) -> Vec<usize> {
         (0..self.nodes.len()).filter(|at| self.nodes[*at].running().is_some()).collect()
     }
 
@@ -28,6 +31,7 @@ impl World {
         let life = self.nodes[node].life.as_ref().expect("it runs");
         let (keys, count) = life.hub.presences(&crate::topic(topic));
         let (mut refs, mut sessions) = (BTreeSet::new(), BTreeSet::new());
+        let mut told = BTreeMap::new();
         let place = || format!("{} on {topic} at {}", self.nodes[node].name, self.now);
         ensure(keys.len() == count, Rule::Replay, || format!("{}: {count} keys", place()))?;
         for (key, metas) in keys {
@@ -35,17 +39,19 @@ impl World {
                 let meta: Value = serde_json::from_str(meta.as_str()).expect("JSON");
                 let text = |field: &str| meta[field].as_str().unwrap_or_default().to_owned();
                 refs.insert(text("phx_ref"));
+                told.insert(text("session"), (text("mode"), meta["n"].clone()));
                 let is_new = sessions.insert((text("session"), key.as_str().to_owned()));
                 ensure(is_new, Rule::NoGhost, || format!("{}: {meta} is there twice", place()))?;
             }
         }
-        Ok(Listing { refs, sessions })
+        Ok(Listing { refs, sessions, told })
     }
 
     /// What holds at every step.
     pub(crate) fn check(&mut self) -> Checked {
         self.check_folds()?;
         self.check_summaries()?;
+        self.check_hidden()?;
         if self.plan.is_gentle() { self.check_news() } else { Ok(()) }
     }
 
@@ -74,7 +80,8 @@ impl World {
             let Some(seat) = person.seat.as_ref().filter(|seat| seat.reads_promptly()) else {
                 continue;
             };
-            if self.nodes[seat.node].running().is_none() || seat.claim.is_none() {
+            let is_blind = seat.presence == PresenceMode::Off;
+            if self.nodes[seat.node].running().is_none() || seat.claim.is_none() || is_blind {
                 continue;
             }
             let listing = self.listing(seat.node, &person.topic)?;
@@ -99,6 +106,23 @@ impl World {
                 let first = known.entry(refs).or_insert_with(|| summary.clone());
                 ensure(*first == summary, Rule::SamePriority, || {
                     format!("{} says {summary} of {topic}, not {first}", self.nodes[node].name)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// P2: a replica shows nothing of whom it takes for dead.
+    fn check_hidden(&self) -> Checked {
+        for node in self.running() {
+            let down = &self.nodes[node].running().expect("it runs").down;
+            let topics = if down.is_empty() { Vec::new() } else { self.topics() };
+            for topic in topics {
+                let refs = self.listing(node, &topic)?.refs;
+                let ghost = refs.iter().find(|it| down.iter().any(|name| it.starts_with(name)));
+                ensure(ghost.is_none(), Rule::NoGhost, || {
+                    let name = &self.nodes[node].name;
+                    format!("{name} on {topic} at {} shows {ghost:?} of {down:?}", self.now)
                 })?;
             }
         }
@@ -144,6 +168,11 @@ impl World {
     pub(crate) fn check_agreement(&self) -> Checked {
         for topic in self.topics() {
             let present = self.tenancy.present(&topic);
+            let told = self.tenancy.told(&topic).into_iter().map(|(session, told)| {
+                let custom: Value = serde_json::from_slice(&told.custom).expect("JSON");
+                (session, (told.mode.as_str().to_owned(), custom["n"].clone()))
+            });
+            let told: BTreeMap<_, _> = told.collect();
             let mut first: Option<Listing> = None;
             for node in self.running() {
                 let listing = self.listing(node, &topic)?;
@@ -155,6 +184,9 @@ impl World {
                 })?;
                 let ghost = listing.sessions.difference(&present).next();
                 ensure(ghost.is_none(), Rule::NoGhost, || place(&format!("shows {ghost:?}")))?;
+                ensure(listing.told == told, Rule::Agreement, || {
+                    place(&format!("tells {:?} instead of {told:?}", listing.told))
+                })?;
                 let is_same = first.as_ref().is_none_or(|first| *first == listing);
                 ensure(is_same, Rule::Agreement, || {
                     place(&format!("lists {listing:?} instead of {first:?}"))
@@ -162,9 +194,18 @@ impl World {
                 first = Some(listing);
                 let certainty = &self.summary(node, &topic)["certainty"];
                 // Contested is said of a past that somebody here has seen.
-                ensure(certainty != "provisional", Rule::Certain, || place("is not sure"))?;
+                let is_sure = certainty != "provisional" || self.is_outdated(node);
+                ensure(is_sure, Rule::Certain, || place("is not sure"))?;
             }
         }
         Ok(())
+    }
+
+    /// Whether somebody speaks a version that a replica does not know: it never learns what that one
+    /// has seen.
+    fn is_outdated(&self, node: usize) -> bool {
+        let mut newer = self.nodes.iter().map(|node| node.life.as_ref());
+        let is_newer = self.nodes[node].life.as_ref().is_some_and(|life| life.is_newer);
+        !is_newer && newer.any(|life| life.is_some_and(|life| life.is_newer))
     }
 }

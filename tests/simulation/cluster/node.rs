@@ -1,12 +1,15 @@
 //! One replica: a process with a hub of one shard, its clocks, and an inbox that fills while it stands
 //! still.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use penholder_hub::{Hub, Join, MemberId, Now, PresenceChange, ResumeClaim};
-use penholder_presence::{Incarnation, MonoMs, PriorityPolicy, ReplicaId, WallMs};
+use penholder_presence::{
+    Incarnation, MonoMs, PeerEvent, PriorityPolicy, ReplicaId, SessionId, WallMs,
+};
+use penholder_protocol::TopicName;
 
 use super::plan::Plan;
 
@@ -18,6 +21,8 @@ pub(crate) enum Command {
     Leave(MemberId),
     Lost(MemberId),
     Update(MemberId, PresenceChange),
+    Demote(MemberId),
+    Kick(TopicName, SessionId),
     Resync(MemberId),
     Retire,
     Tick,
@@ -31,6 +36,8 @@ pub(crate) struct Node {
     /// Earlier lives, the latest last.
     lives: Vec<Incarnation>,
     pub(crate) restart_at: Option<u64>,
+    /// When it last stood still.
+    pub(crate) stood_until: u64,
 }
 
 /// A process.
@@ -39,6 +46,7 @@ pub(crate) struct Life {
     pub(crate) incarnation: Incarnation,
     pub(crate) started: u64,
     pub(crate) paused_until: Option<u64>,
+    pub(crate) paused_from: u64,
     pub(crate) inbox: VecDeque<Command>,
     /// When it stops, since it has said goodbye.
     pub(crate) stops_at: Option<u64>,
@@ -46,6 +54,14 @@ pub(crate) struct Life {
     pub(crate) upheaval: u64,
     /// The last resume token it has signed.
     pub(crate) signed: Arc<Mutex<Option<ResumeClaim>>>,
+    /// Whether it speaks a version that older lives do not know.
+    pub(crate) is_newer: bool,
+    /// The bytes in which it has told all others of what it did.
+    pub(crate) told_bytes: usize,
+    /// The latest life of each other replica that it has taken for running.
+    pub(crate) latest: BTreeMap<String, Incarnation>,
+    /// The replicas that it takes for dead.
+    pub(crate) down: BTreeSet<String>,
 }
 
 /// A monotonic clock that is too fast or too slow, and a wall clock that jumps.
@@ -71,9 +87,23 @@ impl Clock {
     }
 }
 
+impl Life {
+    /// Notes whom it takes for dead.
+    pub(crate) fn note_judgement(&mut self, event: &PeerEvent) {
+        match event {
+            PeerEvent::Down(id) => _ = self.down.insert(id.name.as_str().to_owned()),
+            PeerEvent::Up(id)
+            | PeerEvent::Restarted(id)
+            | PeerEvent::Gone(id)
+            | PeerEvent::Left(id) => _ = self.down.remove(id.name.as_str()),
+            _ => {}
+        }
+    }
+}
+
 impl Node {
     pub(crate) fn new(name: String, clock: Clock) -> Self {
-        Self { name, clock, life: None, lives: Vec::new(), restart_at: None }
+        Self { name, clock, life: None, lives: Vec::new(), restart_at: None, stood_until: 0 }
     }
 
     /// Starts a process with an incarnation larger than any before it.
@@ -81,7 +111,7 @@ impl Node {
         &mut self,
         now: u64,
         plan: &Plan,
-        (priority, is_second): (PriorityPolicy, bool),
+        (priority, is_second, is_newer): (PriorityPolicy, bool, bool),
     ) {
         let after_last = self.lives.last().map_or(0, |last| last.0 + 1);
         let incarnation = match self.lives.last() {
@@ -103,11 +133,23 @@ impl Node {
             incarnation,
             started: now,
             paused_until: None,
+            paused_from: now,
             inbox: VecDeque::new(),
             stops_at: None,
             upheaval: now,
             signed,
+            is_newer,
+            told_bytes: 0,
+            latest: BTreeMap::new(),
+            down: BTreeSet::new(),
         });
+    }
+
+    /// Lets the process stand still until a time.
+    pub(crate) fn stand_still(&mut self, now: u64, until: u64) {
+        if let Some(life) = &mut self.life {
+            (life.paused_from, life.paused_until) = (now, Some(until));
+        }
     }
 
     /// Whether clients can come here.
@@ -118,6 +160,14 @@ impl Node {
     /// The process, unless it stands still.
     pub(crate) fn running(&self) -> Option<&Life> {
         self.life.as_ref().filter(|life| life.paused_until.is_none())
+    }
+
+    /// Until when it tells its clients what came of the last replica that came or went.
+    pub(crate) fn tells_until(&self, window_ms: u64) -> u64 {
+        let Some(life) = &self.life else { return 0 };
+        let told = life.upheaval + window_ms + 2;
+        // It may have stood still before it came to that.
+        if life.paused_from <= told { told.max(self.stood_until + 2) } else { told }
     }
 
     /// When something is due here next.

@@ -1,7 +1,7 @@
 //! A client: one person at one screen, on one topic, over one connection at a time.
 
 use penholder_hub::{MemberId, ResumeClaim, SendQueue};
-use penholder_protocol::{Ref, Wire};
+use penholder_protocol::{PresenceMode, Ref, Wire};
 
 use crate::observer::{Message, Observer};
 use crate::plan::Reading;
@@ -22,6 +22,7 @@ pub(crate) struct Seat {
     pub(crate) node: usize,
     pub(crate) member: MemberId,
     pub(crate) join_ref: Ref,
+    pub(crate) presence: PresenceMode,
     pub(crate) reading: Reading,
     pub(crate) queue: SendQueue,
     pub(crate) has_overflowed: bool,

@@ -8,6 +8,7 @@ use penholder_presence::{
 };
 use penholder_protocol::Limits;
 
+use super::extras::Extras;
 use crate::plan::Reading;
 use crate::rng::Rng;
 
@@ -40,9 +41,13 @@ pub(crate) struct Plan {
     pub(crate) retires: bool,
     /// The longest pause of a replica; 0: none.
     pub(crate) pause_max_ms: u64,
+    pub(crate) extras: Extras,
 }
 
 const NEVER: u64 = u64::MAX;
+
+/// The name of the first replica.
+pub(crate) const FIRST: &str = "gw-0";
 
 impl Plan {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
@@ -88,14 +93,35 @@ impl Plan {
             partitions: one_in(rng, 2),
             crashes: one_in(rng, 2),
             retires: rng.one_in(2),
+            extras: Extras::default(),
         }
+    }
+
+    pub(crate) fn with_extras(mut self, rng: Rng) -> Self {
+        self.extras = Extras::draw(rng, self.is_gentle());
+        if self.extras.is_uneven {
+            (self.gossip.history_deltas_max, self.gossip.chunk_bytes_max) = (10_000, 48 << 10);
+        }
+        self
     }
 
     /// Whether nothing happens by which a session that goes on may be out of sight.
     pub(crate) fn is_gentle(&self) -> bool {
         let is_short = self.pause_max_ms + self.gossip.heartbeat_ms + self.delay_max_ms
             < self.gossip.down_after_ms;
-        self.loss_one_in == NEVER && !self.partitions && !self.crashes && is_short
+        // An older replica learns late of what a newer one does, and never of its goodbye.
+        self.carries_all() && !self.crashes && is_short && !self.extras.upgrades
+    }
+
+    /// Whether every message arrives, if only late.
+    pub(crate) fn carries_all(&self) -> bool {
+        self.loss_one_in == NEVER && !self.partitions && self.extras.inbox_max == usize::MAX
+    }
+
+    /// How many deltas a replica keeps.
+    pub(crate) fn history_deltas_max(&self, name: &str) -> usize {
+        let is_short = self.extras.is_uneven && name == FIRST;
+        if is_short { 2 } else { self.gossip.history_deltas_max }
     }
 
     /// Within how long after the end of all faults everybody agrees.
@@ -133,13 +159,14 @@ impl Plan {
         previous: Vec<Incarnation>,
         priority: PriorityPolicy,
     ) -> Config {
-        let phase =
-            replica.name.as_str().bytes().map(u64::from).sum::<u64>() + replica.incarnation.0;
+        let name = replica.name.as_str();
+        let phase = name.bytes().map(u64::from).sum::<u64>() + replica.incarnation.0;
+        let history_deltas_max = self.history_deltas_max(name);
         Config {
             replica,
             previous,
             seeds: (1, phase),
-            gossip: self.gossip.clone(),
+            gossip: ReplicaConfig { history_deltas_max, ..self.gossip.clone() },
             defaults: TopicOptions {
                 diff_window_ms: self.window_ms,
                 full_max: 200,

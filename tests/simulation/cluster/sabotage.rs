@@ -1,5 +1,6 @@
 //! Deliberate faults of the network and the driver, to show that each checker bites.
 
+use super::plan;
 use crate::fault::Fault;
 
 /// Kinds of messages.
@@ -7,7 +8,7 @@ const DELTAS: u8 = 1;
 const REPAIR: u8 = 4;
 
 /// The first replica, and where a name stands in a message: all are of one length.
-const FIRST: &[u8] = b"gw-0";
+const FIRST: &[u8] = plan::FIRST.as_bytes();
 const NAME_AT: usize = 3;
 
 /// What goes wrong that no plan allows.

@@ -24,6 +24,16 @@ pub(crate) struct Tally {
     pub(crate) lost: u64,
     /// Messages that came twice.
     pub(crate) repeated: u64,
+    /// Messages that found no room at a replica that stood still.
+    pub(crate) dropped: u64,
+    /// Messages of a version that their receiver did not know.
+    pub(crate) unknown: u64,
+    /// Sessions that were removed.
+    pub(crate) kicks: u64,
+    /// Members who lost the right to edit.
+    pub(crate) demotions: u64,
+    /// Joins that others were not to see, or that did not want to see others.
+    pub(crate) hidden: u64,
     /// Runs in which nobody may ever be out of sight.
     pub(crate) gentle: u64,
 }
@@ -42,6 +52,11 @@ impl Tally {
             repairs: self.repairs + other.repairs,
             lost: self.lost + other.lost,
             repeated: self.repeated + other.repeated,
+            dropped: self.dropped + other.dropped,
+            unknown: self.unknown + other.unknown,
+            kicks: self.kicks + other.kicks,
+            demotions: self.demotions + other.demotions,
+            hidden: self.hidden + other.hidden,
             gentle: self.gentle + other.gentle,
         }
     }
@@ -49,8 +64,10 @@ impl Tally {
     pub(crate) fn rarest(self) -> u64 {
         let Self { moves, yields, downs, gone, restarts, farewells, .. } = self;
         let Self { stalls, states, repairs, lost, repeated, gentle, .. } = self;
+        let Self { dropped, unknown, kicks, demotions, hidden, .. } = self;
         let events = [moves, yields, downs, gone, restarts, farewells];
         let more = [stalls, states, repairs, lost, repeated, gentle];
-        events.into_iter().chain(more).min().unwrap_or_default()
+        let extras = [dropped, unknown, kicks, demotions, hidden];
+        events.into_iter().chain(more).chain(extras).min().unwrap_or_default()
     }
 }

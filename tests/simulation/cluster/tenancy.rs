@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use penholder_hub::{MemberId, ResumeClaim};
+use bytes::Bytes;
+use penholder_hub::{MemberId, PresenceChange, ResumeClaim};
+use penholder_presence::{Activity, Mode};
+use penholder_protocol::PresenceMode;
 
 /// A session that a replica has taken on and not let go.
 #[derive(Clone, Debug)]
@@ -10,9 +13,28 @@ pub(crate) struct Holding {
     pub(crate) topic: String,
     pub(crate) key: String,
     pub(crate) member: Option<MemberId>,
+    /// Whether others are to see it.
+    pub(crate) is_shown: bool,
+    pub(crate) told: Told,
     generation: u32,
     /// By the clock of the replica.
     lost_until: Option<u64>,
+}
+
+/// What others are to be told of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) mode: Mode,
+    /// What it has last said of itself.
+    pub(crate) custom: Bytes,
+}
+
+/// A join, as a replica has answered it.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) member: MemberId,
+    pub(crate) presence: PresenceMode,
+    pub(crate) told: Told,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +64,7 @@ impl Tenancy {
         &mut self,
         now: u64,
         node: usize,
-        member: MemberId,
+        arrival: Arrival,
         claim: &ResumeClaim,
     ) -> bool {
         let session = claim.session.as_str().to_owned();
@@ -56,7 +78,9 @@ impl Tenancy {
         let holding = Holding {
             topic: claim.topic.as_str().to_owned(),
             key: claim.key.as_str().to_owned(),
-            member: Some(member),
+            member: Some(arrival.member),
+            is_shown: arrival.presence == PresenceMode::Show,
+            told: arrival.told,
             generation: claim.generation,
             lost_until: None,
         };
@@ -64,12 +88,24 @@ impl Tenancy {
         if is_from_elsewhere {
             self.moved.insert(session.clone(), now);
         }
-        self.since.entry(session).or_insert(now);
+        self.note(now, &session);
         is_from_elsewhere
     }
 
+    /// Notes whether a session is to be seen from now on.
+    fn note(&mut self, now: u64, session: &str) {
+        if !self.nodes_of(session).is_empty() {
+            self.since.entry(session.to_owned()).or_insert(now);
+        } else {
+            self.since.remove(session);
+            self.ended.insert(session.to_owned(), now);
+        }
+    }
+
+    /// The replicas that show a session to the others.
     fn nodes_of(&self, session: &str) -> BTreeSet<usize> {
-        self.holdings.keys().filter(|(_, it)| it == session).map(|(node, _)| *node).collect()
+        let holdings = self.holdings.iter().filter(|(_, holding)| holding.is_shown);
+        holdings.filter(|((_, it), _)| it == session).map(|((node, _), _)| *node).collect()
     }
 
     pub(crate) fn of_member(&self, node: usize, member: MemberId) -> Option<String> {
@@ -87,11 +123,31 @@ impl Tenancy {
     }
 
     pub(crate) fn end(&mut self, now: u64, node: usize, session: &str) {
-        self.holdings.remove(&(node, session.to_owned()));
-        if self.nodes_of(session).is_empty() {
-            self.since.remove(session);
-            self.ended.insert(session.to_owned(), now);
+        if self.holdings.remove(&(node, session.to_owned())).is_some() {
+            self.note(now, session);
         }
+    }
+
+    /// A member says something of itself, which is not taken from whoever only views.
+    pub(crate) fn update(&mut self, node: usize, member: MemberId, change: &PresenceChange) {
+        let writes = change.activity.is_some_and(|activity| activity != Activity::Viewing);
+        let Some(told) = self.told_of(node, member) else { return };
+        if let Some(custom) = &change.custom
+            && (told.mode == Mode::Edit || !writes && change.unsaved != Some(true))
+        {
+            told.custom.clone_from(custom);
+        }
+    }
+
+    pub(crate) fn demote(&mut self, node: usize, member: MemberId) {
+        if let Some(told) = self.told_of(node, member) {
+            told.mode = Mode::View;
+        }
+    }
+
+    fn told_of(&mut self, node: usize, member: MemberId) -> Option<&mut Told> {
+        let session = self.of_member(node, member)?;
+        self.holdings.get_mut(&(node, session)).map(|holding| &mut holding.told)
     }
 
     /// Ends what has waited for longer than its grace.
@@ -129,8 +185,31 @@ impl Tenancy {
 
     /// The sessions of a topic, each with its key.
     pub(crate) fn present(&self, topic: &str) -> BTreeSet<(String, String)> {
-        let on_topic = self.holdings.iter().filter(|(_, holding)| holding.topic == topic);
+        let on_topic = self.shown().filter(|(_, holding)| holding.topic == topic);
         on_topic.map(|((_, session), holding)| (session.clone(), holding.key.clone())).collect()
+    }
+
+    /// What others are to be told of the sessions of a topic, by whoever has taken each on last.
+    pub(crate) fn told(&self, topic: &str) -> BTreeMap<String, Told> {
+        let mut told: BTreeMap<String, &Holding> = BTreeMap::new();
+        for ((_, session), holding) in self.shown().filter(|(_, holding)| holding.topic == topic) {
+            let newest = told.entry(session.clone()).or_insert(holding);
+            if newest.generation < holding.generation {
+                *newest = holding;
+            }
+        }
+        told.into_iter().map(|(session, holding)| (session, holding.told.clone())).collect()
+    }
+
+    /// The sessions that are to be seen, each as often as a replica has it.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (&(usize, String), &Holding)> {
+        self.holdings.iter().filter(|(_, holding)| holding.is_shown)
+    }
+
+    /// All sessions, each with its replica.
+    pub(crate) fn held(&self) -> Vec<(usize, String, String)> {
+        let held = self.holdings.iter();
+        held.map(|((node, id), holding)| (*node, holding.topic.clone(), id.clone())).collect()
     }
 
     /// Whether a session has been there all the time.

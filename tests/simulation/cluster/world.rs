@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use penholder_hub::{Departure, Input, MemberId, Output, Push, Pushed, Request};
-use penholder_presence::{Answer, PeerEvent, PriorityPolicy, Recipient, SessionPolicy};
+use penholder_presence::{Answer, PeerEvent, PriorityPolicy, Recipient, ReplicaId, SessionPolicy};
+use penholder_protocol::PresenceMode;
 
 use super::network::{Flight, Network};
 use super::node::{Clock, Command, Node};
@@ -11,7 +13,7 @@ use super::person::Person;
 use super::plan::Plan;
 use super::sabotage::Sabotage;
 use super::tally::Tally;
-use super::tenancy::Tenancy;
+use super::tenancy::{Arrival, Tenancy, Told};
 use crate::observer::Decoder;
 use crate::rng::Rng;
 use crate::run::Fnv;
@@ -19,6 +21,10 @@ use crate::violation::{Checked, Rule, Violation, ensure};
 
 /// A kind of message: the second byte of the envelope, which no version changes.
 const HEARTBEAT: u8 = 2;
+const DELTAS: u8 = 1;
+
+/// A version that no replica knows.
+const NEWER: u8 = 2;
 
 pub(crate) struct World {
     pub(crate) plan: Plan,
@@ -32,11 +38,19 @@ pub(crate) struct World {
     pub(crate) tenancy: Tenancy,
     pub(crate) sabotage: Option<Sabotage>,
     pub(crate) tally: Tally,
+    /// Who only fills the replicas, and where.
+    pub(crate) crowd: Vec<(usize, MemberId)>,
+    /// How many times a replica has told all others what it did.
+    pub(crate) intervals: usize,
     pub(crate) decoder: Decoder,
     pub(crate) log: Fnv,
     /// Everything but heartbeats that was put out.
     pub(crate) stir: Vec<String>,
+    /// Everything that was said of the forgotten.
+    pub(crate) ghosts: Vec<String>,
     pub(crate) is_quiet: bool,
+    /// Whether the dead are forgotten: their names are named no more.
+    pub(crate) is_forgetful: bool,
     pub(crate) is_healed: bool,
     next: u64,
 }
@@ -44,12 +58,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
         let mut rng = Rng::new(seed);
-        let plan = Plan::draw(&mut rng);
+        let plan = Plan::draw(&mut rng).with_extras(Rng::new(!seed));
         let nodes = (0..plan.replicas)
             .map(|at| {
                 let ppm = 1_000_000 + rng.below(2 * plan.drift_ppm + 1) - plan.drift_ppm;
                 let wall = 1_700_000_000_000 + rng.below(100);
-                Node::new(format!("gw-{at}"), Clock { start: rng.below(10_000), ppm, wall })
+                let start = rng.below(10_000);
+                Node::new(format!("gw-{at}"), Clock { start, ppm, wall })
             })
             .collect();
         let people = (0..plan.clients)
@@ -77,10 +92,14 @@ impl World {
             tenancy: Tenancy::new(news_ms),
             sabotage,
             tally: Tally::default(),
+            crowd: Vec::new(),
+            intervals: 0,
             decoder: Decoder::default(),
             log: Fnv::new(),
             stir: Vec::new(),
+            ghosts: Vec::new(),
             is_quiet: false,
+            is_forgetful: false,
             is_healed: false,
             next: 0,
         }
@@ -98,7 +117,8 @@ impl World {
             priority.sessions = SessionPolicy::SingleSession;
         }
         let is_second = self.sabotage == Some(Sabotage::SecondLife);
-        self.nodes[node].start(self.now, &self.plan, (priority, is_second));
+        let is_newer = self.plan.extras.upgrades && self.rng.one_in(3);
+        self.nodes[node].start(self.now, &self.plan, (priority, is_second, is_newer));
         self.drain(node)
     }
 
@@ -117,6 +137,10 @@ impl World {
     pub(crate) fn submit(&mut self, node: usize, command: Command) -> Checked {
         let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
         if life.paused_until.is_some() {
+            let is_bus = matches!(command, Command::Bus(_));
+            if is_bus && life.inbox.len() >= self.plan.extras.inbox_max {
+                return self.count(|tally| &mut tally.dropped);
+            }
             life.inbox.push_back(command);
             return Ok(());
         }
@@ -136,7 +160,8 @@ impl World {
             Command::Retire => Input::Retire,
             Command::Resync(member) => Input::Resync(member),
             Command::Join(join) => {
-                joined = Some(join.member);
+                let told = Told { mode: join.mode, custom: join.custom.clone() };
+                joined = Some(Arrival { member: join.member, presence: join.presence, told });
                 Input::Join(join)
             }
             Command::Leave(member) => {
@@ -156,15 +181,28 @@ impl World {
                 }
                 Input::Lost(member)
             }
+            Command::Kick(topic, session) => {
+                self.tenancy.end(self.now, node, session.as_str());
+                self.tally.kicks += 1;
+                Input::Kick { topic, session }
+            }
+            Command::Demote(member) => {
+                self.tenancy.demote(node, member);
+                self.tally.demotions += 1;
+                Input::Demote(member)
+            }
             Command::Update(member, change) => {
+                self.tenancy.update(node, member, &change);
                 let request = Request::Presence(change);
                 Input::Push(Push { member, reference: None, request })
             }
         };
         life.hub.handle(now, input);
-        if let Some(member) = joined {
+        if let Some(arrival) = joined {
             let claim = life.signed.lock().expect("one thread").take().expect("it was answered");
-            let is_move = self.tenancy.hold(self.now, node, member, &claim);
+            let member = arrival.member;
+            self.tally.hidden += u64::from(arrival.presence != PresenceMode::Show);
+            let is_move = self.tenancy.hold(self.now, node, arrival, &claim);
             self.tally.moves += u64::from(is_move);
             let person = self.members.get(&member).map(|person| &mut self.people[*person]);
             let seat = person.and_then(|person| person.seat.as_mut());
@@ -208,23 +246,7 @@ impl World {
             Output::Departed { member, departure } => self.depart(node, member, departure),
             Output::Publish { to, message } => {
                 self.log.add(&message);
-                if self.is_quiet && message.get(1) != Some(&HEARTBEAT) {
-                    self.stir.push(format!("{} publishes to {to:?}", self.nodes[node].name));
-                }
-                let is_mute = self.is_healed && self.sabotage == Some(Sabotage::Mute) && node == 0;
-                for other in (0..self.nodes.len()).filter(|_| !is_mute) {
-                    let is_meant = match &to {
-                        Recipient::All => other != node,
-                        Recipient::One(name) => name.as_str() == self.nodes[other].name,
-                    };
-                    let is_swallowed = self
-                        .sabotage
-                        .is_some_and(|it| it.swallows(self.now, (node, other), &message));
-                    if is_meant && !is_swallowed {
-                        let flight = Flight { from: node, to: other, message: message.clone() };
-                        self.net.send(self.now, flight, (&self.plan, &mut self.rng));
-                    }
-                }
+                self.publish(node, &to, &message);
                 Ok(())
             }
             Output::Peer(event) => self.hear_of(node, &event),
@@ -237,6 +259,60 @@ impl World {
         }
     }
 
+    /// Sends a message to those who are meant.
+    fn publish(&mut self, node: usize, to: &Recipient, message: &Bytes) {
+        self.note_message(node, to, message);
+        let is_mute = self.is_healed && self.sabotage == Some(Sabotage::Mute) && node == 0;
+        for other in (0..self.nodes.len()).filter(|_| !is_mute) {
+            let is_meant = match to {
+                Recipient::All => other != node,
+                Recipient::One(name) => name.as_str() == self.nodes[other].name,
+            };
+            let is_swallowed =
+                self.sabotage.is_some_and(|it| it.swallows(self.now, (node, other), message));
+            if is_meant && !is_swallowed {
+                let message = self.spoken(node, other, (to, message));
+                let flight = Flight { from: node, to: other, message };
+                self.net.send(self.now, flight, (&self.plan, &mut self.rng));
+            }
+        }
+    }
+
+    fn note_message(&mut self, node: usize, to: &Recipient, message: &[u8]) {
+        let kind = message.get(1);
+        if kind == Some(&DELTAS) && *to == Recipient::All {
+            self.intervals += 1;
+            let life = self.nodes[node].life.as_mut().expect("it speaks");
+            life.told_bytes += message.len();
+        }
+        let name = &self.nodes[node].name;
+        // An older replica goes on asking, and may be told of the dead until all have forgotten them.
+        let is_chatter = self.plan.extras.upgrades && *to != Recipient::All;
+        if self.is_quiet && kind != Some(&HEARTBEAT) && !is_chatter {
+            self.stir.push(format!("{name} publishes to {to:?}"));
+        }
+        if self.is_forgetful {
+            let dead = self.nodes.iter().filter(|node| node.life.is_none());
+            let mut names = dead.map(|node| node.name.as_bytes());
+            let is_named = |name: &[u8]| message.windows(name.len()).any(|part| part == name);
+            if let Some(dead) = names.find(|dead| is_named(dead)) {
+                self.ghosts.push(format!("{name} names {}", String::from_utf8_lossy(dead)));
+            }
+        }
+    }
+
+    /// A message in the words of its sender: what a newer replica says to all is in a version that
+    /// older ones do not know. To one it speaks as that one does.
+    fn spoken(&self, node: usize, other: usize, (to, message): (&Recipient, &Bytes)) -> Bytes {
+        let is_newer = |at: usize| self.nodes[at].life.as_ref().is_some_and(|life| life.is_newer);
+        if *to != Recipient::All || !is_newer(node) || is_newer(other) {
+            return message.clone();
+        }
+        let mut message = message.to_vec();
+        message[0] = NEWER;
+        message.into()
+    }
+
     fn hear_of(&mut self, node: usize, event: &PeerEvent) -> Checked {
         self.log.add(format!("{event:?}").as_bytes());
         let now = self.now;
@@ -244,8 +320,11 @@ impl World {
             event,
             PeerEvent::Down(_) | PeerEvent::Gone(_) | PeerEvent::Left(_) | PeerEvent::Restarted(_)
         );
-        if let Some(life) = self.nodes[node].life.as_mut().filter(|_| is_upheaval) {
-            life.upheaval = now;
+        if let Some(life) = &mut self.nodes[node].life {
+            if is_upheaval {
+                life.upheaval = now;
+            }
+            life.note_judgement(event);
         }
         if let (PeerEvent::Up(_), Some(life)) = (event, &mut self.nodes[node].life) {
             // What it shows of old comes back at once, and what has become of it after that.
@@ -255,24 +334,38 @@ impl World {
         match event {
             PeerEvent::Down(id) => {
                 self.tally.downs += 1;
-                let lives = self.nodes.iter().any(|node| {
-                    let incarnation = node.life.as_ref().map(|life| life.incarnation);
-                    node.name == id.name.as_str() && incarnation == Some(id.incarnation)
-                });
-                ensure(!(lives && self.plan.is_gentle()), Rule::NoGap, place)
+                ensure(!self.is_audible(id), Rule::NoGap, place)
             }
+            PeerEvent::Up(id) => self.see(node, id),
             PeerEvent::Gone(_) => self.count(|tally| &mut tally.gone),
-            PeerEvent::Restarted(_) => self.count(|tally| &mut tally.restarts),
+            PeerEvent::Restarted(id) => {
+                self.tally.restarts += 1;
+                self.see(node, id)
+            }
             PeerEvent::Leaving(..) => self.count(|tally| &mut tally.farewells),
             PeerEvent::Stalled(_) => self.count(|tally| &mut tally.stalls),
-            PeerEvent::Answered { by: Answer::State(_), .. } => {
-                self.count(|tally| &mut tally.states)
+            PeerEvent::Answered { owner, by, .. } => {
+                self.tally.states += u64::from(*by != Answer::Deltas);
+                self.check_answer(node, owner.as_str(), *by)
+            }
+            PeerEvent::UnknownVersion { version: NEWER, .. } if self.plan.extras.upgrades => {
+                self.count(|tally| &mut tally.unknown)
             }
             PeerEvent::Malformed(_) | PeerEvent::UnknownVersion { .. } => {
                 Err(Violation { rule: Rule::Delivery, detail: place() })
             }
             _ => Ok(()),
         }
+    }
+
+    /// A replica takes a life for running: none before the latest that it has taken for it.
+    fn see(&mut self, node: usize, id: &ReplicaId) -> Checked {
+        let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
+        let latest = life.latest.entry(id.name.as_str().to_owned()).or_insert(id.incarnation);
+        let before = std::mem::replace(latest, id.incarnation);
+        ensure(before <= id.incarnation, Rule::OneLife, || {
+            format!("{} at {}: {id:?} after {before:?}", self.nodes[node].name, self.now)
+        })
     }
 
     fn count(&mut self, field: impl FnOnce(&mut Tally) -> &mut u64) -> Checked {
@@ -344,9 +437,16 @@ impl World {
             return Ok(());
         }
         if life.paused_until.take().is_some() {
+            self.nodes[node].stood_until = self.now;
+            let life = self.nodes[node].life.as_mut().expect("it stood still");
+            let stood_ms = self.now - life.paused_from;
+            let is_long = stood_ms > self.plan.gossip.down_after_ms;
             // What other replicas have said comes before all else, and all before the clock.
             let is_bus = |command: &Command| matches!(command, Command::Bus(_));
             let (said, rest): (Vec<_>, Vec<_>) = life.inbox.drain(..).partition(is_bus);
+            if self.plan.extras.clock_first && is_long {
+                self.execute(node, Command::Tick)?;
+            }
             for command in said.into_iter().chain(rest) {
                 self.execute(node, command)?;
             }
