@@ -17,7 +17,7 @@ use super::connection::{self, Connection};
 use super::upgrade::Upgrade;
 use crate::admission::NoRoom;
 use crate::app::App;
-use crate::auth::Identity;
+use crate::auth::{Identity, TokenError};
 use crate::http::{ClientAddress, Origin};
 use crate::telemetry::metrics;
 
@@ -65,27 +65,28 @@ impl<S: Sync> FromRequestParts<S> for HandshakeParts {
 }
 
 /// Why a handshake is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Refusal {
     NoUpgrade,
     Origin,
     BadOrigin,
     Version,
     BadToken,
-    Unauthorized,
+    /// No token, or one that is not accepted.
+    Unauthorized(Option<TokenError>),
     NoRoom(NoRoom),
     Draining,
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, outcome, text) = match self {
+        let (status, outcome, text) = match &self {
             Self::NoUpgrade => (StatusCode::BAD_REQUEST, "no_upgrade", "not a WebSocket upgrade"),
             Self::Origin => (StatusCode::FORBIDDEN, "origin", "this origin may not connect"),
             Self::BadOrigin => (StatusCode::BAD_REQUEST, "bad_origin", "one Origin, as text"),
             Self::Version => (StatusCode::FORBIDDEN, "version", "vsn must be 1.0.x or 2.0.x"),
             Self::BadToken => (StatusCode::BAD_REQUEST, "bad_token", "one token, unpadded base64"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "no valid token"),
+            Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "no valid token"),
             Self::NoRoom(NoRoom::Replica) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "replica_full", "too many connections")
             }
@@ -98,7 +99,14 @@ impl IntoResponse for Refusal {
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", "shutting down"),
         };
         metrics::handshake(outcome);
+        let error = match &self {
+            Self::Unauthorized(error) => error.as_ref().map(tracing::field::display),
+            _ => None,
+        };
+        tracing::debug!(outcome, error, "handshake refused");
         let mut response = (status, text).into_response();
+        // Whoever is refused comes back by another connection, or keeps this one only to hold it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         if matches!(self, Self::NoRoom(_) | Self::Draining) {
             let wait = HeaderValue::from(NO_ROOM_RETRY_SECS);
             response.headers_mut().insert(header::RETRY_AFTER, wait);
@@ -129,12 +137,10 @@ fn accept(
     let in_query = params().filter(|(name, _)| name == "token").map(|(_, token)| token);
     tokens.extend(in_query.filter(|_| app.config.auth.query_token).map(String::from));
     let [token] = &tokens[..] else {
-        return Err(if tokens.is_empty() { Refusal::Unauthorized } else { Refusal::BadToken });
+        let is_none = tokens.is_empty();
+        return Err(if is_none { Refusal::Unauthorized(None) } else { Refusal::BadToken });
     };
-    let identity = app.identify(token).map_err(|error| {
-        tracing::debug!(%error, "handshake refused");
-        Refusal::Unauthorized
-    })?;
+    let identity = app.identify(token).map_err(|error| Refusal::Unauthorized(Some(error)))?;
     Ok((wire, identity))
 }
 
