@@ -78,11 +78,6 @@ impl Case {
         self.frame(&Frame::new(Opcode::Text, message(text))).echoed(text)
     }
 
-    /// Sends a message in fragments of so many bytes that must come back.
-    fn in_fragments(self, text: &str, size: usize) -> Self {
-        self.frames(&Frame::fragments(Opcode::Text, &message(text), size)).echoed(text)
-    }
-
     /// What was sent comes back as this text.
     fn echoed(mut self, text: &str) -> Self {
         self.texts.push(text.to_owned());

@@ -9,6 +9,7 @@ mod cluster;
 mod command;
 mod conformance;
 mod errors;
+mod hostile;
 mod operations;
 mod people;
 mod publishing;

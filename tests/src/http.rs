@@ -60,7 +60,9 @@ impl Request {
         self.header("content-type", "application/json").body(body.to_string())
     }
 
-    pub(crate) fn into_bytes(self, port: u16) -> Vec<u8> {
+    /// The request as it is sent to a port of the loopback address.
+    #[must_use]
+    pub fn to_bytes(&self, port: u16) -> Vec<u8> {
         let Self { method, path, headers, body } = self;
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n");
         if !headers.iter().any(|(name, _)| name == "connection") {
@@ -94,6 +96,11 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers.find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The names of its headers, in their order.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().map(|(name, _)| name.as_str())
     }
 
     /// The body as JSON; null where it is none.

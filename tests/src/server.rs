@@ -219,7 +219,7 @@ impl Server {
     ///
     /// The connection fails.
     pub async fn ask(&self, request: Request) -> Result<Answer> {
-        exchange(self.port, &request.into_bytes(self.port)).await
+        exchange(self.port, &request.to_bytes(self.port)).await
     }
 }
 

@@ -44,7 +44,7 @@ impl RawSocket {
 
     async fn open_on(socket: TcpSocket, port: u16, token: &str) -> Result<Self> {
         let request = Request::websocket(&format!("/socket/websocket?vsn=2.0.0&token={token}"));
-        match Self::handshake(socket, port, request).await? {
+        match Self::handshake(socket, port, &request).await? {
             Ok(socket) => Ok(socket),
             Err(answer) => bail!("no upgrade: {answer}"),
         }
@@ -58,13 +58,13 @@ impl RawSocket {
     pub async fn handshake(
         socket: TcpSocket,
         port: u16,
-        request: Request,
+        request: &Request,
     ) -> Result<Result<Self, Answer>> {
         let stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
         // What is sent in pieces shall arrive in pieces.
         stream.set_nodelay(true)?;
         let mut stream = BufReader::with_capacity(4096, stream);
-        stream.write_all(&request.into_bytes(port)).await?;
+        stream.write_all(&request.to_bytes(port)).await?;
         let answer = Answer::read(&mut stream).await?;
         if answer.status == 101 {
             return Ok(Ok(Self { stream, next_ref: 1 }));
@@ -150,7 +150,11 @@ impl RawSocket {
     /// # Errors
     ///
     /// None fits in time, or the socket ends.
-    pub async fn until(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub async fn until(
+        &mut self,
+        what: &str,
+        mut fits: impl FnMut(&Value) -> bool,
+    ) -> Result<Value> {
         soon(what, ANSWER_MAX, async {
             loop {
                 let frame = self.read_answering().await?;

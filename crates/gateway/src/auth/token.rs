@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, decode_header};
 use penholder_protocol::{Kind, Role, UserCard, is_safe_key};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::keys::{KeyError, Keys};
 use super::{Capability, Grants, Identity};
@@ -60,11 +60,11 @@ fn human() -> Kind {
 
 /// The token is not accepted. The caller must get another one; the reason goes to the log only, so
 /// that nobody can probe for it.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// Not a token, not signed with our key, not yet or no longer valid, or not for us.
-    #[error("token refused: {0}")]
-    Refused(#[from] jsonwebtoken::errors::Error),
+    #[error("token refused: {}", fault(.0))]
+    Refused(#[from] Error),
     /// The subject cannot be a key of presence.
     #[error("token refused: its subject is empty, too long or unsafe")]
     Subject,
@@ -80,6 +80,18 @@ pub enum TokenError {
     /// Tokens are made with the shared secret only.
     #[error("no token can be made: set auth.hs256_secret, or run with --dev")]
     NoSecret,
+}
+
+/// What is wrong with a token, for the log. The library's words for what it cannot read quote it, line
+/// breaks included.
+fn fault(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Json(_) => "its header or its claims are not as they must be".to_owned(),
+        ErrorKind::Base64(_) | ErrorKind::Utf8(_) | ErrorKind::InvalidToken => {
+            "it is no token".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Longest token that is looked at. Unit: bytes.
@@ -142,7 +154,7 @@ impl Tokens {
     /// [`TokenError`]; a new token helps.
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(jsonwebtoken::errors::ErrorKind::InvalidToken.into_error());
+            return Err(ErrorKind::InvalidToken.into_error());
         }
         let header = decode_header(token)?;
         let decoded = self.keys.try_each(&header, |key| {
@@ -153,7 +165,7 @@ impl Tokens {
         let decoded = decoded.ok_or(TokenError::NoKey)??;
         // Whoever lists an extension there wants it understood, and we know none (RFC 7515, 4.1.11).
         if decoded.header.crit.is_some() {
-            return Err(jsonwebtoken::errors::ErrorKind::InvalidToken.into_error());
+            return Err(ErrorKind::InvalidToken.into_error());
         }
         let claims = decoded.claims;
         let grants = Grants::new(claims.role, claims.topics.as_ref())?;
@@ -215,8 +227,8 @@ trait IntoTokenError {
     fn into_error(self) -> TokenError;
 }
 
-impl IntoTokenError for jsonwebtoken::errors::ErrorKind {
+impl IntoTokenError for ErrorKind {
     fn into_error(self) -> TokenError {
-        TokenError::Refused(jsonwebtoken::errors::Error::from(self))
+        TokenError::Refused(Error::from(self))
     }
 }

@@ -17,7 +17,7 @@ use super::connection::{self, Connection};
 use super::upgrade::Upgrade;
 use crate::admission::NoRoom;
 use crate::app::App;
-use crate::auth::Identity;
+use crate::auth::{Identity, TokenError};
 use crate::http::{ClientAddress, Origin};
 use crate::telemetry::metrics;
 
@@ -66,28 +66,29 @@ impl<S: Sync> FromRequestParts<S> for HandshakeParts {
 }
 
 /// Why a handshake is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Refusal {
     NoUpgrade,
     Origin,
     BadOrigin,
     Version,
     BadToken,
-    Unauthorized,
+    /// No token, or one that is not accepted.
+    Unauthorized(Option<TokenError>),
     NoRoom(NoRoom),
     Draining,
 }
 
 impl Refusal {
     /// The status, the name in the metrics, and what is said.
-    fn told(self) -> (StatusCode, &'static str, &'static str) {
+    fn told(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::NoUpgrade => (StatusCode::BAD_REQUEST, "no_upgrade", "not a WebSocket upgrade"),
             Self::Origin => (StatusCode::FORBIDDEN, "origin", "this origin may not connect"),
             Self::BadOrigin => (StatusCode::BAD_REQUEST, "bad_origin", "one Origin, as text"),
             Self::Version => (StatusCode::FORBIDDEN, "version", "vsn must be 1.0.x or 2.0.x"),
             Self::BadToken => (StatusCode::BAD_REQUEST, "bad_token", "one token, unpadded base64"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "no valid token"),
+            Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "no valid token"),
             Self::NoRoom(NoRoom::Replica) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "replica_full", "too many connections")
             }
@@ -101,9 +102,20 @@ impl Refusal {
         }
     }
 
-    /// Counts it; returns what long polling answers: 403 for good, or 500 to try again.
-    pub(super) fn count_poll(self) -> u16 {
-        metrics::handshake(self.told().1);
+    /// Counts it, and notes it where somebody looks closely: outsiders must not fill the log.
+    fn note(&self) {
+        let (_, outcome, _) = self.told();
+        metrics::handshake(outcome);
+        let error = match self {
+            Self::Unauthorized(error) => error.as_ref().map(tracing::field::display),
+            _ => None,
+        };
+        tracing::debug!(outcome, error, "handshake refused");
+    }
+
+    /// What long polling answers: 403 for good, or 500 to try again.
+    pub(super) fn into_poll(self) -> u16 {
+        self.note();
         match self {
             Self::NoRoom(_) | Self::Draining => 500,
             _ => 403,
@@ -113,9 +125,11 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, outcome, text) = self.told();
-        metrics::handshake(outcome);
+        self.note();
+        let (status, _, text) = self.told();
         let mut response = (status, text).into_response();
+        // Whoever is refused comes back by another connection, or keeps this one only to hold it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         if matches!(self, Self::NoRoom(_) | Self::Draining) {
             let wait = HeaderValue::from(NO_ROOM_RETRY_SECS);
             response.headers_mut().insert(header::RETRY_AFTER, wait);
@@ -168,12 +182,10 @@ pub(super) fn accept(
         tokens.extend(asked.query_tokens);
     }
     let [token] = &tokens[..] else {
-        return Err(if tokens.is_empty() { Refusal::Unauthorized } else { Refusal::BadToken });
+        let is_none = tokens.is_empty();
+        return Err(if is_none { Refusal::Unauthorized(None) } else { Refusal::BadToken });
     };
-    let identity = app.identify(token).map_err(|error| {
-        tracing::debug!(%error, "handshake refused");
-        Refusal::Unauthorized
-    })?;
+    let identity = app.identify(token).map_err(|error| Refusal::Unauthorized(Some(error)))?;
     Ok((wire, identity))
 }
 

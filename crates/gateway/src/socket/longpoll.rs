@@ -132,7 +132,7 @@ pub(crate) async fn poll(
             let token = begin(app, (wire, identity), permit);
             Answer { status: 410, token: Some(&token), messages: Some(Vec::new()) }.into_response()
         }
-        Err(refusal) => Answer::status(refusal.count_poll()).into_response(),
+        Err(refusal) => Answer::status(refusal.into_poll()).into_response(),
     }
 }
 
