@@ -25,6 +25,8 @@ mod world;
 
 use std::ops::Range;
 
+use penholder_presence::Trap;
+
 use crate::fault::Fault;
 use crate::plan::Reading;
 use crate::seeds;
@@ -43,6 +45,9 @@ const PINNED: [u64; 1] = [1335];
 
 /// Within how many seeds a deliberate fault must be found.
 const BITES_WITHIN: u64 = 100;
+
+/// Within how many seeds a mistake must be found that others have made.
+const TRAPS_WITHIN: u64 = 1_000;
 
 /// What a run that broke no promise comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +187,30 @@ fn every_checker_of_replicas_bites() {
     for (sabotage, rule) in found_by {
         let found = is_found(sabotage, rule, 0..BITES_WITHIN);
         assert!(found, "{rule:?} misses {sabotage:?} in {BITES_WITHIN} seeds");
+    }
+}
+
+/// The known traps of presence, in the order of `docs/PRESENCE.md`, section 4.
+#[test]
+fn every_trap_is_found() {
+    let found_by = [
+        (Sabotage::WallClock, Rule::NoGap),
+        (Sabotage::Trap(Trap::NoStallGuard), Rule::NoGap),
+        (Sabotage::Trap(Trap::UnorderedLives), Rule::OneLife),
+        (Sabotage::Trap(Trap::KeyedByName), Rule::Agreement),
+        (Sabotage::Trap(Trap::NeverForget), Rule::NoGhost),
+        (Sabotage::Trap(Trap::NeverForget), Rule::Bounded),
+        (Sabotage::Trap(Trap::DeafToDigests), Rule::NoLostJoin),
+        (Sabotage::Trap(Trap::UnfilteredReads), Rule::NoGhost),
+        (Sabotage::AwaitReaders, Rule::NoGap),
+        (Sabotage::Trap(Trap::StateDropsHistory), Rule::Cost),
+        (Sabotage::Trap(Trap::UpdateInHalves), Rule::NoGap),
+        (Sabotage::Trap(Trap::GapsUnseen), Rule::NoLostJoin),
+        (Sabotage::Trap(Trap::ScanPerMerge), Rule::Cost),
+    ];
+    for (trap, rule) in found_by {
+        let found = is_found(trap, rule, 0..TRAPS_WITHIN);
+        assert!(found, "{rule:?} misses {trap:?} in {TRAPS_WITHIN} seeds");
     }
 }
 

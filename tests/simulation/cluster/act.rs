@@ -289,7 +289,26 @@ impl World {
                 self.read(at, frames)?;
             }
         }
+        if self.sabotage == Some(Sabotage::AwaitReaders) {
+            self.go_on();
+        }
         Ok(())
+    }
+
+    /// Lets those replicas go on that wait for nobody any more.
+    fn go_on(&mut self) {
+        let behind = self.people.iter().filter_map(|person| person.seat.as_ref());
+        let behind: BTreeSet<_> =
+            behind.filter(|seat| seat.is_behind()).map(|seat| seat.node).collect();
+        let nodes = self.nodes.iter_mut().enumerate();
+        for (_, node) in nodes.filter(|(at, _)| !behind.contains(at)) {
+            if let Some(life) = &mut node.life {
+                life.paused_until = life.paused_until.map(|until| match until {
+                    u64::MAX => self.now,
+                    until => until,
+                });
+            }
+        }
     }
 
     /// Lets a client read; then asks for what was dropped.

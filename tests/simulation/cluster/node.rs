@@ -70,15 +70,23 @@ pub(crate) struct Clock {
     pub(crate) start: u64,
     pub(crate) ppm: u64,
     pub(crate) wall: u64,
+    /// Whether the one on the wall stands in for the other.
+    pub(crate) is_wall: bool,
 }
 
 impl Clock {
     pub(crate) fn mono(self, now: u64) -> u64 {
+        if self.is_wall {
+            return self.wall + now;
+        }
         self.start + now * self.ppm / 1_000_000
     }
 
     /// When this clock shows `mono` at the earliest.
     fn instant(self, mono: u64) -> u64 {
+        if self.is_wall {
+            return mono.saturating_sub(self.wall);
+        }
         (mono.saturating_sub(self.start) * 1_000_000).div_ceil(self.ppm)
     }
 

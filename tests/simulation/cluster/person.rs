@@ -37,4 +37,9 @@ impl Seat {
     pub(crate) fn reads_promptly(&self) -> bool {
         matches!(self.reading, Reading::Promptly)
     }
+
+    /// Whether much waits for it to be read.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.queue.len() >= 6
+    }
 }

@@ -1,5 +1,7 @@
 //! Deliberate faults of the network and the driver, to show that each checker bites.
 
+use penholder_presence::{Trap, Traps};
+
 use super::plan;
 use crate::fault::Fault;
 
@@ -32,11 +34,25 @@ pub(crate) enum Sabotage {
     Favour,
     /// A replica starts anew with a smaller incarnation than the last one.
     SecondLife,
+    /// A replica makes a mistake that others have made before.
+    Trap(Trap),
+    /// Who is there is judged by the clock on the wall.
+    WallClock,
+    /// A replica waits for a client that does not read.
+    AwaitReaders,
     /// A client is sent something else than what it was due.
     Client(Fault),
 }
 
 impl Sabotage {
+    /// The mistakes that the replicas make.
+    pub(crate) fn traps(self) -> Traps {
+        match self {
+            Self::Trap(trap) => Traps::of(&[trap]),
+            _ => Traps::default(),
+        }
+    }
+
     /// Whether a message from one replica to another vanishes.
     pub(crate) fn swallows(self, now: u64, (from, to): (usize, usize), message: &[u8]) -> bool {
         // Version, kind, then the sender's name with its length.

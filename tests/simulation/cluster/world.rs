@@ -58,13 +58,15 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
         let mut rng = Rng::new(seed);
-        let plan = Plan::draw(&mut rng).with_extras(Rng::new(!seed));
+        let mut plan = Plan::draw(&mut rng).with_extras(Rng::new(!seed));
+        plan.gossip.traps = sabotage.map(Sabotage::traps).unwrap_or_default();
         let nodes = (0..plan.replicas)
             .map(|at| {
                 let ppm = 1_000_000 + rng.below(2 * plan.drift_ppm + 1) - plan.drift_ppm;
                 let wall = 1_700_000_000_000 + rng.below(100);
                 let start = rng.below(10_000);
-                Node::new(format!("gw-{at}"), Clock { start, ppm, wall })
+                let is_wall = sabotage == Some(Sabotage::WallClock);
+                Node::new(format!("gw-{at}"), Clock { start, ppm, wall, is_wall })
             })
             .collect();
         let people = (0..plan.clients)
@@ -239,6 +241,9 @@ impl World {
                     if seat.member == member {
                         let pushed = seat.queue.push(member, frame.clone());
                         seat.has_overflowed |= pushed == Pushed::Overflow;
+                        if self.sabotage == Some(Sabotage::AwaitReaders) && seat.is_behind() {
+                            self.nodes[node].stand_still(self.now, u64::MAX);
+                        }
                     }
                 }
                 Ok(())
