@@ -44,7 +44,7 @@ const SEEDS: u64 = 200;
 const PINNED: [u64; 1] = [1335];
 
 /// Within how many seeds a deliberate fault must be found.
-const BITES_WITHIN: u64 = 100;
+const BITES_WITHIN: u64 = 400;
 
 /// Within how many seeds a mistake must be found that others have made.
 const TRAPS_WITHIN: u64 = 1_000;

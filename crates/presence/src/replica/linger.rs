@@ -55,10 +55,11 @@ impl Replica {
         }
     }
 
-    /// Returns whether every replica that can be heard has said that it has seen an operation.
+    /// Returns whether every replica that can be heard has said that it has seen an operation. One that
+    /// says nothing which is understood here, since it speaks a later version, cannot be waited for.
     fn is_known(&self, dot: &Dot) -> bool {
         let others = self.peers.known.iter().filter(|(name, _)| **name != dot.replica.name);
-        let mut heard = others.filter(|(_, peer)| !peer.is_down);
+        let mut heard = others.filter(|(_, peer)| !peer.is_down && peer.digest.is_some());
         heard.all(|(_, peer)| peer.has(&dot.replica) >= dot.counter)
     }
 }
