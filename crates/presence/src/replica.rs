@@ -282,8 +282,8 @@ impl Replica {
     /// Where another replica shows the session already, others are told only when all of them have
     /// heard of that: before, they would take it for gone. Until then it may be tracked again.
     pub fn untrack(&mut self, now: MonoMs, topic: &Topic, session: &SessionId) -> Diff {
-        if self.must_linger(topic, session) {
-            self.lingering.add(topic, session);
+        if self.must_linger(now, (topic, session), now) {
+            self.lingering.add(now, topic, session);
             return Diff::default();
         }
         self.lingering.revive(topic, session);

@@ -255,7 +255,10 @@ impl World {
         }
         life.stops_at = Some(until);
         let after = self.rng.weighted(&[(1, 1), (2, 300), (1, 1_000_000)]);
-        self.nodes[node].restart_at = Some(until + 1 + self.rng.below(after));
+        // Where nothing else goes wrong, it stays away until those who were there have come back
+        // elsewhere: a new life ends all that the one before it had.
+        let away_ms = if self.plan.is_gentle() { self.plan.news_ms() } else { 1 };
+        self.nodes[node].restart_at = Some(until + away_ms + self.rng.below(after));
         self.submit(node, Command::Retire)?;
         for at in 0..self.people.len() {
             if self.people[at].seat.as_ref().is_some_and(|seat| seat.node == node) {

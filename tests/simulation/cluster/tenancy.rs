@@ -46,7 +46,7 @@ pub(crate) struct Tenancy {
     pub(crate) since: BTreeMap<String, u64>,
     /// When a session last went on at another replica.
     moved: BTreeMap<String, u64>,
-    /// Sessions that a replica gave up, since it could not know yet that they went on elsewhere.
+    /// Sessions that one replica ended while another may have had them.
     lapsed: BTreeSet<String>,
     /// Within how long it can know.
     news_ms: u64,
@@ -126,6 +126,13 @@ impl Tenancy {
         if self.holdings.remove(&(node, session.to_owned())).is_some() {
             self.note(now, session);
         }
+    }
+
+    /// Somebody ends a session at one replica. Should it have gone on at another already, others may be
+    /// told both, in either order.
+    pub(crate) fn give_up(&mut self, now: u64, node: usize, session: &str) {
+        self.lapsed.insert(session.to_owned());
+        self.end(now, node, session);
     }
 
     /// A member says something of itself, which is not taken from whoever only views.

@@ -168,7 +168,7 @@ impl World {
             }
             Command::Leave(member) => {
                 if let Some(session) = self.tenancy.of_member(node, member) {
-                    self.tenancy.end(self.now, node, &session);
+                    self.tenancy.give_up(self.now, node, &session);
                 }
                 if forgets(Sabotage::ForgetLeave) {
                     return Ok(());
@@ -184,7 +184,7 @@ impl World {
                 Input::Lost(member)
             }
             Command::Kick(topic, session) => {
-                self.tenancy.end(self.now, node, session.as_str());
+                self.tenancy.give_up(self.now, node, session.as_str());
                 self.tally.kicks += 1;
                 Input::Kick { topic, session }
             }

@@ -5,25 +5,25 @@
 //! for a moment. So the old entry, which stands in the shadow of the new one here, lingers until every
 //! other replica that is there has said that it has seen the new one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::Replica;
 use crate::dot::Dot;
 use crate::name::{SessionId, Topic};
 use crate::time::MonoMs;
 
-/// The entries that linger; each is tracked here. Few, while sessions move.
+/// The entries that linger, each since when; all are tracked here. Few, while sessions move.
 #[derive(Debug, Default)]
-pub(super) struct Lingering(BTreeSet<(Topic, SessionId)>);
+pub(super) struct Lingering(BTreeMap<(Topic, SessionId), MonoMs>);
 
 impl Lingering {
-    pub(super) fn add(&mut self, topic: &Topic, session: &SessionId) {
-        self.0.insert((topic.clone(), session.clone()));
+    pub(super) fn add(&mut self, now: MonoMs, topic: &Topic, session: &SessionId) {
+        self.0.entry((topic.clone(), session.clone())).or_insert(now);
     }
 
     /// Takes an entry back, whose session is here again; says whether it lingered.
     pub(super) fn revive(&mut self, topic: &Topic, session: &SessionId) -> bool {
-        !self.0.is_empty() && self.0.remove(&(topic.clone(), session.clone()))
+        !self.0.is_empty() && self.0.remove(&(topic.clone(), session.clone())).is_some()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -32,10 +32,18 @@ impl Lingering {
 }
 
 impl Replica {
-    /// Returns whether somebody would miss a session whose entry here were removed now.
-    pub(super) fn must_linger(&self, topic: &Topic, session: &SessionId) -> bool {
+    /// Returns whether somebody would miss a session whose entry here were removed now, and which was
+    /// given up here at a time.
+    pub(super) fn must_linger(
+        &self,
+        now: MonoMs,
+        (topic, session): (&Topic, &SessionId),
+        since: MonoMs,
+    ) -> bool {
         let overtaker = self.set.overtaker(topic, session).filter(|_| self.speaks());
-        overtaker.is_some_and(|overtaker| !self.is_known(&overtaker.dot))
+        // Longer than it takes to hear from everybody, or to hide who is silent.
+        let is_new = now.since(since) < self.config.down_after_ms;
+        overtaker.is_some_and(|overtaker| !self.is_known(&overtaker.dot, is_new))
     }
 
     /// Removes what nobody would miss any more: all have heard of the entry that is shown in its place,
@@ -45,21 +53,26 @@ impl Replica {
             return;
         }
         let lingering = std::mem::take(&mut self.lingering.0);
-        let (kept, released) =
-            lingering.into_iter().partition(|(topic, session)| self.must_linger(topic, session));
+        let (kept, released): (BTreeMap<_, _>, BTreeMap<_, _>) = lingering
+            .into_iter()
+            .partition(|((topic, session), since)| self.must_linger(now, (topic, session), *since));
         self.lingering.0 = kept;
-        for (topic, session) in released {
+        for (topic, session) in released.into_keys() {
             let change = self.set.untrack(&topic, &session);
             let diff = self.changed_here(now, change);
             self.report(diff);
         }
     }
 
-    /// Returns whether every replica that can be heard has said that it has seen an operation. One that
-    /// says nothing which is understood here, since it speaks a later version, cannot be waited for.
-    fn is_known(&self, dot: &Dot) -> bool {
+    /// Returns whether every replica that can be heard has said that it has seen an operation. For one
+    /// that says nothing which is understood here, since it speaks a later version, it is waited if
+    /// `waits_for_all`.
+    fn is_known(&self, dot: &Dot, waits_for_all: bool) -> bool {
         let others = self.peers.known.iter().filter(|(name, _)| **name != dot.replica.name);
-        let mut heard = others.filter(|(_, peer)| !peer.is_down && peer.digest.is_some());
-        heard.all(|(_, peer)| peer.has(&dot.replica) >= dot.counter)
+        let mut heard = others.filter(|(_, peer)| !peer.is_down).map(|(_, peer)| peer);
+        heard.all(|peer| match peer.digest {
+            Some(_) => peer.has(&dot.replica) >= dot.counter,
+            None => !waits_for_all,
+        })
     }
 }
