@@ -124,7 +124,7 @@ async fn bad_input_is_answered_and_nobody_else_notices() -> Result<()> {
     slow.await??;
     bystanders.check_and_leave(&scene).await?;
     check_remains(&scene).await?;
-    until("the memory is back", SOON, async || {
+    until(format!("the memory is back at {memory} bytes"), SOON, async || {
         let now = scene.server.resident_bytes()?;
         Ok((now < memory + GROWTH_BYTES_MAX).then_some(()))
     })

@@ -1,11 +1,11 @@
-//! Requests: origins, versions, heads, and the places where a token may stand.
+//! Requests: origins, versions, heads, the places where a token may stand, and bodies.
 
 use anyhow::{Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use penholder_tests::{Request, exchange, soon};
 
-use super::scene::{ORIGIN, SOON, Scene, good};
+use super::scene::{ORIGIN, QUIET, SOON, Scene, good};
 use super::{Does, Row};
 
 const SOCKET: &str = "/socket/websocket?vsn=2.0.0";
@@ -29,7 +29,9 @@ impl Handshake {
 pub(super) fn rows(scene: &Scene) -> Result<Vec<Row>> {
     let port = scene.server.port();
     let token = scene.sign(&good("guest"))?;
-    let requests = [origins(&token), versions(&token), places(&token), upgrades(&token)].concat();
+    let requests =
+        [origins(&token), versions(&token), places(&token), upgrades(&token), bodies(&token)]
+            .concat();
     let mut rows: Vec<_> = requests
         .into_iter()
         .map(|(name, request, status)| row(name, request.to_bytes(port), status))
@@ -189,6 +191,43 @@ fn upgrades(token: &str) -> Vec<Asked> {
                 .header("sec-websocket-version", "13"),
             400,
         ),
+    ]
+}
+
+/// Broadcasts over HTTP to the topic of the bystanders, which none of them reaches.
+fn bodies(token: &str) -> Vec<Asked> {
+    let asked = |name: &str, body: String, status| {
+        let request = Request::new("POST", &format!("/v1/topics/{QUIET}/broadcast"))
+            .authorized(&format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(body);
+        (format!("body: {name}"), request, status)
+    };
+    let said = |payload: &str| format!(r#"{{"event":"said","payload":{payload}}}"#);
+    let nested = |depth: usize| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+    let keys: Vec<_> = (0..257).map(|n| format!("\"{n}\":1")).collect();
+    vec![
+        asked("nothing", String::new(), 400),
+        asked("a bracket", "[".to_owned(), 400),
+        asked("half a surrogate", said(r#"{"a":"\ud800"}"#), 400),
+        asked("half a surrogate as a key", said(r#"{"\udfff":1}"#), 400),
+        asked("1e999", said(r#"{"a":1e999}"#), 400),
+        asked("depth of 17", said(&nested(17)), 400),
+        asked("depth of 129", said(&nested(129)), 400),
+        asked("depth of 10 000", said(&nested(10_000)), 400),
+        asked("257 keys", said(&format!("{{{}}}", keys.join(","))), 400),
+        asked(
+            "a payload of 70 000 bytes",
+            said(&format!(r#"{{"a":"{}"}}"#, "x".repeat(70_000))),
+            413,
+        ),
+        asked("2 MiB", said(&format!(r#"{{"a":"{}"}}"#, "x".repeat(2 << 20))), 413),
+        asked("a list", said("[]"), 422),
+        asked("a text", said("\"canary\""), 422),
+        asked("event twice", r#"{"event":"a","event":"b"}"#.to_owned(), 422),
+        asked("no event", r#"{"payload":{}}"#.to_owned(), 422),
+        asked("a reserved event", r#"{"event":"presence_diff"}"#.to_owned(), 422),
+        asked("an event of 201 bytes", format!(r#"{{"event":"{}"}}"#, "x".repeat(201)), 422),
     ]
 }
 

@@ -11,6 +11,9 @@ import { until } from "../harness/wait.js";
 
 const claims = { sub: "ann", role: "agent" };
 
+/** More than the period in which the server looks for changed keys, which is 5 s. */
+const REFRESH_MS = 20_000;
+
 /** What HTTP answers to whoever carries `token`: 200, or 401. */
 async function status(server, token) {
   const { status, body } = await server.get("/v1/topics", { authorization: `Bearer ${token}` });
@@ -97,11 +100,13 @@ describe("keys", () => {
       await until(
         "the next key counts",
         async () => (await status(server, next.sign(claims))) === 200,
+        REFRESH_MS,
       );
       assert.equal(await status(server, keys[0].sign(claims)), 200);
       assert.equal(await status(server, keys[1].sign(claims)), 401, "a key that was taken out");
       await file("jwks.json", '{"keys":[');
-      await until("the broken file is told", () => server.logged().includes("is no JWKS"));
+      const isTold = () => server.logged().includes("is no JWKS");
+      await until("the broken file is told", isTold, REFRESH_MS);
       assert.equal(await status(server, next.sign(claims)), 200, "the keys before stand");
     });
   });

@@ -34,6 +34,11 @@ impl ApiError {
         Self { status: status(code), body }
     }
 
+    /// An error for what is larger than it may be.
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Malformed, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
     fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self

@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use penholder_hub::{Broadcast, Content, Input, TopicCount, TopicsQuery};
-use penholder_protocol::{ErrorCode, EventName, TopicName};
+use penholder_protocol::{self as protocol, ErrorCode, EventName, JsonLimits, TopicName};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
@@ -87,10 +88,10 @@ pub(super) async fn list(
 pub(super) struct BroadcastBody {
     /// The name of the event: 1 to 200 bytes, not a reserved one.
     event: String,
-    /// What the event says; `{}` when absent.
+    /// What the event says; `{}` when absent. As large, deep and wide as a client's message may be.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    payload: Option<serde_json::Map<String, serde_json::Value>>,
+    payload: Option<Box<RawValue>>,
 }
 
 /// Publishes an event to everybody on a topic. It is not stored.
@@ -100,8 +101,10 @@ pub(super) struct BroadcastBody {
     request_body = BroadcastBody,
     responses(
         (status = 200, body = Object),
+        (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
+        (status = 413, body = ErrorBody),
         (status = 422, body = ErrorBody),
     ),
 )]
@@ -115,8 +118,23 @@ pub(super) async fn broadcast(
     let Json(BroadcastBody { event, payload }) = body?;
     let event = EventName::parse(&event)
         .map_err(|error| ApiError::new(ErrorCode::from(error), error.to_string()))?;
-    let payload = penholder_protocol::Json::of(&payload.unwrap_or_default());
+    let payload = read_payload(payload.as_deref(), app.config.limits.message_max.bytes())?;
     let broadcast = Broadcast { event, payload: Content::Json(payload) };
     app.shards.tell(&topic.clone(), Input::Publish { topic, broadcast }).await?;
     Ok(Json(serde_json::Map::new()))
+}
+
+/// Reads a payload, held to what a client may say over its socket: it goes to the same receivers, through
+/// the same queues.
+fn read_payload(payload: Option<&RawValue>, bytes_max: usize) -> Result<protocol::Json, ApiError> {
+    let Some(payload) = payload else { return Ok(protocol::Json::empty_object()) };
+    if payload.get().len() > bytes_max {
+        return Err(ApiError::too_large(format!("a payload has at most {bytes_max} bytes")));
+    }
+    let payload = protocol::Json::parse(payload.get(), &JsonLimits::default())
+        .map_err(|error| ApiError::new(ErrorCode::Malformed, error.to_string()))?;
+    if !payload.is_object() {
+        return Err(ApiError::new(ErrorCode::InvalidPayload, "the payload is an object"));
+    }
+    Ok(payload)
 }
