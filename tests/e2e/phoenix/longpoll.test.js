@@ -182,11 +182,11 @@ suite("long polling", { PRESENCE__GRACE: "300ms" }, ({ test, server }) => {
     const long = JSON.stringify(["1", "2", topic, "broadcast", { x: "x".repeat(65_536) }]);
     const told = ann.until(() => false);
     await ann.post(long);
-    await assert.rejects(told, /500 after/);
+    await assert.rejects(told, /(500|410) after/);
     const malformed = await (await poller("ann")).begin();
     const answered = malformed.until(() => false);
     await malformed.post("{", "not base64!", "[1]");
-    await assert.rejects(answered, /500 after/);
+    await assert.rejects(answered, /(500|410) after/);
   });
 
   test("a revoked subject's session ends at once", async () => {
@@ -195,7 +195,8 @@ suite("long polling", { PRESENCE__GRACE: "300ms" }, ({ test, server }) => {
     await setTimeout(50);
     const { body } = await server.ask("POST", "/v1/revocations", { json: { sub: "gone" } });
     assert.deepEqual(body, { closed: 1 });
-    assert.deepEqual(await waiting, { status: 500 });
+    // A request that comes just after the end is one of nobody.
+    assert.ok([500, 403].includes((await waiting).status));
     assert.deepEqual(await ann.get(), { status: 403 });
   });
 });
