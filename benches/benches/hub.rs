@@ -13,6 +13,7 @@ use penholder_presence::{
     Incarnation, Key, Kind, LivenessConfig, Mode, MonoMs, PriorityPolicy, ReplicaConfig, ReplicaId,
     SessionId, WallMs,
 };
+use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{EventName, Json, Limits, PresenceMode, Ref, TopicName, Wire};
 
 const WINDOW_MS: u64 = 20;
@@ -48,6 +49,7 @@ fn join(number: u64) -> Input {
     Input::Join(Box::new(Join {
         member: MemberId(number),
         wire: Wire::V2,
+        dialect: Dialect::Phoenix,
         topic: topic(),
         join_ref: Some(Ref::counter(1)),
         reference: Some(Ref::counter(1)),

@@ -5,6 +5,7 @@ use penholder_hub::{
     ResumeClaim, Typing, Viewer,
 };
 use penholder_presence::{Activity, Kind, Mode, SessionId};
+use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{EventName, Json, PresenceMode, Ref};
 
 use crate::client::{Channel, Connection};
@@ -223,6 +224,7 @@ impl Run {
         Join {
             member: arrival.member,
             wire: self.clients[at].wire,
+            dialect: Dialect::Phoenix,
             topic: crate::topic(&arrival.topic),
             join_ref: Some(join_ref.clone()),
             reference: Some(join_ref.clone()),

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use penholder_presence::{Activity, Incarnation, Key, Kind, Mode, MonoMs, SessionId, WallMs};
+use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{Encoded, EventName, Json, PresenceMode, Ref, Since, TopicName, Wire};
 
 /// The present time on both clocks. Failure detection uses the one that cannot be set, people are
@@ -98,6 +99,8 @@ pub struct Join {
     pub member: MemberId,
     /// How frames to this member are encoded.
     pub wire: Wire,
+    /// In which shape broadcasts come to this member.
+    pub dialect: Dialect,
     /// What is joined.
     pub topic: TopicName,
     /// The `join_ref` of the channel.
@@ -125,7 +128,7 @@ pub struct Join {
 /// The person behind a session.
 #[derive(Clone, Debug)]
 pub struct Viewer {
-    /// The token's subject.
+    /// Under which key the person is shown: the token's subject, unless the client may choose.
     pub key: Key,
     /// Human or AI.
     pub kind: Kind,
@@ -182,6 +185,10 @@ pub enum Request {
     Typing(Typing),
     /// `broadcast`.
     Broadcast(Broadcast, Echo),
+    /// To be shown from now on, with this about the session, and to see who else is.
+    Track(Bytes),
+    /// To be hidden from now on.
+    Untrack,
 }
 
 /// Whether somebody types.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use penholder_presence::{Incarnation, Mode, Presence, SessionId, Signal, Status, Topic, Viewer};
 use penholder_protocol::encode::{self, Address, ReplyStatus};
+use penholder_protocol::realtime::{self, Dialect};
 use penholder_protocol::{
     Encoded, JoinReply, Json, PresenceMode, Ref, Since, TopicName, ViewerSummary,
 };
@@ -43,10 +44,14 @@ impl Hub {
         }
     }
 
-    /// A connection ended without a goodbye: the session waits for `grace`.
+    /// A connection ended without a goodbye: the session waits for `grace`, if its client can come back
+    /// to it.
     pub(crate) fn lose(&mut self, now: Now, member: MemberId) {
-        if let Some(id) = self.unseat(member, Departure::Left) {
-            self.signal(now, &id, &[Signal::Lost]);
+        let resumes = self.seat_of(member).is_some_and(|(_, seat)| seat.dialect.resumes());
+        match self.unseat(member, Departure::Left) {
+            Some(id) if resumes => self.signal(now, &id, &[Signal::Lost]),
+            Some(id) => self.end_session(now, &id),
+            None => {}
         }
     }
 
@@ -224,6 +229,7 @@ impl Hub {
         let seat = Seat {
             key: join.viewer.key.clone(),
             wire: join.wire,
+            dialect: join.dialect,
             join_ref: join.join_ref.clone(),
             sight,
         };
@@ -267,7 +273,11 @@ impl Hub {
             reference: join.reference.as_ref(),
             topic: join.topic.as_str(),
         };
-        encode::reply(join.wire, &address, ReplyStatus::Ok, &Json::of(&reply))
+        let response = match join.dialect {
+            Dialect::Phoenix => Json::of(&reply),
+            Dialect::Realtime => Json::of(&realtime::JoinReply::from(reply)),
+        };
+        encode::reply(join.wire, &address, ReplyStatus::Ok, &response)
     }
 
     fn join_summary(&mut self, join: &Join, id: &SessionId) -> Option<ViewerSummary> {

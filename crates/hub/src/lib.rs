@@ -34,8 +34,8 @@
 //! - no diff comes before its snapshot, none is missing and none comes twice
 //!   (`diffs_replay_to_the_list_at_every_step`);
 //! - an update is one diff and nobody is absent in between (`an_update_is_one_diff`);
-//! - a frame is encoded once per topic and wire format and shared by all who receive it
-//!   (`a_frame_is_encoded_once_and_shared`).
+//! - a frame is encoded once per topic and wire format, and a broadcast once per dialect, and shared by
+//!   all who receive it (`a_frame_is_encoded_once_and_shared`).
 //!
 //! # Crowds
 //!

@@ -1,9 +1,11 @@
-//! Requests of members: presence updates, typing, broadcasts.
+//! Requests of members: presence updates, typing, broadcasts, to be shown or hidden.
 
+use bytes::Bytes;
 use penholder_presence::{Activity, Mode, SessionId, Signal, Topic};
 use penholder_protocol::{ErrorCode, Json, PresenceUpdateReply, TopicName, TypingEvent};
 
 use crate::hub::{Hub, Membership};
+use crate::room::Sight;
 use crate::session::Shown;
 use crate::{Broadcast, Content, Echo, MemberId, Now, PresenceChange, Push, Request, Typing};
 
@@ -18,6 +20,8 @@ impl Hub {
                 self.broadcast(member, &broadcast, echo);
                 Ok(Json::empty_object())
             }
+            Request::Track(custom) => self.track(now, (member, &id), custom),
+            Request::Untrack => self.untrack(now, &id),
         };
         self.answer(member, reference.as_ref(), result);
     }
@@ -39,9 +43,56 @@ impl Hub {
         }
         let topic = Topic::from(session.topic.as_str());
         self.signal(now, id, &signals);
-        let presence = self.replica.set().session(&topic, id);
+        Ok(self.presence_reply(&topic, id))
+    }
+
+    /// Shows a session to the others. Whoever wants to be seen sees them, too.
+    fn track(
+        &mut self,
+        now: Now,
+        (member, id): (MemberId, &SessionId),
+        custom: Bytes,
+    ) -> Result<Json, ErrorCode> {
+        let session = self.sessions.get(id).ok_or(ErrorCode::UnmatchedTopic)?;
+        if session.shown == Shown::No {
+            // Nobody was told that it types.
+            self.stop_typing(now, id);
+        }
+        let session = self.sessions.get_mut(id).ok_or(ErrorCode::UnmatchedTopic)?;
+        session.custom = custom;
+        session.shown = Shown::Yes;
+        let topic = Topic::from(session.topic.as_str());
+        self.open_eyes(now, member);
+        self.show(now, id);
+        Ok(self.presence_reply(&topic, id))
+    }
+
+    /// Gives presence to a member that did not ask for it when it joined, beginning with a snapshot.
+    fn open_eyes(&mut self, now: Now, member: MemberId) {
+        let Some(Membership { topic, .. }) = self.members.get(&member).cloned() else { return };
+        let seat = self.rooms.get_mut(&topic).and_then(|room| room.seats.get_mut(&member));
+        if let Some(seat) = seat.filter(|seat| matches!(seat.sight, Sight::Blind)) {
+            seat.sight = Sight::Waiting;
+            self.mark(now, &topic);
+        }
+    }
+
+    /// Hides a session from the others; it goes on to see them.
+    fn untrack(&mut self, now: Now, id: &SessionId) -> Result<Json, ErrorCode> {
+        // While the others can still be told.
+        self.stop_typing(now, id);
+        let session = self.sessions.get_mut(id).ok_or(ErrorCode::UnmatchedTopic)?;
+        session.shown = Shown::No;
+        let topic = Topic::from(session.topic.as_str());
+        let diff = self.replica.untrack(now.mono, &topic, id);
+        self.absorb(now, &diff);
+        Ok(Json::empty_object())
+    }
+
+    fn presence_reply(&self, topic: &Topic, id: &SessionId) -> Json {
+        let presence = self.replica.set().session(topic, id);
         let reference = presence.map(|presence| presence.dot.to_string());
-        Ok(Json::of(&PresenceUpdateReply { reference }))
+        Json::of(&PresenceUpdateReply { reference })
     }
 
     fn set_typing(&mut self, now: Now, id: &SessionId, typing: Typing) -> Result<Json, ErrorCode> {
@@ -66,7 +117,10 @@ impl Hub {
             session: id.as_str().to_owned(),
             on: session.is_typing(),
         };
-        self.spread(&topic, "typing", &Content::Json(Json::of(&event)), except);
+        self.settle_newcomers(&topic);
+        if let Some(room) = self.rooms.get(&topic) {
+            self.outputs.extend(room.tell("typing", &Content::Json(Json::of(&event)), except));
+        }
     }
 
     fn broadcast(&mut self, member: MemberId, broadcast: &Broadcast, echo: Echo) {
@@ -85,19 +139,9 @@ impl Hub {
         broadcast: &Broadcast,
         except: Option<MemberId>,
     ) {
-        self.spread(topic, broadcast.event.as_str(), &broadcast.payload, except);
-    }
-
-    fn spread(
-        &mut self,
-        topic: &TopicName,
-        event: &str,
-        content: &Content,
-        except: Option<MemberId>,
-    ) {
         self.settle_newcomers(topic);
         if let Some(room) = self.rooms.get(topic) {
-            self.outputs.extend(room.broadcast(event, content, except));
+            self.outputs.extend(room.broadcast(broadcast, except));
         }
     }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use penholder_presence::{
     Certainty, Key, Mode, MonoMs, Presence, PresenceSet, Replica, Topic, Viewer, WallMs,
 };
+use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{Json, Ref, TopicName, TopicRow, ViewerSummary, Wire};
 
 use crate::outline::Outline;
 use crate::spread::Spread;
 use crate::view::{View, ViewDiff};
-use crate::{Class, Content, MemberId, Output, TopicOptions, WatcherId, encode};
+use crate::{Broadcast, Class, Content, MemberId, Output, TopicOptions, WatcherId, encode};
 
 /// A topic that somebody is on or watches.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ struct Contest {
 pub(crate) struct Seat {
     pub(crate) key: Key,
     pub(crate) wire: Wire,
+    pub(crate) dialect: Dialect,
     pub(crate) join_ref: Option<Ref>,
     pub(crate) sight: Sight,
 }
@@ -103,20 +105,39 @@ impl Room {
         self.row.get_or_insert(present).clone()
     }
 
-    /// Sends `content` to everybody but `except`.
-    pub(crate) fn broadcast(
+    /// Tells everybody but `except` of something.
+    pub(crate) fn tell(
         &self,
         event: &str,
         content: &Content,
         except: Option<MemberId>,
     ) -> Vec<Output> {
         let mut spread = Spread::new(&self.name, event, content);
-        for (member, seat) in self.seats.iter().filter(|(member, _)| Some(**member) != except) {
-            spread.to(*member, seat.wire);
-        }
+        self.others(except).for_each(|(member, seat)| spread.to(member, seat.wire));
         let mut outputs = Vec::new();
         spread.finish(&mut outputs);
         outputs
+    }
+
+    /// Sends what an application says to everybody but `except`, to each in its own dialect.
+    pub(crate) fn broadcast(&self, broadcast: &Broadcast, except: Option<MemberId>) -> Vec<Output> {
+        let spread = |dialect| Spread::broadcast(&self.name, broadcast, dialect);
+        let (mut plain, mut realtime) = (spread(Dialect::Phoenix), spread(Dialect::Realtime));
+        for (member, seat) in self.others(except) {
+            match seat.dialect {
+                Dialect::Phoenix => plain.to(member, seat.wire),
+                Dialect::Realtime => realtime.to(member, seat.wire),
+            }
+        }
+        let mut outputs = Vec::new();
+        plain.finish(&mut outputs);
+        realtime.finish(&mut outputs);
+        outputs
+    }
+
+    fn others(&self, except: Option<MemberId>) -> impl Iterator<Item = (MemberId, &Seat)> {
+        let seats = self.seats.iter().map(|(member, seat)| (*member, seat));
+        seats.filter(move |(member, _)| Some(*member) != except)
     }
 
     /// Tells everybody what has changed since the last flush, and the whole to those who wait.

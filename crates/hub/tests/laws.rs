@@ -32,6 +32,8 @@ enum Step {
     Activity(Index, Activity),
     Typing(Index, bool),
     Broadcast(Index),
+    Track(Index, u64),
+    Untrack(Index),
     Pass(u64),
 }
 
@@ -42,6 +44,7 @@ enum JoinKind {
     View,
     Receive,
     Off,
+    Realtime,
 }
 
 fn join_kind() -> impl Strategy<Value = JoinKind> {
@@ -51,6 +54,7 @@ fn join_kind() -> impl Strategy<Value = JoinKind> {
         1 => Just(JoinKind::View),
         1 => Just(JoinKind::Receive),
         1 => Just(JoinKind::Off),
+        2 => Just(JoinKind::Realtime),
     ]
 }
 
@@ -72,6 +76,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (index(), activity).prop_map(|(index, activity)| Step::Activity(index, activity)),
         2 => (index(), any::<bool>()).prop_map(|(index, on)| Step::Typing(index, on)),
         2 => index().prop_map(Step::Broadcast),
+        3 => (index(), 0..3u64).prop_map(|(index, n)| Step::Track(index, n)),
+        2 => index().prop_map(Step::Untrack),
         6 => (0..2 * WINDOW_MS).prop_map(Step::Pass),
         1 => Just(Step::Pass(GRACE_MS / 2)),
     ]
@@ -114,7 +120,8 @@ impl Run {
             }
             Step::Pass(span) => self.world.pass(span),
             Step::Resume(index) => {
-                let candidates = [&self.lost[..], &self.members[..]].concat();
+                let mut candidates = [&self.lost[..], &self.members[..]].concat();
+                candidates.retain(|member| self.world[*member].reply()["resume"].is_string());
                 if candidates.is_empty() {
                     return;
                 }
@@ -157,6 +164,12 @@ impl Run {
                 let payload = Content::Json(Json::empty_object());
                 let broadcast = Broadcast { event: event("ping"), payload };
                 run.world.push(member, Request::Broadcast(broadcast, Echo::ToSelf));
+            }),
+            Step::Track(index, n) => self.with(index, |run, member| {
+                run.world.push(member, Request::Track(format!(r#"{{"n":{n}}}"#).into()));
+            }),
+            Step::Untrack(index) => self.with(index, |run, member| {
+                run.world.push(member, Request::Untrack);
             }),
         }
         let world = &self.world;
@@ -213,6 +226,7 @@ fn shaped(join: Joining, kind: JoinKind) -> Joining {
         JoinKind::View => join.view(),
         JoinKind::Receive => join.presence(PresenceMode::Receive),
         JoinKind::Off => join.presence(PresenceMode::Off),
+        JoinKind::Realtime => join.realtime(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use penholder_hub::{InputSeen, Join, MemberId, PresenceChange, SendQueue, Viewer};
 use penholder_presence::{Activity, Kind, Mode, SessionId};
+use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{PresenceMode, Ref};
 
 use super::node::Command;
@@ -122,6 +123,7 @@ impl World {
         let join = Join {
             member,
             wire: person.wire,
+            dialect: Dialect::Phoenix,
             topic: crate::topic(&person.topic),
             join_ref: Some(join_ref.clone()),
             reference: Some(join_ref.clone()),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use penholder_hub::{Input, Join, MemberId};
 use penholder_presence::SessionId;
 use penholder_protocol::encode;
+use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{
     ClientFrame, ClientMeta, CloseCode, ErrorCode, ErrorReply, JoinPayload, Json, Mode, Namespace,
     TopicName,
@@ -127,6 +128,7 @@ impl Connection {
         Ok(Join {
             member,
             wire: self.wire,
+            dialect: Dialect::Phoenix,
             topic: topic.clone(),
             join_ref: frame.join_ref.clone().or_else(|| frame.reference.clone()),
             reference: frame.reference.clone(),

@@ -35,6 +35,11 @@ pub(crate) struct Received {
 impl Received {
     /// Reads a frame as a client that speaks `wire`.
     pub(crate) fn decode(wire: Wire, body: &Encoded) -> Self {
+        if let Encoded::Binary(data) = body
+            && data[0] == 4
+        {
+            return Self::of_realtime(data);
+        }
         let frame = match body {
             Encoded::Text(text) => {
                 let text = str::from_utf8(text).expect("text is UTF-8");
@@ -65,6 +70,24 @@ impl Received {
         };
         let ServerFrame { topic, reference, join_ref, .. } = frame;
         Self { topic, event, payload, reference, join_ref, data, body: body.as_bytes().clone() }
+    }
+
+    /// Reads a binary broadcast as realtime-js does, into what the same broadcast would be as text.
+    fn of_realtime(body: &Bytes) -> Self {
+        let [_, topic_len, event_len, more_len, encoding] = body[..5] else { unreachable!() };
+        assert_eq!((more_len, encoding), (0, 0), "bytes and no more");
+        let (topic_end, event_end) =
+            (5 + usize::from(topic_len), 5 + usize::from(topic_len) + usize::from(event_len));
+        let text = |bytes: &[u8]| str::from_utf8(bytes).expect("names are UTF-8").to_owned();
+        Self {
+            topic: text(&body[5..topic_end]),
+            event: "broadcast".to_owned(),
+            payload: json!({"type": "broadcast", "event": text(&body[topic_end..event_end])}),
+            reference: None,
+            join_ref: None,
+            data: Some(body.slice(event_end..)),
+            body: body.clone(),
+        }
     }
 }
 

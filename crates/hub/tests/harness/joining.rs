@@ -2,6 +2,7 @@
 
 use penholder_hub::{Join, MemberId, ResumeClaim, Viewer};
 use penholder_presence::{Key, Kind, Mode, SessionId};
+use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{PresenceMode, Ref, Since, Wire};
 
 use super::topic;
@@ -11,6 +12,7 @@ use super::topic;
 pub(crate) struct Joining {
     pub(crate) topic: String,
     pub(crate) wire: Wire,
+    dialect: Dialect,
     key: String,
     mode: Mode,
     presence: PresenceMode,
@@ -25,6 +27,7 @@ impl Joining {
         Self {
             topic: topic.to_owned(),
             wire: Wire::V2,
+            dialect: Dialect::Phoenix,
             key: key.to_owned(),
             mode: Mode::Edit,
             presence: PresenceMode::Show,
@@ -37,6 +40,11 @@ impl Joining {
 
     pub(crate) fn v1(self) -> Self {
         Self { wire: Wire::V1, ..self }
+    }
+
+    /// As realtime-js joins: it sees, and is not shown before it asks to be.
+    pub(crate) fn realtime(self) -> Self {
+        Self { dialect: Dialect::Realtime, ..self.presence(PresenceMode::Receive) }
     }
 
     pub(crate) fn view(self) -> Self {
@@ -72,6 +80,7 @@ impl Joining {
         Join {
             member,
             wire: self.wire,
+            dialect: self.dialect,
             topic: topic(&self.topic),
             join_ref: Some(Ref::counter(number)),
             reference: Some(Ref::counter(number)),
