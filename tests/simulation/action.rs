@@ -27,6 +27,8 @@ enum Action {
     Update,
     Type,
     Broadcast,
+    Track,
+    Untrack,
     Publish,
     Kick,
     Expel,
@@ -36,7 +38,7 @@ enum Action {
     PassLong,
 }
 
-const ACTIONS: [(u64, Action); 17] = [
+const ACTIONS: [(u64, Action); 19] = [
     (12, Action::Connect),
     (14, Action::Join),
     (3, Action::Rejoin),
@@ -47,6 +49,8 @@ const ACTIONS: [(u64, Action); 17] = [
     (14, Action::Update),
     (6, Action::Type),
     (10, Action::Broadcast),
+    (8, Action::Track),
+    (3, Action::Untrack),
     (1, Action::Publish),
     (1, Action::Kick),
     (1, Action::Expel),
@@ -104,6 +108,15 @@ impl Run {
                 let except = (echo == Echo::Others).then_some(member);
                 let broadcast = run.broadcast(&topic, except);
                 run.push(member, Request::Broadcast(broadcast, echo))
+            }),
+            Action::Track => self.on_channel(at, |run, _, member| {
+                let custom = format!("{{\"n\":{}}}", run.rng.below(3));
+                run.truth.track(member, &custom);
+                run.push(member, Request::Track(custom.into()))
+            }),
+            Action::Untrack => self.on_channel(at, |run, _, member| {
+                run.truth.untrack(member);
+                run.push(member, Request::Untrack)
             }),
             Action::Publish => {
                 let broadcast = self.broadcast("doc:0", None);
@@ -180,11 +193,13 @@ impl Run {
         let open = self.clients[at].channel(topic).filter(|channel| !channel.is_over);
         let (member, replaces) = (MemberId(number), open.map(|channel| channel.member));
         let mode = self.rng.weighted(&[(4, Mode::Edit), (1, Mode::View)]);
-        let presence = self.rng.weighted(&[
-            (12, PresenceMode::Show),
-            (1, PresenceMode::Receive),
-            (1, PresenceMode::Off),
-        ]);
+        let dialect = self.clients[at].dialect;
+        let presence = self.rng.weighted(match dialect {
+            Dialect::Phoenix => {
+                &[(12, PresenceMode::Show), (1, PresenceMode::Receive), (1, PresenceMode::Off)]
+            }
+            Dialect::Realtime => &[(3, PresenceMode::Receive), (1, PresenceMode::Off)],
+        });
         let arrival = Arrival {
             member,
             topic: topic.to_owned(),
@@ -192,7 +207,7 @@ impl Run {
             session: format!("s{number}"),
             mode,
             presence,
-            resume,
+            resume: resume.filter(|_| dialect.resumes()),
             replaces,
             custom: "{}".to_owned(),
         };
@@ -224,7 +239,7 @@ impl Run {
         Join {
             member: arrival.member,
             wire: self.clients[at].wire,
-            dialect: Dialect::Phoenix,
+            dialect: self.clients[at].dialect,
             topic: crate::topic(&arrival.topic),
             join_ref: Some(join_ref.clone()),
             reference: Some(join_ref.clone()),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use penholder_hub::{MemberId, ResumeClaim, SendQueue};
+use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{Ref, Wire};
 
 use crate::observer::{Message, Observer};
@@ -13,6 +14,7 @@ use crate::plan::Reading;
 pub(crate) struct Client {
     pub(crate) key: String,
     pub(crate) wire: Wire,
+    pub(crate) dialect: Dialect,
     pub(crate) connection: Option<Connection>,
     /// By topic, the newest resume token that has arrived.
     pub(crate) tokens: BTreeMap<String, ResumeClaim>,
@@ -43,8 +45,8 @@ pub(crate) struct Channel {
 }
 
 impl Client {
-    pub(crate) fn new(key: String, wire: Wire) -> Self {
-        Self { key, wire, connection: None, tokens: BTreeMap::new() }
+    pub(crate) fn new(key: String, wire: Wire, dialect: Dialect) -> Self {
+        Self { key, wire, dialect, connection: None, tokens: BTreeMap::new() }
     }
 
     pub(crate) fn channel(&self, topic: &str) -> Option<&Channel> {

@@ -115,6 +115,11 @@ impl Observer {
         })?;
         match message.event.as_str() {
             "cursor" => self.broadcast(payload),
+            "broadcast" => {
+                let is_whole = payload["type"] == "broadcast" && payload["event"] == "cursor";
+                ensure(is_whole, Rule::Delivery, || format!("{} got {payload}", self.key))?;
+                self.broadcast(&payload["payload"])
+            }
             // Of the membership before this one, on the same socket.
             _ if !self.is_answered => Ok(()),
             "presence_state" => {

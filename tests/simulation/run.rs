@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use penholder_hub::{Census, Hub, Input, MemberId, Now, Output, Pushed, TopicsQuery, WatcherId};
 use penholder_presence::{MonoMs, WallMs};
 use penholder_protocol::TopicRow;
+use penholder_protocol::realtime::Dialect;
 use serde_json::Value;
 
 use crate::client::Client;
@@ -126,7 +127,9 @@ impl Run {
                 let v1 = rng.one_in(4);
                 let wire =
                     if v1 { penholder_protocol::Wire::V1 } else { penholder_protocol::Wire::V2 };
-                Client::new(key, wire)
+                let realtime = rng.one_in(4);
+                let dialect = if realtime { Dialect::Realtime } else { Dialect::Phoenix };
+                Client::new(key, wire, dialect)
             })
             .collect();
         let sign = |claim: &penholder_hub::ResumeClaim| format!("{claim:?}");
@@ -275,7 +278,9 @@ impl Run {
         let is_of_channel = message.reference.as_ref() == Some(&channel.join_ref);
         match message.event.as_str() {
             "phx_reply" if is_of_channel => {
-                client.tokens.insert(message.topic.clone(), channel.claim.clone());
+                if client.dialect.resumes() {
+                    client.tokens.insert(message.topic.clone(), channel.claim.clone());
+                }
                 channel.observer.answer(&message.payload)
             }
             "phx_reply" => Ok(()),
@@ -299,8 +304,9 @@ impl Run {
     /// The connection of a client ends without a goodbye.
     pub(crate) fn lose(&mut self, at: usize) -> Checked {
         let Some(connection) = self.clients[at].connection.take() else { return Ok(()) };
+        let dialect = self.clients[at].dialect;
         for channel in connection.channels.into_values().filter(|channel| !channel.is_over) {
-            self.truth.lose(self.now, channel.member);
+            self.truth.lose(self.now, channel.member, dialect);
             self.truth.advance(self.now);
             if self.fault != Some(Fault::ForgetLoss) {
                 self.handle(Input::Lost(channel.member));

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use penholder_hub::{MemberId, PresenceChange, ResumeClaim, Typing};
 use penholder_presence::{Activity, LivenessConfig, Mode, WallMs};
 use penholder_protocol::PresenceMode;
+use penholder_protocol::realtime::Dialect;
 use serde_json::{Value, json};
 
 /// The present time on both clocks, in milliseconds.
@@ -26,7 +27,7 @@ pub(crate) struct Session {
     pub(crate) generation: u32,
     /// The membership it is on, unless its connection is lost.
     pub(crate) member: Option<MemberId>,
-    presence: PresenceMode,
+    is_shown: bool,
     custom: String,
     last_input: Time,
     typing_until: Option<u64>,
@@ -105,7 +106,7 @@ impl Truth {
         {
             self.end(&old);
         }
-        if arrival.presence != PresenceMode::Show {
+        if !arrival.is_shown() {
             self.absent.insert(id.clone());
         }
         let session = self.sessions.get_mut(&id).expect("just seated");
@@ -123,7 +124,7 @@ impl Truth {
 
     fn resume(&mut self, now: Time, id: &str, arrival: &Arrival) {
         let session = self.sessions.get_mut(id).expect("it stands");
-        if arrival.mode == Mode::View || arrival.is_shown() != session.is_shown() {
+        if arrival.mode == Mode::View || arrival.is_shown() != session.is_shown {
             session.typing_until = None;
         }
         if arrival.mode == Mode::View && (session.activity != Activity::Viewing || session.unsaved)
@@ -134,7 +135,7 @@ impl Truth {
         session.generation += 1;
         session.lost_until = None;
         session.mode = arrival.mode;
-        session.presence = arrival.presence;
+        session.is_shown = arrival.is_shown();
         session.custom.clone_from(&arrival.custom);
     }
 
@@ -149,7 +150,11 @@ impl Truth {
         self.absent.insert(session.to_owned());
     }
 
-    pub(crate) fn lose(&mut self, now: Time, member: MemberId) {
+    pub(crate) fn lose(&mut self, now: Time, member: MemberId, dialect: Dialect) {
+        if !dialect.resumes() {
+            let session = self.of_member(member);
+            return session.iter().for_each(|session| self.end(session));
+        }
         let grace_ms = self.liveness.grace_ms;
         if let Some(session) = self.on(member) {
             session.member = None;
@@ -192,10 +197,31 @@ impl Truth {
         }
     }
 
+    /// A session asks to be shown.
+    pub(crate) fn track(&mut self, member: MemberId, custom: &str) {
+        let Some(session) = self.on(member) else { return };
+        if !session.is_shown {
+            session.typing_until = None;
+        }
+        custom.clone_into(&mut session.custom);
+        session.is_shown = true;
+        let topic = session.topic.clone();
+        self.crowd(&topic);
+    }
+
+    /// A session asks to be hidden.
+    pub(crate) fn untrack(&mut self, member: MemberId) {
+        let Some(session) = self.on(member) else { return };
+        session.typing_until = None;
+        session.is_shown = false;
+        let id = session.id.clone();
+        self.absent.insert(id);
+    }
+
     /// The sessions that are shown on a topic.
     pub(crate) fn shown(&self, topic: &str) -> Vec<&Session> {
         let sessions = self.sessions.values();
-        sessions.filter(|session| session.topic == topic && session.is_shown()).collect()
+        sessions.filter(|session| session.topic == topic && session.is_shown).collect()
     }
 
     /// Whether a session has been there all the time, for all to see.
@@ -322,7 +348,7 @@ impl Session {
             joined_at: now.wall,
             generation: 1,
             member: None,
-            presence: arrival.presence,
+            is_shown: arrival.is_shown(),
             custom: arrival.custom.clone(),
             last_input: now,
             typing_until: None,
@@ -343,10 +369,6 @@ impl Session {
             generation: self.generation,
             incarnation: penholder_presence::Incarnation(2),
         }
-    }
-
-    fn is_shown(&self) -> bool {
-        self.presence == PresenceMode::Show
     }
 
     /// Input. Within one millisecond only the first counts.
