@@ -6,6 +6,7 @@ mod handshake;
 mod longpoll;
 mod membership;
 mod rates;
+mod realtime;
 mod requests;
 mod summaries;
 mod transport;

@@ -58,13 +58,13 @@ fn bit(capability: Capability) -> u8 {
 }
 
 /// What a token grants: by pattern of topics, or by role where it names none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
     role: Role,
     patterns: Option<Vec<Grant>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Grant {
     pattern: TopicPattern,
     /// Whether the pattern spells its namespace out.

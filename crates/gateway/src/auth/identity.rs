@@ -10,7 +10,7 @@ use penholder_protocol::{Kind, Namespace, TopicName, UserCard};
 use super::{Capabilities, Capability, Grants};
 
 /// A person or an agent with a valid token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// What others are shown.
     pub card: Arc<UserCard>,

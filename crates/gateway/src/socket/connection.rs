@@ -11,8 +11,8 @@ use penholder_hub::{Class, Frame, Input, MemberId, QueueLimits};
 use penholder_presence::MonoMs;
 use penholder_protocol::encode::{self, Encoded};
 use penholder_protocol::{
-    ClientEvent, ClientFrame, CloseCode, ErrorCode, Json, JsonLimits, Malformed, TokenExpiring,
-    TopicName, Wire, decode_binary, decode_text,
+    ClientEvent, ClientFrame, CloseCode, ErrorCode, Json, JsonLimits, Malformed, MalformedReason,
+    TokenExpiring, TopicName, Wire, decode_binary, decode_text,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -263,7 +263,7 @@ impl Connection {
     }
 
     /// Answers a malformed frame where somebody can be told. The third closes the socket, and so does
-    /// the first binary one, whose sender can be told in no other way.
+    /// the first binary one, whose sender can be told in no other way; but not for bad JSON in it.
     fn refuse_malformed(&mut self, malformed: &Malformed, is_binary: bool) {
         metrics::refused(malformed.code());
         if let Some(reply) = malformed.reply(self.wire) {
@@ -271,7 +271,8 @@ impl Connection {
         }
         if malformed.code() == ErrorCode::Malformed {
             self.malformed += 1;
-            if is_binary || self.malformed >= MALFORMED_MAX {
+            let is_json = matches!(malformed.reason, MalformedReason::Payload(_));
+            if is_binary && !is_json || self.malformed >= MALFORMED_MAX {
                 self.end(CloseCode::Malformed);
             }
         }

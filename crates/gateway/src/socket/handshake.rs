@@ -137,19 +137,22 @@ pub(super) struct Asked {
     pub(super) tokens: Result<Vec<String>, Refusal>,
     /// The tokens in the query.
     pub(super) query_tokens: Vec<String>,
+    /// What the query calls an API key: realtime-js sends nothing without one, and its token there.
+    query_keys: Vec<String>,
 }
 
 impl Asked {
     pub(super) fn read(query: &str, headers: &HeaderMap) -> Self {
-        let (mut vsn, mut query_tokens) = (None, Vec::new());
+        let (mut vsn, mut query_tokens, mut query_keys) = (None, Vec::new(), Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "vsn" => vsn = vsn.or(Some(value.into_owned())),
                 "token" => query_tokens.push(value.into_owned()),
+                "apikey" => query_keys.push(value.into_owned()),
                 _ => {}
             }
         }
-        Self { vsn, tokens: offered_tokens(headers), query_tokens }
+        Self { vsn, tokens: offered_tokens(headers), query_tokens, query_keys }
     }
 }
 
@@ -171,6 +174,9 @@ pub(super) fn accept(
     let mut tokens = asked.tokens?;
     if app.config.auth.query_token {
         tokens.extend(asked.query_tokens);
+        if tokens.is_empty() {
+            tokens = asked.query_keys;
+        }
     }
     let [token] = &tokens[..] else {
         return Err(if tokens.is_empty() { Refusal::Unauthorized } else { Refusal::BadToken });

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use penholder_hub::{Input, Join, MemberId};
 use penholder_presence::SessionId;
 use penholder_protocol::encode;
-use penholder_protocol::realtime::Dialect;
+use penholder_protocol::realtime::{Config, Dialect};
 use penholder_protocol::{
     ClientFrame, ClientMeta, CloseCode, ErrorCode, ErrorReply, JoinPayload, Json, Mode, Namespace,
     TopicName,
@@ -16,14 +16,15 @@ use uuid::Uuid;
 use super::channels::{Channel, Target};
 use super::connection::Connection;
 use super::rates::{Limited, UpdateRate};
+use super::realtime;
 use super::requests::{Kept, Refused, Rights, invalid, limited};
 use crate::auth::{Capabilities, Capability};
 use crate::telemetry::metrics;
 
 /// What a join asks for, read and authorised.
 enum Asked {
-    /// A topic with presence.
-    Topic(Box<Join>, Capabilities),
+    /// A topic with presence, and what the session may do there.
+    Topic(Box<Join>, Rights),
     /// `system:summaries`, with its payload.
     Summaries(TopicName, Json),
 }
@@ -32,7 +33,8 @@ impl Connection {
     /// Joins a topic. A refused join ends what was joined there before: whoever joins anew has given
     /// that up, and could not name it any more.
     pub(super) async fn join(&mut self, frame: &ClientFrame) {
-        let asked = self.read_asked(frame);
+        let taken = self.take_join_token(frame).await;
+        let asked = taken.and_then(|()| self.read_asked(frame));
         // Each join is charged once, whatever comes of it: refused ones cost work too.
         let is_return = matches!(&asked, Ok(Asked::Topic(join, _)) if join.resume.is_some());
         let joined = match (self.charge_join(is_return), asked) {
@@ -64,8 +66,8 @@ impl Connection {
             return Ok(Asked::Summaries(topic, payload.clone()));
         }
         let member = self.app.shards.member();
-        let join = self.read_join((&topic, capabilities), payload, frame, member)?;
-        Ok(Asked::Topic(Box::new(join), capabilities))
+        let (join, rights) = self.read_join((&topic, capabilities), payload, frame, member)?;
+        Ok(Asked::Topic(Box::new(join), rights))
     }
 
     async fn enter(&mut self, frame: &ClientFrame, asked: Asked) -> Result<(), Refused> {
@@ -76,14 +78,11 @@ impl Connection {
                 let summaries = self.join_summaries(frame, member, &payload).await?;
                 (topic, member, Kept::Summaries(summaries))
             }
-            Asked::Topic(join, capabilities) => {
+            Asked::Topic(join, rights) => {
                 let (topic, member) = (join.topic.clone(), join.member);
-                let is_editor = join.mode == penholder_presence::Mode::Edit;
-                let mode = if is_editor { Mode::Edit } else { Mode::View };
                 let outbox = Arc::clone(&self.outbox);
                 self.app.shards.join(join, outbox).await.map_err(|_| ErrorCode::Unavailable)?;
-                let updates = Arc::new(UpdateRate::new(&self.app.config.limits));
-                (topic, member, Kept::Topic(Rights { mode, capabilities, updates }))
+                (topic, member, Kept::Topic(rights))
             }
         };
         metrics::joined();
@@ -116,32 +115,47 @@ impl Connection {
         payload: &Json,
         frame: &ClientFrame,
         member: MemberId,
-    ) -> Result<Join, Refused> {
-        let asked: JoinPayload = payload.parse_into().map_err(|error| invalid(&error))?;
-        let may_edit = capabilities.allow(Capability::Edit);
-        let mode = match asked.mode {
-            None | Some(Mode::Edit) if may_edit => penholder_presence::Mode::Edit,
-            _ => penholder_presence::Mode::View,
+    ) -> Result<(Join, Rights), Refused> {
+        let mut viewer = self.identity.viewer();
+        let config = Config::read(topic, payload).map_err(|error| invalid(&error))?;
+        let asked = match &config {
+            None => payload.parse_into().map_err(|error| invalid(&error))?,
+            Some(config) => {
+                viewer.key = realtime::read_key(config)?;
+                realtime::read_join(config)?
+            }
         };
-        let resume = asked.resume.as_deref();
+        let JoinPayload { mode, presence, meta, since, resume } = asked;
+        let may_edit = capabilities.allow(Capability::Edit) && mode != Some(Mode::View);
+        let rights = Rights {
+            mode: if may_edit { Mode::Edit } else { Mode::View },
+            capabilities,
+            updates: Arc::new(UpdateRate::new(&self.app.config.limits)),
+            key: viewer.key.clone(),
+            realtime: config.as_ref().map(|config| config.broadcast),
+        };
         let nothing = || ClientMeta::empty().as_json().as_bytes().to_vec().into();
-        Ok(Join {
+        let join = Join {
             member,
             wire: self.wire,
-            dialect: Dialect::Phoenix,
+            dialect: if config.is_some() { Dialect::Realtime } else { Dialect::Phoenix },
             topic: topic.clone(),
             join_ref: frame.join_ref.clone().or_else(|| frame.reference.clone()),
             reference: frame.reference.clone(),
             replaces: self.channels.find(topic).map(|channel| channel.member),
-            viewer: self.identity.viewer(),
-            mode,
-            presence: asked.presence,
-            custom: self.read_meta(asked.meta.as_ref())?.unwrap_or_else(nothing),
+            viewer,
+            mode: match rights.mode {
+                Mode::Edit => penholder_presence::Mode::Edit,
+                Mode::View => penholder_presence::Mode::View,
+            },
+            presence,
+            custom: self.read_meta(meta.as_ref())?.unwrap_or_else(nothing),
             session: SessionId::from(Uuid::new_v4().to_string()),
             resume: resume
-                .and_then(|token| self.app.resume.read(token, self.identity.subject(), topic)),
-            since: asked.since,
-        })
+                .and_then(|token| self.app.resume.read(&token, self.identity.subject(), topic)),
+            since,
+        };
+        Ok((join, rights))
     }
 
     pub(super) fn read_meta(&self, meta: Option<&Json>) -> Result<Option<Bytes>, Refused> {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use penholder_hub::{Content, Echo, Input, InputSeen, PresenceChange, Push, Request};
+use penholder_hub::{Content, Echo, Input, InputSeen, PresenceChange, Push, Request, Viewer};
+use penholder_presence::Key;
 use penholder_protocol::encode::{self, Address, ReplyStatus};
+use penholder_protocol::realtime::{AccessToken, BroadcastConfig};
 use penholder_protocol::{
     Activity, Broadcast, ClientEvent, ClientFrame, CloseCode, ErrorCode, ErrorReply, EventName,
     Json, Mode, Namespace, Payload, PresenceUpdate, TokenRefresh, TokenRefreshReply, TopicName,
@@ -13,8 +15,9 @@ use penholder_protocol::{
 use super::channels::Target;
 use super::connection::Connection;
 use super::rates::{Limited, UpdateRate};
+use super::realtime;
 use super::summaries::SummariesChannel;
-use crate::auth::{Capabilities, Capability};
+use crate::auth::{Capabilities, Capability, Identity};
 use crate::telemetry::metrics;
 
 /// What a socket keeps of a joined topic beside its name.
@@ -32,6 +35,17 @@ pub(super) struct Rights {
     pub(super) mode: Mode,
     pub(super) capabilities: Capabilities,
     pub(super) updates: Arc<UpdateRate>,
+    /// Under which key it is shown.
+    pub(super) key: Key,
+    /// What becomes of its broadcasts, where it speaks as realtime-js does.
+    pub(super) realtime: Option<BroadcastConfig>,
+}
+
+impl Rights {
+    /// Whether the session is told that what it asks for was done.
+    fn answer(&self, request: &Request) -> bool {
+        !matches!(request, Request::Broadcast(..)) || self.realtime.is_none_or(|config| config.ack)
+    }
 }
 
 /// Why a request is refused: the answer to the client.
@@ -110,15 +124,23 @@ impl Connection {
         };
         let event = ClientEvent::parse(&frame.event);
         let result = match (event, rights) {
-            (ClientEvent::Token, _) => self.refresh_token(frame).await,
+            (ClientEvent::Token, _) => match read(frame) {
+                Ok(TokenRefresh { token }) => self.refresh_token(frame, Some(&token)).await,
+                Err(refused) => Err(refused),
+            },
+            (ClientEvent::AccessToken, Some(Rights { realtime: Some(_), .. })) => {
+                match read(frame) {
+                    Ok(AccessToken { access_token }) => {
+                        self.refresh_token(frame, access_token.as_deref()).await
+                    }
+                    Err(refused) => Err(refused),
+                }
+            }
             (_, None) => Err(ErrorCode::UnknownEvent.into()),
             (event, Some(rights)) => match self.request(event, frame, &rights) {
                 Ok(request) => {
-                    self.pass_on(
-                        frame,
-                        Push { member, reference: frame.reference.clone(), request },
-                    )
-                    .await
+                    let reference = frame.reference.clone().filter(|_| rights.answer(&request));
+                    self.pass_on(frame, Push { member, reference, request }).await
                 }
                 Err(refused) => Err(refused),
             },
@@ -146,6 +168,10 @@ impl Connection {
                 rights.updates.update().map_err(limited)?;
                 self.read_update(&read(frame)?).map(Request::Presence)
             }
+            ClientEvent::Presence if rights.realtime.is_some() => {
+                rights.updates.update().map_err(limited)?;
+                self.read_presence(&read(frame)?)
+            }
             ClientEvent::Typing => {
                 let Typing { on } = read(frame)?;
                 match on {
@@ -160,17 +186,20 @@ impl Connection {
             {
                 Err(ErrorCode::NotAuthorized.into())
             }
-            ClientEvent::Broadcast => {
-                let Broadcast { event, payload, to_self } = read(frame)?;
-                let echo = if to_self == Some(true) { Echo::ToSelf } else { Echo::Others };
-                broadcast(&event, Content::Json(object(payload)?), echo)
-            }
+            ClientEvent::Broadcast => match rights.realtime {
+                Some(config) => realtime::read_broadcast(&read(frame)?, config),
+                None => {
+                    let Broadcast { event, payload, to_self } = read(frame)?;
+                    broadcast(&event, Content::Json(payload), echo(to_self == Some(true)))
+                }
+            },
             ClientEvent::BroadcastNamed(event) => {
                 let content = match &frame.payload {
                     Payload::Binary(data) => Content::Binary(data.clone()),
                     Payload::Json(_) => return Err(ErrorCode::UnknownEvent.into()),
                 };
-                broadcast(event, content, Echo::Others)
+                let to_self = rights.realtime.is_some_and(|config| config.to_self);
+                broadcast(event, content, echo(to_self))
             }
             ClientEvent::Join
             | ClientEvent::Leave
@@ -203,21 +232,38 @@ impl Connection {
         told.map_err(|_| ErrorCode::Unavailable.into())
     }
 
-    /// Takes a fresh token of the same person, and closes the topics that it no longer allows.
-    async fn refresh_token(&mut self, frame: &ClientFrame) -> Result<(), Refused> {
-        let TokenRefresh { token } = read(frame)?;
-        let identity = self.app.identify(&token).map_err(|error| {
+    /// Takes a fresh token of the same person, and closes the topics that it no longer allows. Without
+    /// one, the present token stays.
+    async fn refresh_token(
+        &mut self,
+        frame: &ClientFrame,
+        token: Option<&str>,
+    ) -> Result<(), Refused> {
+        let fresh = token.map(|token| self.read_token(token)).transpose()?.flatten();
+        let expires_at = fresh.as_ref().unwrap_or(&self.identity).expires_at;
+        self.reply(frame, &Json::of(&TokenRefreshReply { expires_at }));
+        if let Some(identity) = fresh {
+            self.take_identity(identity).await;
+        }
+        Ok(())
+    }
+
+    /// Whom a token of the same person describes; none when it says what the present one says.
+    pub(super) fn read_token(&self, token: &str) -> Result<Option<Identity>, Refused> {
+        let identity = self.app.identify(token).map_err(|error| {
             tracing::debug!(%error, user = self.identity.subject(), "refresh refused");
             ErrorCode::InvalidToken
         })?;
         if identity.subject() != self.identity.subject() {
             return Err(ErrorCode::InvalidToken.into());
         }
-        let expires_at = identity.expires_at;
+        Ok(Some(identity).filter(|identity| *identity != self.identity))
+    }
+
+    /// Goes on under a fresh token of the same person.
+    pub(super) async fn take_identity(&mut self, identity: Identity) {
         self.renew(identity);
-        self.reply(frame, &Json::of(&TokenRefreshReply { expires_at }));
         self.apply_rights().await;
-        Ok(())
     }
 
     /// Asks the newest token again for each joined topic, and shows others whom it names.
@@ -237,7 +283,8 @@ impl Connection {
                 }
                 Kept::Topic(rights) => {
                     rights.capabilities = self.identity.capabilities(topic);
-                    let (member, viewer) = (channel.member, self.identity.viewer());
+                    let (member, key) = (channel.member, rights.key.clone());
+                    let viewer = Viewer { key, ..self.identity.viewer() };
                     news.push((topic.clone(), Input::Identify { member, viewer }));
                     if rights.mode == Mode::Edit && !rights.capabilities.allow(Capability::Edit) {
                         rights.mode = Mode::View;
@@ -275,15 +322,15 @@ pub(super) fn limited(limited: Limited) -> Refused {
     }
 }
 
-fn object(payload: Json) -> Result<Json, Refused> {
-    if payload.is_object() {
-        return Ok(payload);
-    }
-    Err(ErrorReply::new(ErrorCode::InvalidPayload)
-        .message("the payload of a broadcast is an object"))
+pub(super) fn echo(to_self: bool) -> Echo {
+    if to_self { Echo::ToSelf } else { Echo::Others }
 }
 
-fn broadcast(event: &str, payload: Content, echo: Echo) -> Result<Request, Refused> {
+pub(super) fn broadcast(event: &str, payload: Content, echo: Echo) -> Result<Request, Refused> {
+    if matches!(&payload, Content::Json(json) if !json.is_object()) {
+        return Err(ErrorReply::new(ErrorCode::InvalidPayload)
+            .message("the payload of a broadcast is an object"));
+    }
     let event = EventName::parse(event)
         .map_err(|error| ErrorReply::new(ErrorCode::from(error)).message(error.to_string()))?;
     Ok(Request::Broadcast(penholder_hub::Broadcast { event, payload }, echo))
