@@ -45,7 +45,7 @@ pub(crate) enum Step {
     BenchSmoke,
     /// Whole clusters in simulated time, with drawn faults
     Simulation,
-    /// The real server, with the Rust client, npm phoenix and Chromium
+    /// The real server, with the Rust client, npm phoenix and realtime-js, and Chromium
     E2e,
 }
 
