@@ -450,6 +450,29 @@ suite(
 );
 
 suite(
+  "realtime-js: three messages",
+  { LIMITS__MESSAGES_BURST: "3", LIMITS__MESSAGES_PER_SECOND: "1" },
+  ({ test }) => {
+    test("a fresh token in a join costs one", async ({ raw, topic }) => {
+      const ann = await raw("ann");
+      const tokens = ["one", "two"].map((name) => sign({ sub: "ann", name, role: "agent" }));
+      const codes = [];
+      for (let n = 1; n <= 10; n += 1) {
+        const payload = { config: {}, access_token: tokens[n % 2] };
+        const { response } = await ann.ask([`${n}`, `${n}`, `${topic}:${n}`, "phx_join", payload]);
+        codes.push(response.code ?? "ok");
+      }
+      assert.equal(codes[0], "ok");
+      assert.ok(codes.includes("rate_limited"), `${codes}`);
+      const payload = { config: {} };
+      const { status } = await ann.ask(["x", "x", `${topic}:x`, "phx_join", payload]);
+      assert.equal(status, "ok", "a join by itself costs none");
+    });
+  },
+  "realtime",
+);
+
+suite(
   "realtime-js: a restart of the server",
   {},
   ({ eachRealtime, server }) => {

@@ -6,13 +6,14 @@ use penholder_protocol::realtime::{
     AccessToken, Broadcast, BroadcastConfig, Config, Presence, PresenceEvent,
 };
 use penholder_protocol::{
-    ClientFrame, ClientMeta, ErrorCode, ErrorReply, JoinPayload, Json, PresenceMode, TopicName,
-    is_safe_key,
+    ClientFrame, ClientMeta, CloseCode, ErrorCode, ErrorReply, JoinPayload, Json, PresenceMode,
+    TopicName, is_safe_key,
 };
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::requests::{Refused, broadcast, echo, invalid};
+use super::rates::Limited;
+use super::requests::{Refused, broadcast, echo, invalid, limited};
 
 /// What a plain join would ask for: presence at most to receive, since the session is shown when it
 /// says so.
@@ -61,9 +62,14 @@ impl Connection {
         }
         let AccessToken { access_token } = payload.parse_into().map_err(|error| invalid(&error))?;
         let fresh = access_token.map(|token| self.read_token(&token)).transpose()?.flatten();
-        if let Some(identity) = fresh {
-            self.take_identity(identity).await;
+        let Some(identity) = fresh else { return Ok(()) };
+        // It costs as much as in a request of its own, however the join is charged.
+        let charged = self.rates.message();
+        if charged == Err(Limited::Flood) {
+            self.end(CloseCode::TooMany);
         }
+        charged.map_err(limited)?;
+        self.take_identity(identity).await;
         Ok(())
     }
 

@@ -43,7 +43,7 @@ pub(super) struct Rights {
 
 impl Rights {
     /// Whether the session is told that what it asks for was done.
-    fn answer(&self, request: &Request) -> bool {
+    fn answers(&self, request: &Request) -> bool {
         !matches!(request, Request::Broadcast(..)) || self.realtime.is_none_or(|config| config.ack)
     }
 }
@@ -139,7 +139,7 @@ impl Connection {
             (_, None) => Err(ErrorCode::UnknownEvent.into()),
             (event, Some(rights)) => match self.request(event, frame, &rights) {
                 Ok(request) => {
-                    let reference = frame.reference.clone().filter(|_| rights.answer(&request));
+                    let reference = frame.reference.clone().filter(|_| rights.answers(&request));
                     self.pass_on(frame, Push { member, reference, request }).await
                 }
                 Err(refused) => Err(refused),
