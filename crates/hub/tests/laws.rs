@@ -121,7 +121,7 @@ impl Run {
             Step::Pass(span) => self.world.pass(span),
             Step::Resume(index) => {
                 let mut candidates = [&self.lost[..], &self.members[..]].concat();
-                candidates.retain(|member| self.world[*member].has_token());
+                candidates.retain(|member| self.world[*member].reply()["resume"].is_string());
                 if candidates.is_empty() {
                     return;
                 }

@@ -133,11 +133,6 @@ impl Client {
         self.reply()["session"].as_str().expect("a session").to_owned()
     }
 
-    /// Whether its session can be resumed.
-    pub(crate) fn has_token(&self) -> bool {
-        self.reply()["resume"].is_string()
-    }
-
     /// The claim of the resume token in the join reply.
     pub(crate) fn claim(&self) -> ResumeClaim {
         claim(self.reply()["resume"].as_str().expect("a token"))
