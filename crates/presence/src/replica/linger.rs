@@ -62,6 +62,9 @@ impl Replica {
             let diff = self.changed_here(now, change);
             self.report(diff);
         }
+        if now >= self.gossip_from {
+            self.send_deltas(now);
+        }
     }
 
     /// Returns whether every replica that can be heard has said that it has seen an operation. For one
