@@ -134,7 +134,7 @@ impl Cli {
         all.filter(|it| self.scenarios.is_empty() || self.scenarios.contains(it)).collect()
     }
 
-    /// The servers to measure; that of the first is the figure that ratios are of.
+    /// The servers to measure; ratios are those of the first.
     ///
     /// # Errors
     ///

@@ -156,10 +156,9 @@ impl Client {
         self.writer.lock().await.take();
     }
 
-    /// Whether the list shows exactly the people of `keys`.
+    /// Whether the list shows exactly the people of `keys`, each once.
     pub(crate) fn shows_exactly(&self, keys: &[KeyId]) -> bool {
-        let state = self.state.lock();
-        state.view.people() == keys.len() && keys.iter().all(|key| state.view.shows(*key))
+        self.state.lock().view.is_exactly(keys)
     }
 
     /// Whether the list of a crowd shows this client, and how many it says there are.

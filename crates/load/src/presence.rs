@@ -173,6 +173,12 @@ impl View {
         self.keys.len()
     }
 
+    /// Whether these people are shown and nobody else, each with one meta.
+    pub(crate) fn is_exactly(&self, keys: &[KeyId]) -> bool {
+        let (metas, people) = (self.refs.len(), self.people());
+        metas == keys.len() && people == keys.len() && keys.iter().all(|key| self.shows(*key))
+    }
+
     pub(crate) fn shows(&self, key: KeyId) -> bool {
         self.keys.contains_key(&key)
     }
@@ -212,7 +218,11 @@ mod tests {
         let state =
             r#"{"ann":{"metas":[{"phx_ref":"1","x":1}]},"bob":{"metas":[{"phx_ref":"2"}]}}"#;
         let mut view = view(&read(&topic, Sort::State, state, &names));
-        assert_eq!(view.people(), 2);
+        let both = ["ann", "bob"].map(|name| names.key(name));
+        assert!(view.is_exactly(&both) && !view.is_exactly(&both[..1]));
+        view.apply(&[(99, both[0])], &[]);
+        assert!(!view.is_exactly(&both), "a meta of before that nobody took away");
+        view.apply(&[], &[99]);
         let mut apply = |payload: &str| {
             let change = read(&topic, Sort::Diff, payload, &names);
             let Change::Diff { joins, leaves } = &*change else { panic!("{change:?}") };

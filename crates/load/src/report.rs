@@ -1,5 +1,6 @@
 //! What has been found, as a table, as JSON and as a page with plots.
 
+mod comparison;
 mod html;
 mod plot;
 mod table;
@@ -7,6 +8,7 @@ mod table;
 use anyhow::Result;
 use serde::Serialize;
 
+use self::comparison::Comparison;
 use crate::figures::Run;
 
 /// All runs, and what one must know of them.
@@ -17,9 +19,6 @@ pub(crate) struct Report {
     command: String,
     runs: Vec<Run>,
 }
-
-/// The runs of one title: the same work on several servers.
-type Group<'a> = (&'a str, Vec<&'a Run>);
 
 impl Report {
     pub(crate) fn new(labels: Vec<(String, String)>, runs: Vec<Run>) -> Self {
@@ -52,35 +51,14 @@ impl Report {
     }
 
     /// The runs by title, both in the order in which they were run.
-    fn groups(&self) -> Vec<Group<'_>> {
-        let mut groups: Vec<Group<'_>> = Vec::new();
+    fn comparisons(&self) -> Vec<Comparison<'_>> {
+        let mut all: Vec<Comparison<'_>> = Vec::new();
         for run in &self.runs {
-            match groups.iter_mut().find(|(title, _)| *title == run.title) {
-                Some((_, runs)) => runs.push(run),
-                None => groups.push((&run.title, vec![run])),
+            match all.iter_mut().find(|comparison| comparison.title == run.title) {
+                Some(comparison) => comparison.runs.push(run),
+                None => all.push(Comparison { title: &run.title, runs: vec![run] }),
             }
         }
-        groups
+        all
     }
-}
-
-/// The figure of a name, if the run has it.
-fn value(run: &Run, name: &str) -> Option<f64> {
-    run.figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
-}
-
-/// The run that others are compared with.
-fn bare<'a>(runs: &[&'a Run]) -> Option<&'a Run> {
-    runs.iter().find(|run| run.target == "bare").copied()
-}
-
-/// The names of all figures of a group, in their order.
-fn names<'a>(runs: &[&'a Run]) -> Vec<&'a str> {
-    let mut names = Vec::new();
-    for figure in runs.iter().flat_map(|run| &run.figures) {
-        if !names.contains(&figure.name) {
-            names.push(figure.name);
-        }
-    }
-    names
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::figures::{Curve, Figure, Run, Scenario, Unit};
+use crate::figures::{Curve, Figure, Run, Scenario, Unit, count};
 use crate::fleet::Fleet;
 use crate::goals;
 use crate::progress::Progress;
@@ -21,6 +21,9 @@ pub(crate) use reconnect::Cause;
 
 /// From this share of its threads on, this process may be what is slow.
 const CLIENT_BOUND: f64 = 0.9;
+
+/// From this share of all cores on, client and server contend for them.
+const MACHINE_BOUND: f64 = 0.9;
 
 /// From so many cores used by others on, they may be what is slow.
 const OTHERS_BOUND: f64 = 0.25;
@@ -140,6 +143,13 @@ impl Stage {
                 "{work}: the client is the bottleneck, its {} threads were busy to {:.0} %",
                 self.threads,
                 share * 100.0
+            ));
+        }
+        let server = span.server_cpu.map_or(0.0, |cpu| span.load(cpu));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if server + client > MACHINE_BOUND * count(cores as u64) && client > server {
+            self.run.notes.push(format!(
+                "{work}: the machine is full, and the client uses the larger part of it"
             ));
         }
         let others = span.load(span.others_cpu);

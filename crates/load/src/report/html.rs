@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
+use super::Report;
+use super::comparison::{Comparison, Row};
 use super::plot::{Axis, Line, Plot, Style, colour};
-use super::table::{judgement, ratio};
-use super::{Group, Report, bare, names, value};
 use crate::figures::{CurveKind, Run};
 
 const STYLE: &str = include_str!("style.css");
 
 pub(super) fn render(report: &Report) -> String {
-    let groups = report.groups();
+    let comparisons = report.comparisons();
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -18,9 +18,9 @@ pub(super) fn render(report: &Report) -> String {
          <h1>Penholder under load</h1>"
     );
     labels(&mut page, report);
-    goals(&mut page, &groups);
-    for group in &groups {
-        section(&mut page, group);
+    goals(&mut page, &comparisons);
+    for comparison in &comparisons {
+        section(&mut page, comparison);
     }
     page.push_str("</main></body></html>\n");
     page
@@ -41,31 +41,28 @@ fn labels(page: &mut String, report: &Report) {
 }
 
 /// All goals in one place.
-fn goals(page: &mut String, groups: &[Group<'_>]) {
+fn goals(page: &mut String, comparisons: &[Comparison<'_>]) {
     let mut rows = String::new();
-    for (title, runs) in groups {
-        let beside = |name| bare(runs).and_then(|bare| value(bare, name));
-        for figure in &runs[0].figures {
-            let (goal, verdict) = judgement(runs[0], Some(figure), beside(figure.name));
-            if !goal.is_empty() {
-                write!(
-                    rows,
-                    "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-                    escape(title),
-                    figure.name,
-                    figure.unit.show(figure.value),
-                    escape(&goal),
-                    badge(verdict)
-                )
-                .ok();
-            }
+    for comparison in comparisons {
+        for Row { name, values, goal, .. } in comparison.rows() {
+            let Some(judged) = goal else { continue };
+            write!(
+                rows,
+                "<tr><td>{}</td><td>{name}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                escape(comparison.title),
+                values[0],
+                escape(&judged.goal),
+                badge(judged.verdict)
+            )
+            .ok();
         }
     }
     if !rows.is_empty() {
         write!(
             page,
-            "<section><h2>Goals</h2><div class=\"scroll\"><table><thead><tr><th>work</th><th>figure</th>\
-             <th>measured</th><th>goal</th><th></th></tr></thead><tbody>{rows}</tbody></table></div></section>"
+            "<section><h2>Goals</h2><div class=\"scroll\"><table class=\"goals\"><thead><tr><th>work</th>\
+             <th>figure</th><th>measured</th><th>goal</th><th></th></tr></thead><tbody>{rows}</tbody>\
+             </table></div></section>"
         )
         .ok();
     }
@@ -79,47 +76,55 @@ fn badge(verdict: &str) -> String {
     }
 }
 
-fn section(page: &mut String, (title, runs): &Group<'_>) {
+fn section(page: &mut String, comparison: &Comparison<'_>) {
+    let Comparison { title, runs } = comparison;
     write!(page, "<section><h2>{}</h2>", escape(title)).ok();
-    figures(page, runs);
+    figures(page, comparison);
+    let mut notes = String::new();
     for run in runs {
         for wrong in &run.violations {
             write!(page, "<p class=\"wrong\">{}: {}</p>", run.target, escape(wrong)).ok();
         }
+        for note in &run.notes {
+            write!(notes, "<li>{}: {}</li>", run.target, escape(note)).ok();
+        }
     }
-    let notes: Vec<String> = runs
-        .iter()
-        .flat_map(|run| {
-            run.notes.iter().map(|note| format!("<li>{}: {}</li>", run.target, escape(note)))
-        })
-        .collect();
     if !notes.is_empty() {
-        write!(page, "<ul class=\"notes\">{}</ul>", notes.concat()).ok();
+        write!(page, "<ul class=\"notes\">{notes}</ul>").ok();
     }
     page.push_str("<div class=\"plots\">");
     plots(runs).iter().filter_map(Plot::svg).for_each(|svg| page.push_str(&svg));
     page.push_str("</div></section>");
 }
 
-fn figures(page: &mut String, runs: &[&Run]) {
+fn figures(page: &mut String, comparison: &Comparison<'_>) {
+    let rows = comparison.rows();
+    let has_ratios = rows.iter().any(|row| row.ratio.is_some());
+    let has_goals = rows.iter().any(|row| row.goal.is_some());
     page.push_str("<div class=\"scroll\"><table><thead><tr><th></th>");
-    for run in runs {
-        write!(page, "<th><i class=\"dot {}\"></i>{}</th>", colour(&run.target), run.target).ok();
+    for Run { target, .. } in &comparison.runs {
+        write!(page, "<th><i class=\"dot {}\"></i>{target}</th>", colour(target)).ok();
     }
-    page.push_str("<th>ratio to bare</th><th>goal</th><th></th></tr></thead><tbody>");
-    for name in names(runs) {
+    page.push_str(if has_ratios { "<th>ratio to bare</th>" } else { "" });
+    page.push_str(if has_goals { "<th>goal</th><th></th>" } else { "" });
+    page.push_str("</tr></thead><tbody>");
+    for Row { name, values, ratio, goal } in rows {
         write!(page, "<tr><td>{name}</td>").ok();
-        for run in runs {
-            let figure = run.figures.iter().find(|figure| figure.name == name);
-            let shown = figure.map(|figure| figure.unit.show(figure.value)).unwrap_or_default();
-            write!(page, "<td>{shown}</td>").ok();
+        for value in values {
+            write!(page, "<td>{value}</td>").ok();
         }
-        let first = runs[0].figures.iter().find(|figure| figure.name == name);
-        let beside = bare(runs).and_then(|bare| value(bare, name));
-        let (goal, verdict) = judgement(runs[0], first, beside);
-        let ratio = ratio(runs[0], first, beside);
-        write!(page, "<td>{ratio}</td><td>{}</td><td>{}</td></tr>", escape(&goal), badge(verdict))
-            .ok();
+        if has_ratios {
+            write!(page, "<td>{}</td>", ratio.unwrap_or_default()).ok();
+        }
+        match goal {
+            Some(judged) => {
+                let (goal, verdict) = (escape(&judged.goal), badge(judged.verdict));
+                write!(page, "<td>{goal}</td><td>{verdict}</td>").ok();
+            }
+            None if has_goals => page.push_str("<td></td><td></td>"),
+            None => {}
+        }
+        page.push_str("</tr>");
     }
     page.push_str("</tbody></table></div>");
 }
@@ -172,51 +177,23 @@ fn bytes(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::comparison::tests::run;
     use super::*;
-    use crate::figures::{Curve, Figure, Goal, Scenario, Unit};
-
-    fn run(target: &str, value: f64) -> Run {
-        let goal = Some(Goal::MostTimesBare(1.3));
-        Run {
-            scenario: Scenario::Fanout,
-            title: "fan-out to 3".to_owned(),
-            target: target.to_owned(),
-            figures: vec![Figure { name: "latency p50", value, unit: Unit::Milliseconds, goal }],
-            notes: vec!["a < b".to_owned()],
-            violations: Vec::new(),
-            samples: Vec::new(),
-            curves: vec![Curve::share("are back", vec![1.0, 2.0, 3.0], 3)],
-        }
-    }
+    use crate::figures::{Curve, Goal};
 
     #[test]
     fn page_shows_goals_ratios_notes_and_plots_and_loads_nothing() {
         let labels = vec![("commit".to_owned(), "abc".to_owned())];
-        let report = Report::new(labels, vec![run("penholder", 3.0), run("bare", 2.0)]);
-        let page = render(&report);
-        for part in [
-            "<dd>abc</dd>",
-            "badge missed",
-            "<td>1.50</td>",
-            "a &lt; b",
-            "<path class=\"line c-bare",
-        ] {
+        let mut bare = run("bare", 2.0, None);
+        bare.curves.push(Curve::share("are back", vec![1.0, 2.0, 3.0], 3));
+        let penholder = run("penholder", 3.0, Some(Goal::MostTimesBare(1.3)));
+        let page = render(&Report::new(labels, vec![penholder, bare]));
+        let line = "<path class=\"line c-bare";
+        for part in ["<dd>abc</dd>", "badge missed", "<td>1.50</td>", "a &lt; b", line] {
             assert!(page.contains(part), "{part}");
         }
         for part in ["http", "src=", "<script", "@import", "NaN"] {
             assert!(!page.contains(part), "{part}");
-        }
-    }
-
-    #[test]
-    fn table_shows_the_same() {
-        let mut broken = run("bare", 2.0);
-        broken.violations.push("2 messages did not arrive".to_owned());
-        let report = Report::new(Vec::new(), vec![run("penholder", 2.0), broken]);
-        assert!(!report.is_sound());
-        let table = report.table();
-        for part in ["latency p50", "1.00", "met", "bare: WRONG: 2 messages did not arrive"] {
-            assert!(table.contains(part), "{part} in {table}");
         }
     }
 }

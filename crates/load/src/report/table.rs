@@ -1,11 +1,11 @@
-//! The figures side by side: one column for each server, and the first one's ratio to *bare*.
+//! The figures for a terminal.
 
 use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{Report, bare, names, value};
-use crate::figures::{Figure, Run};
+use super::Report;
+use super::comparison::{Comparison, Row};
 
 /// A line under the header and nothing else.
 const STYLE: TableStyle =
@@ -13,12 +13,13 @@ const STYLE: TableStyle =
 
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();
-    for (title, runs) in report.groups() {
-        writeln!(text, "\n{title}").ok();
-        if runs.iter().any(|run| !run.figures.is_empty()) {
-            writeln!(text, "{}", figures(&runs)).ok();
+    for comparison in report.comparisons() {
+        writeln!(text, "\n{}", comparison.title).ok();
+        let rows = comparison.rows();
+        if !rows.is_empty() {
+            writeln!(text, "{}", figures(&comparison, &rows)).ok();
         }
-        for run in runs {
+        for run in comparison.runs {
             let target = &run.target;
             for note in &run.notes {
                 writeln!(text, "  {target}: {note}").ok();
@@ -31,57 +32,54 @@ pub(super) fn render(report: &Report) -> String {
     text
 }
 
-fn figures(runs: &[&Run]) -> Table {
-    let mut table = Table::new();
-    table.load_style(STYLE);
-    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+fn figures(comparison: &Comparison<'_>, rows: &[Row<'_>]) -> Table {
+    let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
+    let has_ratios = rows.iter().any(|row| row.ratio.is_some());
+    let has_goals = rows.iter().any(|row| row.goal.is_some());
     let mut header = vec![Cell::new("")];
-    header.extend(runs.iter().map(|run| right(run.target.clone())));
-    header.extend([right("ratio to bare".to_owned()), right("goal".to_owned()), Cell::new("")]);
-    table.set_header(header);
-    for name in names(runs) {
-        let shown = runs.iter().map(|run| {
-            let figure = run.figures.iter().find(|figure| figure.name == name);
-            right(figure.map(|figure| figure.unit.show(figure.value)).unwrap_or_default())
-        });
-        let mut row = vec![Cell::new(name)];
-        row.extend(shown);
-        let first = runs[0].figures.iter().find(|figure| figure.name == name);
-        let beside = bare(runs).and_then(|bare| value(bare, name));
-        row.push(right(ratio(runs[0], first, beside)));
-        let (goal, verdict) = judgement(runs[0], first, beside);
-        row.extend([right(goal), Cell::new(verdict)]);
-        table.add_row(row);
+    header.extend(comparison.runs.iter().map(|run| right(&run.target)));
+    header.extend(has_ratios.then(|| right("ratio to bare")));
+    header.extend(has_goals.then(|| right("goal")));
+    header.extend(has_goals.then(|| Cell::new("")));
+    let mut table = Table::new();
+    table.load_style(STYLE).set_header(header);
+    for row in rows {
+        let mut cells = vec![Cell::new(row.name)];
+        cells.extend(row.values.iter().map(|value| right(value)));
+        cells.extend(has_ratios.then(|| right(row.ratio.as_deref().unwrap_or_default())));
+        if has_goals {
+            let goal = row.goal.as_ref();
+            cells.push(right(goal.map(|judged| &*judged.goal).unwrap_or_default()));
+            cells.push(Cell::new(goal.map(|judged| judged.verdict).unwrap_or_default()));
+        }
+        table.add_row(cells);
     }
     table
 }
 
-/// How many times the figure of *bare* that of `run` is.
-pub(super) fn ratio(run: &Run, figure: Option<&Figure>, bare: Option<f64>) -> String {
-    match (figure, bare) {
-        (Some(figure), Some(bare)) if run.target != "bare" && bare > 0.0 => {
-            format!("{:.2}", figure.value / bare)
-        }
-        _ => String::new(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::super::comparison::tests::run;
+    use super::*;
+    use crate::figures::Goal;
 
-/// The goal for a figure of Penholder, and whether it is met.
-pub(super) fn judgement(
-    run: &Run,
-    figure: Option<&Figure>,
-    bare: Option<f64>,
-) -> (String, &'static str) {
-    let Some((figure, goal)) = figure.and_then(|figure| Some((figure, figure.goal?))) else {
-        return Default::default();
-    };
-    if run.target != "penholder" {
-        return Default::default();
+    #[test]
+    fn table_shows_figures_and_what_went_wrong() {
+        let mut broken = run("bare", 2.0, None);
+        broken.violations.push("2 messages did not arrive".to_owned());
+        let goal = Some(Goal::Most(3.0));
+        let report = Report::new(Vec::new(), vec![run("penholder", 2.0, goal), broken]);
+        assert!(!report.is_sound());
+        let table = report.table();
+        for part in ["latency p50", "1.00", " met", "bare: WRONG: 2 messages did not arrive"] {
+            assert!(table.contains(part), "{part} in {table}");
+        }
     }
-    let verdict = match figure.is_met(bare) {
-        Some(true) => "met",
-        Some(false) => "missed",
-        None => "",
-    };
-    (goal.show(figure.unit), verdict)
+
+    #[test]
+    fn columns_that_would_be_empty_are_left_out() {
+        let report = Report::new(Vec::new(), vec![run("server", 2.0, None)]);
+        let table = report.table();
+        assert!(report.is_sound() && !table.contains("goal") && !table.contains("ratio"));
+    }
 }
