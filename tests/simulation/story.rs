@@ -3,7 +3,8 @@
 //! Told on the standard error when `PENHOLDER_STORY` is set, which is meant for one seed at a time.
 
 use std::env;
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
+use std::io::{self, Write};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Story {
@@ -11,7 +12,7 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    pub(crate) fn begin(plan: &impl std::fmt::Debug) -> Self {
+    pub(crate) fn begin(plan: &impl Debug) -> Self {
         let story = Self { is_told: env::var_os("PENHOLDER_STORY").is_some() };
         story.tell(0, "plan", || format!("{plan:#?}"));
         story
@@ -20,7 +21,8 @@ impl Story {
     /// Tells what happened, when and where.
     pub(crate) fn tell(self, now: u64, place: impl Display, what: impl FnOnce() -> String) {
         if self.is_told {
-            eprintln!("{now:>6} {place}: {}", what());
+            // Past the test harness, and whoever closes the screen does not want to know.
+            let _ = writeln!(io::stderr(), "{now:>6} {place}: {}", what());
         }
     }
 }

@@ -342,9 +342,15 @@ impl World {
             }
             life.note_judgement(event);
         }
-        if let (PeerEvent::Up(_), Some(life)) = (event, &mut self.nodes[node].life) {
-            // What it shows of old comes back at once, and what has become of it after that.
-            life.upheaval = now + self.plan.news_ms();
+        if let PeerEvent::Up(other) = event {
+            // What it shows of old comes back at once, and what has become of it after that. And who
+            // was not heard could not ask for what it lacked.
+            let name = self.nodes[node].name.clone();
+            let both = [name.as_str(), other.name.as_str()];
+            let nodes = self.nodes.iter_mut().filter(|node| both.contains(&node.name.as_str()));
+            for life in nodes.filter_map(|node| node.life.as_mut()) {
+                life.upheaval = now + self.plan.news_ms();
+            }
         }
         let place = || format!("{} at {now}: {event:?}", self.nodes[node].name);
         match event {

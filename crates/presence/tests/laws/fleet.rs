@@ -226,25 +226,8 @@ impl Fleet {
                     model.spend();
                 })
             }
-            Step::Leave { at, name } => {
-                let life = self.members[at].set.context().life(&ReplicaName::from(NAMES[name]));
-                if let Some(replica) = life.map(|life| life.replica().clone()) {
-                    self.members[at].set.replica_leaves(&replica);
-                    self.members[at].model.leave(NAMES[name]);
-                }
-                at
-            }
-            Step::Release { at, life } => {
-                let Member { set, model, view } = &mut self.members[at];
-                let kept: Vec<_> = model.kept.keys().cloned().collect();
-                if !kept.is_empty() {
-                    let (name, incarnation, _) = life.get(&kept);
-                    let replica = ReplicaId::new(name.as_str(), Incarnation(*incarnation));
-                    fold(view, &set.release(&replica));
-                    model.release((name, *incarnation));
-                }
-                at
-            }
+            Step::Leave { at, name } => self.leave(at, NAMES[name]),
+            Step::Release { at, life } => self.release(at, life),
             Step::Forget { at, name } => self.judge(at, name, PresenceSet::forget, Model::forget),
             Step::Restart { at } => {
                 self.lives += 1;
@@ -252,6 +235,28 @@ impl Fleet {
                 at
             }
         }
+    }
+
+    fn leave(&mut self, at: usize, name: &str) -> usize {
+        let Member { set, model, .. } = &mut self.members[at];
+        let life = set.context().life(&ReplicaName::from(name));
+        if let Some(replica) = life.map(|life| life.replica().clone()) {
+            set.replica_leaves(&replica);
+            model.leave(name);
+        }
+        at
+    }
+
+    fn release(&mut self, at: usize, life: Index) -> usize {
+        let Member { set, model, view } = &mut self.members[at];
+        let kept: Vec<_> = model.kept.keys().cloned().collect();
+        if !kept.is_empty() {
+            let (name, incarnation, _) = life.get(&kept);
+            let replica = ReplicaId::new(name.as_str(), Incarnation(*incarnation));
+            fold(view, &set.release(&replica));
+            model.release((name, *incarnation));
+        }
+        at
     }
 
     fn track(&mut self, at: usize, names: (Topic, Key, SessionId), meta: Meta) {

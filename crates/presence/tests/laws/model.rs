@@ -132,7 +132,7 @@ impl Model {
     pub(crate) fn release(&mut self, (name, life): (&str, u64)) {
         self.kept.retain(|(of, incarnation, _), _| (of.as_str(), *incarnation) != (name, life));
         let runs = self.state.get(name).map(|life| life.incarnation);
-        if !runs.is_some_and(|runs| self.leaving.get(name).is_some_and(|&last| runs <= last)) {
+        if runs.is_none_or(|runs| self.leaving.get(name).is_none_or(|&last| last < runs)) {
             self.forget_farewell(name);
         }
     }
