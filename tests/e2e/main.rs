@@ -3,6 +3,7 @@
 //! What npm `phoenix` shows is in the JavaScript suites beside this file. Both need `PENHOLDER_BIN`,
 //! the absolute path of the binary; `cargo xtask test e2e` builds it and sets that.
 
+mod arrivals;
 mod bounds;
 mod client;
 mod cluster;

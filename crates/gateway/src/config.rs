@@ -7,11 +7,13 @@ mod load;
 mod units;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::Deserialize;
+
+use crate::admission::ARRIVALS_PER_CONNECTION;
 
 pub use load::{ConfigError, Overrides, Source, load};
 pub use units::{Count, Secret, Size, Span};
@@ -76,6 +78,21 @@ impl Default for Server {
             connections_per_address_max: Count::of::<200>(),
             connections_per_user_max: Count::of::<20>(),
         }
+    }
+}
+
+impl Server {
+    /// How many files all connections need, if there are as many as may be.
+    #[must_use]
+    pub fn files_max(&self) -> u64 {
+        self.connections_max.number().saturating_mul(1 + ARRIVALS_PER_CONNECTION)
+    }
+
+    /// Whether `address` is that of a proxy, which speaks for others.
+    #[must_use]
+    pub fn trusts(&self, address: &IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 }
 

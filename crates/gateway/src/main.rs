@@ -53,7 +53,7 @@ fn run(args: &RunArgs) -> Result<()> {
     let config = load(args.place.config.as_deref(), args.listen)?;
     let mode = mode(&args.place, &config)?;
     telemetry::init(&config.telemetry)?;
-    raise_open_files(config.server.connections_max.number());
+    raise_open_files(config.server.files_max());
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let listen = config.server.listen;
         let listener = TcpListener::bind(listen)
@@ -74,12 +74,13 @@ fn run(args: &RunArgs) -> Result<()> {
 
 /// Raises the number of files that may be open to what the system allows: each connection is one, and
 /// many systems begin with 1024.
-fn raise_open_files(connections_max: u64) {
+fn raise_open_files(needed: u64) {
     match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(allowed) if allowed < connections_max => tracing::warn!(
+        Ok(allowed) if allowed < needed => tracing::warn!(
             allowed,
-            connections_max,
-            "fewer files may be open than server.connections_max; raise the limit (ulimit -n, LimitNOFILE)"
+            needed,
+            "fewer files may be open than server.connections_max connections need, those of HTTP included; \
+             raise the limit (ulimit -n, LimitNOFILE) or lower the number"
         ),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "cannot raise the number of open files"),

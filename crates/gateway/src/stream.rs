@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use self::frames::FrameWatch;
+use crate::admission::Arrival;
 
 /// Longest request line. Shorter than a whole head may be: beyond that hyper answers first. Unit: bytes.
 const LINE_BYTES_MAX: usize = 7 * 1024;
@@ -51,7 +52,8 @@ pub(crate) struct Stream {
     /// There until the stream is dropped.
     tcp: Option<TcpStream>,
     watch: Watch,
-    remains: Option<oneshot::Sender<Remains>>,
+    /// What HTTP has to leave behind; none once it is a WebSocket.
+    remains: Option<(oneshot::Sender<Remains>, Arrival)>,
     /// Whether something was read since the last answer.
     is_asked: bool,
 }
@@ -64,6 +66,8 @@ pub(crate) struct Remains {
     pub(crate) is_asked: bool,
     /// Why nothing more was read of it.
     pub(crate) excess: Option<Excess>,
+    /// Its place, until it is closed.
+    pub(crate) arrival: Arrival,
 }
 
 #[derive(Debug)]
@@ -78,15 +82,16 @@ enum Watch {
 }
 
 impl Stream {
-    /// Watches a new connection. What remains of it when HTTP is done is sent to the receiver, unless it
-    /// became a WebSocket.
-    pub(crate) fn new(tcp: TcpStream) -> (Self, oneshot::Receiver<Remains>) {
+    /// Watches a new connection, which holds the place of its `arrival`. What remains of it when HTTP is
+    /// done is sent to the receiver, unless it became a WebSocket.
+    pub(crate) fn new(tcp: TcpStream, arrival: Arrival) -> (Self, oneshot::Receiver<Remains>) {
         let (sender, receiver) = oneshot::channel();
-        let remains = Some(sender);
+        let remains = Some((sender, arrival));
         (Self { tcp: Some(tcp), watch: Watch::Line(0), remains, is_asked: false }, receiver)
     }
 
-    /// Watches frames from now on; `early` were read already.
+    /// Watches frames from now on; `early` were read already. It is counted as a WebSocket now, and gives
+    /// its place among the arrivals back.
     pub(crate) fn watch_frames(&mut self, early: &[u8]) -> io::Result<()> {
         self.remains = None;
         self.watch = Watch::Frames(FrameWatch::default());
@@ -120,13 +125,13 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let (Some(remains), Some(tcp)) = (self.remains.take(), self.tcp.take()) {
+        if let (Some((remains, arrival)), Some(tcp)) = (self.remains.take(), self.tcp.take()) {
             // Whoever does not wait for it does not want it.
             let excess = match self.watch {
                 Watch::Over(excess) => Some(excess),
                 Watch::Line(_) | Watch::Nothing | Watch::Frames(_) => None,
             };
-            remains.send(Remains { tcp, is_asked: self.is_asked, excess }).ok();
+            remains.send(Remains { tcp, is_asked: self.is_asked, excess, arrival }).ok();
         }
     }
 }

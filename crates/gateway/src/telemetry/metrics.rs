@@ -11,6 +11,8 @@ use penholder_hub::{Census, Tally};
 use penholder_protocol::{CloseCode, ErrorCode};
 
 const CONNECTIONS: &str = "penholder_connections";
+const ARRIVALS: &str = "penholder_http_connections";
+const ARRIVALS_REFUSED: &str = "penholder_http_connections_refused_total";
 const HANDSHAKES: &str = "penholder_handshakes_total";
 const CLOSED: &str = "penholder_connections_closed_total";
 const JOINS: &str = "penholder_joins_total";
@@ -54,6 +56,8 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Full(QUEUED.into()), &COUNT_BUCKETS)?
         .install_recorder()?;
     describe_gauge!(CONNECTIONS, "Open connections.");
+    describe_gauge!(ARRIVALS, "TCP connections that are no WebSocket, the silent ones included.");
+    describe_counter!(ARRIVALS_REFUSED, "TCP connections refused before a byte, by the bound.");
     describe_counter!(HANDSHAKES, "Attempts to connect, by outcome.");
     describe_counter!(CLOSED, "Connections that the server closed, by code.");
     describe_counter!(JOINS, "Joins answered ok.");
@@ -94,6 +98,18 @@ pub(crate) fn connected() {
 
 pub(crate) fn disconnected() {
     gauge!(CONNECTIONS).decrement(1.0);
+}
+
+pub(crate) fn arrived() {
+    gauge!(ARRIVALS).increment(1.0);
+}
+
+pub(crate) fn departed() {
+    gauge!(ARRIVALS).decrement(1.0);
+}
+
+pub(crate) fn arrival_refused(bound: &'static str) {
+    counter!(ARRIVALS_REFUSED, "bound" => bound).increment(1);
 }
 
 pub(crate) fn handshake(outcome: &'static str) {
