@@ -15,7 +15,6 @@ use penholder_gateway::cli::{Cli, Command, ConfigArgs, Place, RunArgs, TokenArgs
 use penholder_gateway::config::{self, Config, ConfigError, DEFAULT_TOML, Overrides};
 use penholder_gateway::data_dir::DataDirectory;
 use penholder_gateway::{App, RunMode, app, clock, http, serve, telemetry};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -56,8 +55,7 @@ fn run(args: &RunArgs) -> Result<()> {
     raise_open_files(config.server.files_max());
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let listen = config.server.listen;
-        let listener = TcpListener::bind(listen)
-            .await
+        let listener = serve::listen(listen)
             .with_context(|| format!("cannot listen on {listen}; is another server running?"))?;
         let address = listener.local_addr()?;
         // Only now: a start that fails is no life, and must not end the one before.

@@ -5,7 +5,7 @@
 //! way is given until `server.drain` is over.
 
 use std::convert::Infallible;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -35,6 +35,11 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Most headers of a request.
 const HEADERS_MAX: usize = 64;
 
+/// How many connections may wait to be accepted, as far as the system allows (`net.core.somaxconn`). When
+/// there is no room the kernel drops who comes next, who tries again a second later: a flood must not fill
+/// it while the process has no turn.
+const BACKLOG: u32 = 4096;
+
 /// How long to wait after a failed accept: most often the process has run out of file descriptors,
 /// and trying again at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -47,6 +52,19 @@ const RETRY_SECS: u16 = 5;
 
 /// How often gauges are set, histograms tidied, and changed keys read.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Listens on an address. Needs a tokio runtime.
+///
+/// # Errors
+///
+/// Somebody else does, or the process may not.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Or a restart would wait until the last connection of the life before is forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves `router` until the application drains and the last client has gone.
 pub async fn serve(listener: TcpListener, router: Router, app: App) {
