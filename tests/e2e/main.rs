@@ -16,3 +16,4 @@ mod people;
 mod publishing;
 mod reading;
 mod sessions;
+mod traces;

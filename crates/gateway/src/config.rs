@@ -35,7 +35,7 @@ pub struct Config {
     pub limits: Limits,
     /// This replica among others.
     pub cluster: Cluster,
-    /// Logs.
+    /// Logs and traces.
     pub telemetry: Telemetry,
     /// Options of single namespaces.
     pub namespace: BTreeMap<String, Namespace>,
@@ -282,6 +282,8 @@ impl Default for Cluster {
 pub struct Telemetry {
     /// The shape of log lines.
     pub log: LogFormat,
+    /// Collector of traces; empty: none. Needs the cargo feature `otlp`.
+    pub otlp_endpoint: String,
 }
 
 /// The shape of log lines.

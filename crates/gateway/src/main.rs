@@ -51,9 +51,10 @@ struct Misuse(String);
 fn run(args: &RunArgs) -> Result<()> {
     let config = load(args.place.config.as_deref(), args.listen)?;
     let mode = mode(&args.place, &config)?;
-    telemetry::init(&config.telemetry)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let traces = telemetry::init(&config.telemetry, runtime.handle())?;
     raise_open_files(config.server.files_max());
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    let served = runtime.block_on(async {
         let listen = config.server.listen;
         let listener = serve::listen(listen)
             .with_context(|| format!("cannot listen on {listen}; is another server running?"))?;
@@ -67,7 +68,9 @@ fn run(args: &RunArgs) -> Result<()> {
         serve::serve(listener, http::router(app.clone()), app).await;
         tracing::info!("stopped");
         Ok(())
-    })
+    });
+    traces.finish();
+    served
 }
 
 /// Raises the number of files that may be open to what the system allows: each connection is one, and
