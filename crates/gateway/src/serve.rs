@@ -40,6 +40,11 @@ const HEADERS_MAX: usize = 64;
 /// it while the process has no turn.
 const BACKLOG: u32 = 4096;
 
+/// What the kernel holds at most for a client that reads slowly; Linux takes it twice. By itself it would hold
+/// megabytes, which no bound of ours would know of, and which would hide for minutes that a client takes nothing.
+/// Unit: bytes.
+const SEND_BUFFER_BYTES: u32 = 128 * 1024;
+
 /// How long to wait after a failed accept: most often the process has run out of file descriptors,
 /// and trying again at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -62,6 +67,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // Or a restart would wait until the last connection of the life before is forgotten.
     socket.set_reuseaddr(true)?;
+    // Connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
