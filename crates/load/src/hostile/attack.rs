@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use rand::Rng;
+use rand::distr::Distribution;
+use rand::distr::weighted::WeightedIndex;
 use rand::rngs::StdRng;
 use tokio::time::sleep;
 
@@ -78,17 +81,26 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         KINDS.iter().find(|(kind, ..)| *kind == self).map_or("unnamed", |(.., name)| name)
     }
+}
 
-    fn draw(rng: &mut StdRng) -> Self {
-        let all = KINDS.iter().map(|(_, weight, _)| weight).sum();
-        let mut left = rng.random_range(0..all);
-        for (kind, weight, _) in KINDS {
-            if left < weight {
-                return kind;
-            }
-            left -= weight;
-        }
-        Self::Silent
+/// The attacks that are drawn from, each with its weight.
+#[derive(Debug)]
+pub(crate) struct Kinds(WeightedIndex<u32>, Vec<Kind>);
+
+impl Kinds {
+    /// Those that have one of `names` in theirs; all where there are none.
+    pub(crate) fn named(names: &[String]) -> Result<Self> {
+        let is_chosen =
+            |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part));
+        let chosen = KINDS.iter().filter(|(.., name)| is_chosen(name));
+        let (kinds, weights): (Vec<_>, Vec<_>) =
+            chosen.map(|(kind, weight, _)| (*kind, *weight)).unzip();
+        let index = WeightedIndex::new(weights).context("no attack is called so")?;
+        Ok(Self(index, kinds))
+    }
+
+    fn draw(&self, rng: &mut StdRng) -> Kind {
+        self.1[self.0.sample(rng)]
     }
 }
 
@@ -109,7 +121,7 @@ impl Attacker {
         loop {
             let rest = self.rng.random_range(0..REST_MS_MAX);
             sleep(Duration::from_millis(rest)).await;
-            let kind = Kind::draw(&mut self.rng);
+            let kind = self.scene.kinds.draw(&mut self.rng);
             self.scene.tally.begun(kind);
             match self.attack(kind).await {
                 Ok(()) => {}
@@ -166,11 +178,15 @@ mod tests {
     fn every_kind_is_named_and_drawn_and_the_seed_decides() {
         let draw = |seed| {
             let mut rng = StdRng::seed_from_u64(seed);
-            (0..5000).map(|_| Kind::draw(&mut rng).name()).collect::<Vec<_>>()
+            let kinds = Kinds::named(&[]).unwrap();
+            (0..5000).map(|_| kinds.draw(&mut rng).name()).collect::<Vec<_>>()
         };
         let names: BTreeSet<_> = draw(7).into_iter().collect();
         assert_eq!(names.len(), KINDS.len());
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
+        let only = Kinds::named(&["pings".to_owned()]).unwrap();
+        assert_eq!(only.draw(&mut StdRng::seed_from_u64(7)), Kind::PingFlood);
+        assert!(Kinds::named(&["picnics".to_owned()]).is_err());
     }
 }

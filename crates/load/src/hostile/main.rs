@@ -27,7 +27,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 
-use crate::attack::Attacker;
+use crate::attack::{Attacker, Kinds};
 use crate::people::People;
 use crate::tally::Tally;
 
@@ -56,6 +56,9 @@ struct Cli {
     /// Addresses to come from: 127.0.0.2 and those after it.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=200))]
     addresses: u8,
+    /// Only attacks with one of these in their name, to find out which is felt; all when none is given.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
     /// How many topics `load:…` others are on.
     #[arg(long, value_name = "N", default_value_t = 10)]
     topics: u32,
@@ -67,6 +70,7 @@ pub(crate) struct Scene {
     pub(crate) server: SocketAddr,
     pub(crate) addresses: u8,
     pub(crate) topics: u32,
+    pub(crate) kinds: Kinds,
     pub(crate) people: People,
     pub(crate) tally: Tally,
 }
@@ -90,6 +94,7 @@ fn attack(cli: &Cli) -> Result<()> {
         server: cli.server,
         addresses: cli.addresses,
         topics: cli.topics.max(1),
+        kinds: Kinds::named(&cli.only)?,
         people: People::new(&secret),
         tally: Tally::default(),
     });
