@@ -113,6 +113,13 @@ impl Admission {
     }
 }
 
+impl Permit {
+    /// Whose connection it is, and the network that it came from.
+    pub(crate) fn holder(&self) -> (&Arc<str>, IpAddr) {
+        (&self.user, network(self.address))
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         give_back(&self.counts.by_user, Arc::clone(&self.user));

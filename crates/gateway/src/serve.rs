@@ -218,6 +218,7 @@ async fn upkeep(app: App) {
     loop {
         every.tick().await;
         app.metrics.run_upkeep();
+        app.grace.tidy();
         refresh_keys(app.clone()).await;
         if let Ok(census) = app.shards.ask_all(|hub| (hub.census(), hub.tally())).await {
             metrics::census(&census, app.shards.backlog());
