@@ -25,7 +25,8 @@ pub(crate) async fn aborted_upgrade(scene: &Scene, rng: &mut StdRng) -> Course {
         line.answer().await?;
     }
     if rng.random() {
-        line.send(&frame(TEXT, br#"["1","1","load:0","phx_join",{}]"#)).await?;
+        let join = format!(r#"["1","1","{}","phx_join",{{}}]"#, scene.topic(0));
+        line.send(&frame(TEXT, join.as_bytes())).await?;
     }
     Ok(())
 }

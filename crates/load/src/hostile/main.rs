@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 
 use crate::attack::{Attacker, Kinds};
@@ -59,9 +59,12 @@ struct Cli {
     /// Only attacks with one of these in their name, to find out which is felt; all when none is given.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// How many topics `load:…` others are on.
+    /// How many topics others are on.
     #[arg(long, value_name = "N", default_value_t = 10)]
     topics: u32,
+    /// The namespace of those topics; attackers come to them too.
+    #[arg(long, value_name = "NAME", default_value = "load")]
+    namespace: String,
 }
 
 /// What all attackers know.
@@ -70,9 +73,21 @@ pub(crate) struct Scene {
     pub(crate) server: SocketAddr,
     pub(crate) addresses: u8,
     pub(crate) topics: u32,
+    pub(crate) namespace: String,
     pub(crate) kinds: Kinds,
     pub(crate) people: People,
     pub(crate) tally: Tally,
+}
+
+impl Scene {
+    /// One of the topics that others are on.
+    pub(crate) fn popular_topic(&self, rng: &mut StdRng) -> String {
+        self.topic(rng.random_range(0..self.topics))
+    }
+
+    pub(crate) fn topic(&self, number: u32) -> String {
+        format!("{}:{number}", self.namespace)
+    }
 }
 
 fn main() -> ExitCode {
@@ -94,6 +109,7 @@ fn attack(cli: &Cli) -> Result<()> {
         server: cli.server,
         addresses: cli.addresses,
         topics: cli.topics.max(1),
+        namespace: cli.namespace.clone(),
         kinds: Kinds::named(&cli.only)?,
         people: People::new(&secret),
         tally: Tally::default(),

@@ -31,8 +31,8 @@ pub(crate) async fn left(scene: &Scene, rng: &mut StdRng) -> Course {
     answer.must_be("a poll", &[200])?;
     let Some((_, rest)) = answer.text.split_once(r#""token":""#) else { return Err(Cut::Short) };
     let session = rest.split('"').next().unwrap_or_default().to_owned();
-    let topic = rng.random_range(0..scene.topics);
-    let join = format!(r#"["1","1","load:{topic}","phx_join",{{}}]"#);
+    let topic = scene.popular_topic(rng);
+    let join = format!(r#"["1","1","{topic}","phx_join",{{}}]"#);
     line.send(post(&session, &join).as_bytes()).await?;
     line.answer().await?.must_be("a post", &[200])?;
     if rng.random() {

@@ -18,21 +18,21 @@ const LOUD_TOPICS: u32 = 4;
 /// Largest payload of a loud broadcast. Unit: bytes.
 const LOUD_BYTES: usize = 8 * 1024;
 
-/// What is said that is no message, or none that means anything.
+/// What is said that is no message, or none that means anything; `TOPIC` stands for that of others.
 const NONSENSE: [&str; 16] = [
     "[",
     "{}",
     "[1,2,3,4]",
     "[null,null,7,\"phx_join\",{}]",
-    "[\"1\",\"1\",\"load:0\",\"phx_join\",{\"a\":1e999}]",
+    "[\"1\",\"1\",\"TOPIC\",\"phx_join\",{\"a\":1e999}]",
     "[\"1\",\"1\",\"a b\",\"phx_join\",{}]",
     "[\"1\",\"1\",\"\\u0000\",\"phx_join\",{}]",
     "[\"1\",\"1\",\"::\",\"phx_join\",{}]",
-    "[\"1\",\"1\",\"load:0\",\"phx_leave\",{}]",
-    "[\"9\",\"1\",\"load:0\",\"presence_update\",{\"meta\":{}}]",
-    "[\"1\",\"1\",\"load:0\",\"no_such_event\",{}]",
-    "[\"1\",\"1\",\"load:0\",\"phx_join\",{\"resume\":\"AAAA.BBBB\"}]",
-    "[\"1\",\"1\",\"load:0\",\"phx_join\",{\"meta\":{\"__proto__\":{}}}]",
+    "[\"1\",\"1\",\"TOPIC\",\"phx_leave\",{}]",
+    "[\"9\",\"1\",\"TOPIC\",\"presence_update\",{\"meta\":{}}]",
+    "[\"1\",\"1\",\"TOPIC\",\"no_such_event\",{}]",
+    "[\"1\",\"1\",\"TOPIC\",\"phx_join\",{\"resume\":\"AAAA.BBBB\"}]",
+    "[\"1\",\"1\",\"TOPIC\",\"phx_join\",{\"meta\":{\"__proto__\":{}}}]",
     "[null,\"1\",\"phoenix\",\"heartbeat\",\"\\ud800\"]",
     "[null,\"1\",\"phoenix\",\"heartbeat\",{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}]",
     "not JSON at all",
@@ -41,11 +41,6 @@ const NONSENSE: [&str; 16] = [
 /// How fast somebody talks: at the limit, beyond it, as fast as it goes.
 fn pace(rng: &mut StdRng) -> Duration {
     Duration::from_millis([110, 35, 10, 0].choose(rng).copied().unwrap_or(0))
-}
-
-/// One of the topics that others are on.
-fn popular_topic(scene: &Scene, rng: &mut StdRng) -> String {
-    format!("load:{}", rng.random_range(0..scene.topics))
 }
 
 /// A meta of about so many bytes.
@@ -68,6 +63,7 @@ pub(crate) async fn malformed(scene: &Scene, rng: &mut StdRng) -> Course {
             }
             _ => {
                 let said = NONSENSE.choose(rng).copied().unwrap_or("[");
+                let said = said.replace("TOPIC", &scene.topic(0));
                 socket.frame(TEXT, said.as_bytes()).await?;
             }
         }
@@ -78,7 +74,7 @@ pub(crate) async fn malformed(scene: &Scene, rng: &mut StdRng) -> Course {
 
 pub(crate) async fn metas(scene: &Scene, rng: &mut StdRng) -> Course {
     let mut socket = Socket::open(scene, rng, Width::Usual).await?;
-    let topic = if rng.random() { popular_topic(scene, rng) } else { "bombs:1".to_owned() };
+    let topic = if rng.random() { scene.popular_topic(rng) } else { "bombs:1".to_owned() };
     socket.join(&topic, &json!({})).await?;
     for _ in 0..rng.random_range(5..40) {
         let wide: serde_json::Map<String, Value> =
@@ -128,7 +124,7 @@ pub(crate) async fn too_many(scene: &Scene, rng: &mut StdRng) -> Course {
 /// Comes to where others are, makes noise, and goes in one way or another.
 pub(crate) async fn popular(scene: &Scene, rng: &mut StdRng) -> Course {
     let mut socket = Socket::open(scene, rng, Width::Usual).await?;
-    let (topic, pause) = (popular_topic(scene, rng), pace(rng));
+    let (topic, pause) = (scene.popular_topic(rng), pace(rng));
     socket.join(&topic, &json!({"meta": meta(rng, 500)})).await?;
     for _ in 0..rng.random_range(5..60) {
         match rng.random_range(0..5) {
@@ -173,7 +169,7 @@ pub(crate) async fn loud(scene: &Scene, rng: &mut StdRng) -> Course {
 pub(crate) async fn slow_reader(scene: &Scene, rng: &mut StdRng) -> Course {
     let mut socket = Socket::open(scene, rng, Width::Narrow).await?;
     for n in 0..scene.topics.min(10) {
-        socket.join(&format!("load:{n}"), &json!({"presence": "receive"})).await?;
+        socket.join(&scene.topic(n), &json!({"presence": "receive"})).await?;
     }
     let loud = format!("loud:{}", rng.random_range(0..LOUD_TOPICS));
     socket.join(&loud, &json!({})).await?;

@@ -123,7 +123,6 @@ impl Desk {
         let audience = Arc::clone(&ledger);
         let mut fleet = Fleet::new(endpoint, (TOPICS, VIEWERS), audience, Joining::AtOnce);
         fleet.come_in(&stage.progress).await?;
-        fleet.settle().await;
         let turns = Turns { topics: TOPICS, seats: VIEWERS, next: 0 };
         Ok(Self { bench, fleet, ledger, turns, bystanders })
     }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::super::{Siege, Stage};
+use super::remains::SHORT_ATTACK;
 use crate::figures::{Unit, count};
 use crate::target::SECRET;
 
@@ -62,6 +63,7 @@ impl Attackers {
             .args(["--seed", &seed.to_string()])
             .args(["--attackers", &self.siege.attackers.to_string()])
             .args(["--topics", &self.topics.to_string()])
+            .args(["--namespace", if window < SHORT_ATTACK { "apart" } else { "load" }])
             .env(SECRET_VARIABLE, SECRET)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());

@@ -27,8 +27,9 @@ const GROWTH_SHARE: u64 = 20;
 /// Fewer quiet windows show no trend.
 const WINDOWS_MIN: usize = 9;
 
-/// After a shorter attack only connections must be gone: sessions may stay longer than all of it took.
-const SHORT_ATTACK: Duration = Duration::from_secs(10);
+/// After a shorter attack only connections must be gone, as sessions may stay longer than all of it took; so
+/// attackers keep away from the topics of others.
+pub(super) const SHORT_ATTACK: Duration = Duration::from_secs(10);
 
 /// What is there in quiet windows.
 #[derive(Debug)]
