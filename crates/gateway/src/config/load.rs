@@ -235,7 +235,7 @@ mod tests {
         let printed: Table = toml::from_str(DEFAULT_TOML).unwrap();
         let keys = |section: &str| printed[section].as_table().unwrap().len();
         let sections = ["server", "auth", "presence", "limits", "cluster", "telemetry"];
-        assert_eq!(sections.map(keys), [9, 8, 6, 12, 2, 1]);
+        assert_eq!(sections.map(keys), [9, 8, 6, 12, 2, 2]);
     }
 
     #[test]
