@@ -24,6 +24,7 @@ use crate::bus::Bus;
 use crate::clock::{self, Clock};
 use crate::config::{Config, Presence, SessionPolicy};
 use crate::data_dir::{DataDirectory, DataError};
+use crate::grace::Grace;
 use crate::origin::Origins;
 use crate::shard::Shards;
 use crate::socket::Polls;
@@ -56,6 +57,8 @@ pub struct Parts {
     pub(crate) resume: ResumeKey,
     pub(crate) origins: Origins,
     pub(crate) admission: Admission,
+    /// Who may leave sessions behind.
+    pub(crate) grace: Grace,
     pub(crate) shards: Shards,
     /// Cancelled when the process begins to stop.
     pub(crate) drain: CancellationToken,
@@ -136,6 +139,7 @@ impl App {
             api_keys: ApiKeys::new(&config.auth.api_keys, mode),
             origins: Origins::new(&config.server, mode),
             admission: Admission::new(&config.server),
+            grace: Grace::new(&config),
             drain: CancellationToken::new(),
             connections: TaskTracker::new(),
             config,

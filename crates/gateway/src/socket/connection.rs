@@ -64,7 +64,7 @@ pub(super) struct Connection {
     heard_at: Instant,
     ping_at: Instant,
     entered: Entered,
-    _permit: Permit,
+    permit: Permit,
 }
 
 /// How a connection came to its end.
@@ -102,7 +102,7 @@ impl Connection {
             is_warned: false,
             heard_at: now,
             ping_at: now + PING_EVERY,
-            _permit: permit,
+            permit,
         }
     }
 }
@@ -383,7 +383,21 @@ impl Connection {
         });
     }
 
+    /// What becomes of the sessions. A server that stops keeps them for the next life, at no cost of its own.
+    fn settle(&self, end: End) -> End {
+        let (user, network) = self.permit.holder();
+        let is_free = self.channels.len() == 0 || self.app.drain.is_cancelled();
+        match end {
+            End::Lost if !is_free && !self.app.grace.allow(user, network) => {
+                metrics::not_kept();
+                End::Goodbye
+            }
+            end => end,
+        }
+    }
+
     async fn leave_all(&mut self, end: End) {
+        let end = self.settle(end);
         for (topic, channel) in self.channels.drain() {
             match channel.kept {
                 Kept::Topic(_) => {

@@ -11,8 +11,11 @@ use penholder_hub::{Census, Tally};
 use penholder_protocol::{CloseCode, ErrorCode};
 
 const CONNECTIONS: &str = "penholder_connections";
+const ARRIVALS: &str = "penholder_http_connections";
+const ARRIVALS_REFUSED: &str = "penholder_http_connections_refused_total";
 const HANDSHAKES: &str = "penholder_handshakes_total";
 const CLOSED: &str = "penholder_connections_closed_total";
+const NOT_KEPT: &str = "penholder_connections_not_kept_total";
 const JOINS: &str = "penholder_joins_total";
 const MESSAGES: &str = "penholder_messages_total";
 const REFUSALS: &str = "penholder_refusals_total";
@@ -54,8 +57,11 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Full(QUEUED.into()), &COUNT_BUCKETS)?
         .install_recorder()?;
     describe_gauge!(CONNECTIONS, "Open connections.");
+    describe_gauge!(ARRIVALS, "TCP connections that are no WebSocket, the silent ones included.");
+    describe_counter!(ARRIVALS_REFUSED, "TCP connections refused before a byte, by the bound.");
     describe_counter!(HANDSHAKES, "Attempts to connect, by outcome.");
     describe_counter!(CLOSED, "Connections that the server closed, by code.");
+    describe_counter!(NOT_KEPT, "Lost connections whose sessions ended at once, as too many wait.");
     describe_counter!(JOINS, "Joins answered ok.");
     describe_counter!(MESSAGES, "Messages from clients.");
     describe_counter!(REFUSALS, "Requests over sockets answered with an error, by code.");
@@ -96,12 +102,28 @@ pub(crate) fn disconnected() {
     gauge!(CONNECTIONS).decrement(1.0);
 }
 
+pub(crate) fn arrived() {
+    gauge!(ARRIVALS).increment(1.0);
+}
+
+pub(crate) fn departed() {
+    gauge!(ARRIVALS).decrement(1.0);
+}
+
+pub(crate) fn arrival_refused(bound: &'static str) {
+    counter!(ARRIVALS_REFUSED, "bound" => bound).increment(1);
+}
+
 pub(crate) fn handshake(outcome: &'static str) {
     counter!(HANDSHAKES, "outcome" => outcome).increment(1);
 }
 
 pub(crate) fn closed(code: CloseCode) {
     counter!(CLOSED, "code" => code.name()).increment(1);
+}
+
+pub(crate) fn not_kept() {
+    counter!(NOT_KEPT).increment(1);
 }
 
 pub(crate) fn joined() {
