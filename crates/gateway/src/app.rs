@@ -29,6 +29,7 @@ use crate::origin::Origins;
 use crate::shard::Shards;
 use crate::socket::Polls;
 use crate::sockets::Sockets;
+use crate::telemetry::metrics::Traffic;
 
 /// Typing ends by itself after so long. Unit: milliseconds.
 const TYPING_FOR_MS: u64 = 10_000;
@@ -65,6 +66,7 @@ pub struct Parts {
     /// The open WebSocket connections.
     pub(crate) connections: TaskTracker,
     pub(crate) metrics: PrometheusHandle,
+    pub(crate) traffic: Traffic,
     _data: DataDirectory,
 }
 
@@ -149,6 +151,7 @@ impl App {
             resume,
             shards,
             metrics,
+            traffic: Traffic::new(),
             _data: data,
         })))
     }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use metrics::{
-    Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use penholder_hub::{Census, Tally};
@@ -130,16 +131,8 @@ pub(crate) fn joined() {
     counter!(JOINS).increment(1);
 }
 
-pub(crate) fn message() {
-    counter!(MESSAGES).increment(1);
-}
-
 pub(crate) fn refused(code: ErrorCode) {
     counter!(REFUSALS, "code" => code.code()).increment(1);
-}
-
-pub(crate) fn frames_sent(count: usize) {
-    counter!(FRAMES).increment(u64::try_from(count).unwrap_or(u64::MAX));
 }
 
 pub(crate) fn presence_deferred() {
@@ -180,8 +173,35 @@ impl ShardMetrics {
     }
 }
 
-pub(crate) fn queued(frames: usize) {
-    histogram!(QUEUED).record(f64::from(u32::try_from(frames).unwrap_or(u32::MAX)));
+/// What goes over all connections, looked up once: it is counted at every message.
+#[derive(Clone)]
+pub(crate) struct Traffic {
+    messages: Counter,
+    frames: Counter,
+    queued: Histogram,
+}
+
+impl Traffic {
+    pub(crate) fn new() -> Self {
+        Self { messages: counter!(MESSAGES), frames: counter!(FRAMES), queued: histogram!(QUEUED) }
+    }
+
+    /// Counts a message of a client.
+    pub(crate) fn message(&self) {
+        self.messages.increment(1);
+    }
+
+    /// Counts the frames of one batch.
+    pub(crate) fn written(&self, frames: usize) {
+        self.frames.increment(u64::try_from(frames).unwrap_or(u64::MAX));
+        self.queued.record(f64::from(u32::try_from(frames).unwrap_or(u32::MAX)));
+    }
+}
+
+impl std::fmt::Debug for Traffic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Traffic").finish_non_exhaustive()
+    }
 }
 
 /// Takes stock of all shards.
