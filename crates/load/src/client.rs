@@ -338,10 +338,13 @@ impl<'a> Ear<'a> {
             Part::Ping(content) => socket::pong(content, &mut self.answers),
             Part::Close(code) => self.end = Some(code.unwrap_or(0)),
             Part::Text(message) => {
-                self.frames += 1;
-                self.bytes += message.len() as u64;
                 let join = self.client.join.load(Ordering::Relaxed);
-                self.understand(self.world.endpoint.dialect.read(message, join), now_ns);
+                let incoming = self.world.endpoint.dialect.read(message, join);
+                if !incoming.is_sign_of_life() {
+                    self.frames += 1;
+                    self.bytes += message.len() as u64;
+                }
+                self.understand(incoming, now_ns);
             }
         }
     }
@@ -368,7 +371,7 @@ impl<'a> Ear<'a> {
             Incoming::State(payload) => self.learn(Sort::State, payload, now_ns),
             Incoming::Diff(payload) => self.learn(Sort::Diff, payload, now_ns),
             Incoming::Summary(payload) => self.learn(Sort::Summary, payload, now_ns),
-            Incoming::Other => {}
+            Incoming::Alive | Incoming::Other => {}
         }
     }
 

@@ -39,8 +39,17 @@ pub(crate) enum Incoming<'a> {
     Summary(&'a [u8]),
     /// What another client has published.
     Note(Note),
+    /// The answer to a heartbeat.
+    Alive,
     /// What needs nothing done.
     Other,
+}
+
+impl Incoming<'_> {
+    /// Whether it only shows that the other side is there, as comes again and again.
+    pub(crate) fn is_sign_of_life(&self) -> bool {
+        matches!(self, Self::Alive | Self::Answer(_))
+    }
 }
 
 /// One join of one client, as frames name it.

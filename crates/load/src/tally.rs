@@ -58,7 +58,7 @@ pub(crate) struct Tally {
     pub(crate) listed: Gauge,
     /// Those of them who have had the whole list.
     pub(crate) whole: Gauge,
-    /// Messages, without pings.
+    /// Messages, without signs of life: pings, answers to heartbeats.
     pub(crate) frames: AtomicU64,
     /// Their content, without the framing. Unit: bytes.
     pub(crate) bytes: AtomicU64,

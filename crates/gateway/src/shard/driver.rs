@@ -1,5 +1,6 @@
 //! Drives one hub: inputs from the inbox, outputs to the connections, sleep until the next deadline.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -62,21 +63,20 @@ impl Driver {
     /// Runs until every sender of `commands` is gone.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         self.drain();
+        // One timer, moved when the deadline moves, which it does not at most inputs.
+        let mut tick = pin!(tokio::time::sleep_until(Instant::now().into()));
         loop {
-            let deadline = self.hub.next_deadline().map(|at| self.clock.instant(at));
-            let tick = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let deadline = self.hub.next_deadline().map(|at| self.clock.instant(at).into());
+            if let Some(at) = deadline.filter(|at| *at != tick.deadline()) {
+                tick.as_mut().reset(at);
+            }
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.perform(command),
                     None => return,
                 },
                 message = next_message(&mut self.link) => self.handle(Input::Bus(message)),
-                () = tick => self.handle(Input::Tick),
+                () = tick.as_mut(), if deadline.is_some() => self.handle(Input::Tick),
             }
         }
     }

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 use super::{Incoming, Seat};
 use crate::note::Note;
 
-/// A heartbeat; its reply is not looked at.
+/// A heartbeat; its reply only shows that the server is there.
 pub(super) const HEARTBEAT: &str = r#"[null,"h","phoenix","heartbeat",{}]"#;
+const HEARTBEAT_REF: &[u8] = b"h";
 
 /// What every push but a join has for a ref: nobody waits for a certain reply.
 const PUSH_REF: &str = "p";
@@ -106,6 +107,9 @@ fn reply<'a>(frame: &Frame<'a>, join: u32) -> Incoming<'a> {
     }
 
     let is_join = is_number(frame.reference, join);
+    if frame.reference == HEARTBEAT_REF {
+        return Incoming::Alive;
+    }
     if !is_join && frame.payload.starts_with(br#"{"status":"ok""#) {
         return Incoming::Other;
     }
@@ -223,6 +227,8 @@ mod tests {
         );
         assert_eq!(read("3", r#"{"response":{},"status":"ok"}"#), "joined None");
         assert_eq!(read("p", r#"{"response":{},"status":"ok"}"#), "other");
+        let alive = br#"[null,"h","phoenix","phx_reply",{"response":{},"status":"ok"}]"#;
+        assert_eq!(phoenix.read(alive, 3), Incoming::Alive);
         let refused = r#"{"status":"error","response":{"code":"rate_limited"}}"#;
         assert_eq!(read("p", refused), r#"{"code":"rate_limited"}"#);
     }
