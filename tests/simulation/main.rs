@@ -17,6 +17,7 @@ mod plan;
 mod rng;
 mod run;
 mod seeds;
+mod story;
 mod truth;
 mod violation;
 

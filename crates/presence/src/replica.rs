@@ -355,7 +355,11 @@ impl Replica {
     #[must_use]
     pub fn certainty(&self, topic: &Topic) -> Certainty {
         match self.basis {
-            Certainty::Confirmed if !self.unsettled.is_settled(topic) => Certainty::Provisional,
+            Certainty::Confirmed
+                if !self.unsettled.is_settled(topic) || self.set.keeps_in(topic) =>
+            {
+                Certainty::Provisional
+            }
             basis => basis,
         }
     }
@@ -372,11 +376,14 @@ impl Replica {
         let lives = self.set.context();
         let names = lives.iter().map(|life| &life.replica().name);
         Footprint {
-            entries: names.map(|name| self.set.entries_count(name)).sum(),
+            entries: names.map(|name| self.set.entries_count(name)).sum::<usize>()
+                + self.set.kept_count(),
             lives: lives.iter().count(),
             peers: self.peers.known.len(),
             down: self.peers.known.values().filter(|peer| peer.is_down).count(),
-            remembered: self.peers.barred.len() + self.peers.farewells.len(),
+            remembered: self.peers.barred.len()
+                + self.peers.farewells.len()
+                + self.peers.kept.len(),
             repairs: self.requests.len() + self.staged.len(),
             history_deltas,
             history_bytes,

@@ -6,6 +6,7 @@
 
 mod changes;
 mod index;
+mod kept;
 mod merge;
 mod rooms;
 mod slots;
@@ -19,6 +20,7 @@ use thiserror::Error;
 
 use self::changes::Changes;
 use self::index::Index;
+use self::kept::Farewells;
 use self::rooms::{Prints, RoomIx, Rooms, Seeded};
 use self::slots::{Slot, Slots};
 use crate::context::Context;
@@ -63,6 +65,7 @@ pub struct PresenceSet {
     /// Live entries by counter, per name; what the state holds, visible or not.
     lives: BTreeMap<ReplicaName, BTreeMap<u64, Slot>>,
     down: BTreeSet<ReplicaName>,
+    farewells: Farewells,
     superseded_by: Option<Incarnation>,
     slots: Slots,
     rooms: Rooms,
@@ -97,6 +100,7 @@ impl PresenceSet {
             replica,
             context,
             down: BTreeSet::new(),
+            farewells: Farewells::default(),
             superseded_by: None,
             slots: Slots::new(),
             rooms: Rooms::new(hasher.clone()),

@@ -128,7 +128,7 @@ impl Step {
 
 /// Runs the simulation; where a number of seeds is asked for, their runs alone, and shows how far
 /// they are.
-fn simulation(shell: &Shell, Seeds { seeds, from }: Seeds) -> Result<()> {
+fn simulation(shell: &Shell, Seeds { seeds, from, story }: Seeds) -> Result<()> {
     let test = || cargo(&format!("test {}", workspace::SIMULATION));
     if seeds.is_none() && from.is_none() {
         return shell.run(test().env("PENHOLDER_COMMIT", bench::commit()));
@@ -137,6 +137,7 @@ fn simulation(shell: &Shell, Seeds { seeds, from }: Seeds) -> Result<()> {
     shell.run(test().arg("--no-run"))?;
     let mut runs = test();
     runs.env("PENHOLDER_COMMIT", bench::commit());
+    let seeds = if story { Some(1) } else { seeds };
     for (name, number) in [("PENHOLDER_SEEDS", seeds), ("PENHOLDER_SEED_FROM", from)] {
         if let Some(number) = number {
             runs.env(name, number.to_string());
@@ -144,6 +145,9 @@ fn simulation(shell: &Shell, Seeds { seeds, from }: Seeds) -> Result<()> {
     }
     // One after the other: each has all processors.
     runs.args(["--", "for_every_seed", "--test-threads=1"]);
+    if story {
+        runs.env("PENHOLDER_STORY", "1").arg("--nocapture");
+    }
     shell.run_watched(&mut runs)
 }
 

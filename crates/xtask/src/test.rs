@@ -43,6 +43,9 @@ pub(crate) struct Seeds {
     /// The first seed of the simulation.
     #[arg(long, value_name = "SEED")]
     pub(crate) from: Option<u64>,
+    /// Tell everything that happens in the one seed that --from names, for somebody who looks for a fault.
+    #[arg(long, requires = "from", conflicts_with = "seeds")]
+    pub(crate) story: bool,
 }
 
 /// Runs the chosen steps.

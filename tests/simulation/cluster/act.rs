@@ -255,10 +255,7 @@ impl World {
         }
         life.stops_at = Some(until);
         let after = self.rng.weighted(&[(1, 1), (2, 300), (1, 1_000_000)]);
-        // Where nothing else goes wrong, it stays away until those who were there have come back
-        // elsewhere: a new life ends all that the one before it had.
-        let away_ms = if self.plan.is_gentle() { self.plan.news_ms() } else { 1 };
-        self.nodes[node].restart_at = Some(until + away_ms + self.rng.below(after));
+        self.nodes[node].restart_at = Some(until + 1 + self.rng.below(after));
         self.submit(node, Command::Retire)?;
         for at in 0..self.people.len() {
             if self.people[at].seat.as_ref().is_some_and(|seat| seat.node == node) {
@@ -345,8 +342,12 @@ impl World {
         }
         let news = self.nodes[seat.node].tells_until(self.plan.window_ms);
         let is_excused = !self.plan.is_gentle() && (!seat.reads_promptly() || self.now <= news);
-        let tenancy = &self.tenancy;
-        seat.observer.receive(message, |session, _| is_excused || !tenancy.has_stayed(session))
+        let (tenancy, nodes) = (&self.tenancy, &self.nodes);
+        let hides = |node: usize| nodes[seat.node].hides(&nodes[node].name);
+        seat.observer.receive(message, |session, _| {
+            // One who goes on where this replica hears nothing from is gone for it, sooner or later.
+            is_excused || !tenancy.has_stayed(session) || tenancy.is_at_all(session, hides)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use penholder_hub::SummaryQuery;
+use penholder_presence::{Incarnation, ReplicaId};
 use penholder_protocol::PresenceMode;
 use serde_json::Value;
 
@@ -112,14 +113,19 @@ impl World {
         Ok(())
     }
 
-    /// P2: a replica shows nothing of whom it takes for dead.
+    /// P2: a replica shows nothing of a life that it takes for dead. What one before it left behind
+    /// with a farewell may be there.
     fn check_hidden(&self) -> Checked {
         for node in self.running() {
             let down = &self.nodes[node].running().expect("it runs").down;
             let topics = if down.is_empty() { Vec::new() } else { self.topics() };
             for topic in topics {
                 let refs = self.listing(node, &topic)?.refs;
-                let ghost = refs.iter().find(|it| down.iter().any(|name| it.starts_with(name)));
+                let is_of = |dot: &str, (name, life): (&String, &Incarnation)| {
+                    let replica = ReplicaId::new(name.as_str(), *life).to_string();
+                    dot.rsplit_once('.').is_some_and(|(of, _)| of == replica)
+                };
+                let ghost = refs.iter().find(|it| down.iter().any(|life| is_of(it, life)));
                 ensure(ghost.is_none(), Rule::NoGhost, || {
                     let name = &self.nodes[node].name;
                     format!("{name} on {topic} at {} shows {ghost:?} of {down:?}", self.now)

@@ -60,8 +60,10 @@ pub(crate) struct Life {
     pub(crate) told_bytes: usize,
     /// The latest life of each other replica that it has taken for running.
     pub(crate) latest: BTreeMap<String, Incarnation>,
-    /// The replicas that it takes for dead.
-    pub(crate) down: BTreeSet<String>,
+    /// The replicas that it takes for dead, each with its life.
+    pub(crate) down: BTreeMap<String, Incarnation>,
+    /// Those that it has not heard since it took them for dead.
+    unheard: BTreeSet<String>,
 }
 
 /// A monotonic clock that is too fast or too slow, and a wall clock that jumps.
@@ -98,12 +100,17 @@ impl Clock {
 impl Life {
     /// Notes whom it takes for dead.
     pub(crate) fn note_judgement(&mut self, event: &PeerEvent) {
+        let name = |id: &ReplicaId| id.name.as_str().to_owned();
         match event {
-            PeerEvent::Down(id) => _ = self.down.insert(id.name.as_str().to_owned()),
-            PeerEvent::Up(id)
-            | PeerEvent::Restarted(id)
-            | PeerEvent::Gone(id)
-            | PeerEvent::Left(id) => _ = self.down.remove(id.name.as_str()),
+            PeerEvent::Down(id) => {
+                self.down.insert(name(id), id.incarnation);
+                self.unheard.insert(name(id));
+            }
+            PeerEvent::Gone(id) => _ = self.down.remove(id.name.as_str()),
+            PeerEvent::Up(id) | PeerEvent::Restarted(id) | PeerEvent::Left(id) => {
+                self.down.remove(id.name.as_str());
+                self.unheard.remove(id.name.as_str());
+            }
             _ => {}
         }
     }
@@ -149,7 +156,8 @@ impl Node {
             is_newer,
             told_bytes: 0,
             latest: BTreeMap::new(),
-            down: BTreeSet::new(),
+            down: BTreeMap::new(),
+            unheard: BTreeSet::new(),
         });
     }
 
@@ -163,6 +171,11 @@ impl Node {
     /// Whether clients can come here.
     pub(crate) fn is_open(&self) -> bool {
         self.life.as_ref().is_some_and(|life| life.stops_at.is_none())
+    }
+
+    /// Whether it took another for dead and has not heard it since.
+    pub(crate) fn hides(&self, name: &str) -> bool {
+        self.life.as_ref().is_some_and(|life| life.unheard.contains(name))
     }
 
     /// The process, unless it stands still.

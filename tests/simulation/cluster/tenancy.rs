@@ -108,6 +108,11 @@ impl Tenancy {
         holdings.filter(|((_, it), _)| it == session).map(|((node, _), _)| *node).collect()
     }
 
+    /// Whether all replicas that show a session are such.
+    pub(crate) fn is_at_all(&self, session: &str, is_such: impl Fn(usize) -> bool) -> bool {
+        self.nodes_of(session).into_iter().all(is_such)
+    }
+
     pub(crate) fn of_member(&self, node: usize, member: MemberId) -> Option<String> {
         let mut holdings = self.holdings.iter();
         holdings

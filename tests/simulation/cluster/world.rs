@@ -17,6 +17,7 @@ use super::tenancy::{Arrival, Tenancy, Told};
 use crate::observer::Decoder;
 use crate::rng::Rng;
 use crate::run::Fnv;
+use crate::story::Story;
 use crate::violation::{Checked, Rule, Violation, ensure};
 
 /// A kind of message: the second byte of the envelope, which no version changes.
@@ -52,6 +53,7 @@ pub(crate) struct World {
     /// Whether the dead are forgotten: their names are named no more.
     pub(crate) is_forgetful: bool,
     pub(crate) is_healed: bool,
+    pub(crate) story: Story,
     next: u64,
 }
 
@@ -82,6 +84,7 @@ impl World {
                 }
             })
             .collect();
+        let story = Story::begin(&plan);
         let news_ms = if plan.is_gentle() { plan.news_ms() } else { u64::MAX };
         Self {
             plan,
@@ -103,6 +106,7 @@ impl World {
             is_quiet: false,
             is_forgetful: false,
             is_healed: false,
+            story,
             next: 0,
         }
     }
@@ -126,6 +130,7 @@ impl World {
 
     /// A process ends at once; nobody is told.
     pub(crate) fn kill(&mut self, node: usize) {
+        self.story.tell(self.now, &self.nodes[node].name, || "ends".to_owned());
         self.nodes[node].life = None;
         self.tenancy.clear(self.now, node);
         for person in &mut self.people {
@@ -153,9 +158,11 @@ impl World {
     fn execute(&mut self, node: usize, command: Command) -> Checked {
         let now = self.nodes[node].clock.read(self.now);
         self.tenancy.expire(self.now, node, now.mono.0);
-        let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
+        let name = &self.nodes[node].name;
+        self.story.tell(self.now, name, || format!("takes {command:?}"));
         let mut joined = None;
         let forgets = |sabotage| self.sabotage == Some(sabotage);
+        let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
         let input = match command {
             Command::Bus(message) => Input::Bus(message),
             Command::Tick => Input::Tick,
@@ -232,6 +239,9 @@ impl World {
             Output::Deliver { to, frame } => {
                 self.log.add(format!("{to:?}").as_bytes());
                 self.log.add(frame.body.as_bytes());
+                let body = || String::from_utf8_lossy(frame.body.as_bytes());
+                self.story
+                    .tell(self.now, &self.nodes[node].name, || format!("to {to:?}: {}", body()));
                 if self.is_quiet {
                     self.stir.push(format!("a frame to {to:?}"));
                 }
@@ -321,6 +331,7 @@ impl World {
     fn hear_of(&mut self, node: usize, event: &PeerEvent) -> Checked {
         self.log.add(format!("{event:?}").as_bytes());
         let now = self.now;
+        self.story.tell(now, &self.nodes[node].name, || format!("{event:?}"));
         let is_upheaval = matches!(
             event,
             PeerEvent::Down(_) | PeerEvent::Gone(_) | PeerEvent::Left(_) | PeerEvent::Restarted(_)
@@ -331,9 +342,15 @@ impl World {
             }
             life.note_judgement(event);
         }
-        if let (PeerEvent::Up(_), Some(life)) = (event, &mut self.nodes[node].life) {
-            // What it shows of old comes back at once, and what has become of it after that.
-            life.upheaval = now + self.plan.news_ms();
+        if let PeerEvent::Up(other) = event {
+            // What it shows of old comes back at once, and what has become of it after that. And who
+            // was not heard could not ask for what it lacked.
+            let name = self.nodes[node].name.clone();
+            let both = [name.as_str(), other.name.as_str()];
+            let nodes = self.nodes.iter_mut().filter(|node| both.contains(&node.name.as_str()));
+            for life in nodes.filter_map(|node| node.life.as_mut()) {
+                life.upheaval = now + self.plan.news_ms();
+            }
         }
         let place = || format!("{} at {now}: {event:?}", self.nodes[node].name);
         match event {

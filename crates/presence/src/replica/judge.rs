@@ -56,7 +56,8 @@ impl Replica {
             }
         });
         // Bars, farewells and snapshots end with a heartbeat: nobody waits for it.
-        peers.chain(self.next_recheck()).min()
+        let kept = self.peers.kept.values().copied();
+        peers.chain(kept).chain(self.next_recheck()).min()
     }
 
     /// Returns when time alone changes what holds for every topic.
@@ -68,6 +69,7 @@ impl Replica {
             }
             _ => {
                 let ready = self.started.after(patience_ms).max(self.judge_from);
+                let ready = ready.max(self.peers.kept_elsewhere);
                 (ready > self.handled_at).then_some(ready)
             }
         }
@@ -106,6 +108,12 @@ impl Replica {
             self.event(PeerEvent::Left(ReplicaId { name, incarnation }));
             self.report(diff);
         }
+        let past = self.peers.kept.extract_if(.., |_, until| *until <= now);
+        for replica in past.map(|(replica, _)| replica).collect::<Vec<_>>() {
+            let diff = self.set.release(&replica);
+            self.event(PeerEvent::Left(replica));
+            self.report(diff);
+        }
         let is_kept = self.traps.has(Trap::NeverForget);
         self.peers.barred.retain(|_, barred| is_kept || now < barred.until);
         self.peers.farewells.retain(|_, &mut (_, _, told_until)| now < told_until);
@@ -119,13 +127,17 @@ impl Replica {
     pub(super) fn take_leave(&mut self, now: MonoMs, farewell: Farewell) {
         let Farewell { replica, left_ms } = farewell;
         let known = self.set.context().life(&replica.name).map(|life| life.replica().incarnation);
-        if replica.name == self.set.replica().name
-            || known.is_some_and(|known| known > replica.incarnation)
-            || self.peers.is_barred(&replica)
-        {
+        let left_ms = left_ms.min(self.config.permdown_after_ms);
+        if known.is_some_and(|known| known > replica.incarnation) {
+            if left_ms > 0 && !self.peers.kept.contains_key(&replica) {
+                let until = now.after(left_ms);
+                self.peers.kept_elsewhere = self.peers.kept_elsewhere.max(until);
+            }
             return;
         }
-        let left_ms = left_ms.min(self.config.permdown_after_ms);
+        if replica.name == self.set.replica().name || self.peers.is_barred(&replica) {
+            return;
+        }
         if left_ms > 0 && known != Some(replica.incarnation) {
             // Nothing of it is here, and whoever has it will drop it.
             return;
@@ -143,6 +155,7 @@ impl Replica {
         if left_ms > 0 {
             if let Some(peer) = self.peers.known.get_mut(&replica.name) {
                 peer.leaves_at = Some(leaves_at);
+                self.set.replica_leaves(&replica);
                 self.event(PeerEvent::Leaving(replica, left_ms));
             }
             return;
@@ -221,6 +234,7 @@ impl Replica {
             (Company::Others, _) => {
                 now.since(self.started) >= patience_ms
                     && now >= self.judge_from
+                    && now >= self.peers.kept_elsewhere
                     && !self.unsettled.has_floor()
                     && self.peers.live().all(|(_, peer)| {
                         peer.is_heard

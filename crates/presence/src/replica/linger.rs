@@ -3,7 +3,7 @@
 //! A session that goes on at another replica is shown by that one's entry. The old owner removes its own,
 //! and its word may reach a third replica before the new owner's does: there the session would be gone
 //! for a moment. So the old entry, which stands in the shadow of the new one here, lingers until every
-//! other replica that is there has said that it has seen the new one.
+//! other replica has said that it has seen the new one, for `down_after` at least.
 
 use std::collections::BTreeMap;
 
@@ -68,14 +68,13 @@ impl Replica {
     }
 
     /// Returns whether every replica that can be heard has said that it has seen an operation. For one
-    /// that says nothing which is understood here, since it speaks a later version, it is waited if
-    /// `waits_for_all`.
+    /// that cannot, but may hear others, and for one that says nothing which is understood here, since
+    /// it speaks a later version, it is waited if `waits_for_all`.
     fn is_known(&self, dot: &Dot, waits_for_all: bool) -> bool {
-        let others = self.peers.known.iter().filter(|(name, _)| **name != dot.replica.name);
-        let mut heard = others.filter(|(_, peer)| !peer.is_down).map(|(_, peer)| peer);
-        heard.all(|peer| match peer.digest {
-            Some(_) => peer.has(&dot.replica) >= dot.counter,
-            None => !waits_for_all,
+        let mut others = self.peers.known.iter().filter(|(name, _)| **name != dot.replica.name);
+        others.all(|(_, peer)| {
+            let says = !peer.is_down && peer.digest.is_some();
+            peer.has(&dot.replica) >= dot.counter || !says && !waits_for_all
         })
     }
 }

@@ -93,6 +93,11 @@ pub(super) struct Peers {
     pub(super) barred: BTreeMap<ReplicaName, Barred>,
     /// Lives that are leaving or have left: when their entries go, and until when others are told.
     pub(super) farewells: BTreeMap<ReplicaName, (Incarnation, MonoMs, MonoMs)>,
+    /// Lives that left and are over, of which something is shown beside the one that runs now, and until
+    /// when.
+    pub(super) kept: BTreeMap<ReplicaId, MonoMs>,
+    /// Until when others show such that are not shown here.
+    pub(super) kept_elsewhere: MonoMs,
 }
 
 impl Peers {

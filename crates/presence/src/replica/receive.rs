@@ -135,12 +135,18 @@ impl Replica {
             self.requests.remove(&replica.name);
             self.staged.remove(&replica.name);
             self.history.forget(&replica.name);
-            self.peers.farewells.remove(&replica.name);
             self.unsettled.settle(&replica.name, u64::MAX);
             self.event(PeerEvent::Restarted(replica.clone()));
         }
         let begun = self.set.begin(replica.clone());
         self.report(begun);
+        match old.and_then(|old| Some((old.incarnation, old.leaves_at?))) {
+            Some((incarnation, until)) if self.set.keeps(&replica.name) => {
+                let left = ReplicaId { name: replica.name.clone(), incarnation };
+                self.peers.kept.insert(left, until);
+            }
+            _ => _ = self.peers.farewells.remove(&replica.name),
+        }
         let diff = self.set.replica_up(&replica.name);
         self.report(diff);
     }

@@ -1,6 +1,7 @@
 //! Two or three replicas in virtual time, with links that a test cuts.
 
 mod certainty;
+mod farewell;
 mod life;
 mod linger;
 mod links;

@@ -65,7 +65,7 @@ impl PresenceSet {
         {
             return Diff::default();
         }
-        let live = self.live_slots(name).into_iter();
+        let live = self.live_slots(name).into_iter().filter(|&slot| self.slots.has_room(slot));
         // Room by room, which finds each in the cache but the first time.
         let mut live: Vec<_> = live.map(|slot| (self.slots.room(slot), slot)).collect();
         live.sort_unstable();
@@ -81,7 +81,8 @@ impl PresenceSet {
         if !self.down.remove(name) {
             return Diff::default();
         }
-        let live = self.live_slots(name);
+        let live = self.live_slots(name).into_iter();
+        let live: Vec<_> = live.filter(|&slot| self.slots.room(slot) == NOWHERE).collect();
         let mut changes = Changes::with_capacity(live.len());
         for slot in live {
             let room = self.rooms.open(self.slots.get(slot).topic.clone());
@@ -112,6 +113,7 @@ impl PresenceSet {
         }
         self.context.forget(name);
         self.down.remove(name);
+        self.farewells.forget(name);
         changes.finish(&mut self.rooms)
     }
 
@@ -127,6 +129,11 @@ impl PresenceSet {
     /// Returns how many entries of a replica there are, visible or not.
     pub(crate) fn entries_count(&self, name: &ReplicaName) -> usize {
         self.lives.get(name).map_or(0, BTreeMap::len)
+    }
+
+    /// Returns how many entries are shown of lives that are over.
+    pub(crate) fn kept_count(&self) -> usize {
+        self.farewells.kept_count()
     }
 
     /// Notes that a life of another replica has begun, which ends those before it.
@@ -159,9 +166,9 @@ impl PresenceSet {
             }
             Some(Ordering::Equal) => self.drop_removed(&mut live, theirs, &entries, changes),
             Some(Ordering::Less) => {
-                for slot in std::mem::take(&mut live).into_values() {
-                    self.remove(slot, changes);
-                }
+                let ended = self.context.life(&replica.name).expect("it is known");
+                let ended = Arc::clone(ended.replica());
+                self.end_life(&ended, std::mem::take(&mut live).into_values(), changes);
             }
         }
         self.context.begin(replica);
@@ -295,8 +302,12 @@ impl PresenceSet {
                 changes.leave(room, Member::new(self.slots.get(old)));
                 changes.join(room, self.slots.get(slot));
                 changes.cross();
+                self.spend(old);
             }
-            Admitted::Shadowed => changes.cross(),
+            Admitted::Shadowed => {
+                changes.cross();
+                self.spend(slot);
+            }
         }
     }
 
@@ -320,9 +331,9 @@ impl PresenceSet {
     fn hide_in_room(&mut self, gone: &[(RoomIx, Slot)], name: &ReplicaName, changes: &mut Changes) {
         let Some(&(room, _)) = gone.first() else { return };
         let is_few = gone.len() * 4 < self.rooms.room(room).sessions();
-        if is_few || !self.rooms.shadowed().is_empty() {
+        if is_few || !self.rooms.shadowed().is_empty() || self.keeps(name) {
             // A few of a crowd: not in proportion to the crowd. Or while sessions move: what was in
-            // the shadow of an entry has to be found.
+            // the shadow of an entry has to be found, and what a life before has left stays.
             gone.iter().for_each(|&(_, slot)| self.hide((slot, self.prints(slot)), changes));
             return;
         }
@@ -334,8 +345,8 @@ impl PresenceSet {
         }
     }
 
-    fn remove(&mut self, slot: Slot, changes: &mut Changes) {
-        if self.slots.room(slot) != NOWHERE {
+    pub(super) fn remove(&mut self, slot: Slot, changes: &mut Changes) {
+        if self.slots.has_room(slot) {
             self.hide((slot, self.prints(slot)), changes);
         }
         self.slots.remove(slot);

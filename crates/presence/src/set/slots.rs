@@ -11,6 +11,9 @@ use crate::traps::Effort;
 /// The end of the list of free places, and the room of an entry that is not shown.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
+/// The room of an entry that is not shown and never will be.
+pub(super) const SPENT: u32 = u32::MAX - 1;
+
 /// The number of a place.
 pub(super) type Slot = u32;
 
@@ -34,7 +37,7 @@ impl Slots {
         let slot = self.free;
         if slot == NOWHERE {
             let slot = Slot::try_from(self.entries.len()).expect("fewer than 2^32 entries");
-            assert_ne!(slot, NOWHERE, "fewer than 2^32 - 1 entries");
+            assert!(slot < SPENT, "fewer than 2^32 - 2 entries");
             self.entries.push(Some(presence));
             self.rooms.push(NOWHERE);
             return slot;
@@ -59,6 +62,11 @@ impl Slots {
 
     pub(super) fn room(&self, slot: Slot) -> u32 {
         self.rooms[slot as usize]
+    }
+
+    /// Returns whether an entry is shown in its room, or in the shadow of another.
+    pub(super) fn has_room(&self, slot: Slot) -> bool {
+        self.room(slot) < SPENT
     }
 
     pub(super) fn set_room(&mut self, slot: Slot, room: u32) {

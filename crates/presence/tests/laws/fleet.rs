@@ -60,6 +60,16 @@ pub(crate) enum Step {
         at: usize,
         name: usize,
     },
+    /// A life says that it leaves.
+    Leave {
+        at: usize,
+        name: usize,
+    },
+    /// The end of a farewell.
+    Release {
+        at: usize,
+        life: Index,
+    },
     Restart {
         at: usize,
     },
@@ -115,6 +125,8 @@ pub(crate) fn steps(length: usize) -> impl Strategy<Value = Vec<Step>> {
         1 => (at(), at()).prop_map(|(at, name)| Step::Down { at, name }),
         1 => (at(), at()).prop_map(|(at, name)| Step::Up { at, name }),
         1 => (at(), at()).prop_map(|(at, name)| Step::Forget { at, name }),
+        2 => (at(), at()).prop_map(|(at, name)| Step::Leave { at, name }),
+        1 => (at(), any::<Index>()).prop_map(|(at, life)| Step::Release { at, life }),
         1 => at().prop_map(|at| Step::Restart { at }),
     ];
     prop::collection::vec(step, 0..length)
@@ -211,8 +223,11 @@ impl Fleet {
             Step::Up { at, name } => {
                 self.judge(at, name, PresenceSet::replica_up, |model, name| {
                     model.down.remove(name);
+                    model.spend();
                 })
             }
+            Step::Leave { at, name } => self.leave(at, NAMES[name]),
+            Step::Release { at, life } => self.release(at, life),
             Step::Forget { at, name } => self.judge(at, name, PresenceSet::forget, Model::forget),
             Step::Restart { at } => {
                 self.lives += 1;
@@ -220,6 +235,28 @@ impl Fleet {
                 at
             }
         }
+    }
+
+    fn leave(&mut self, at: usize, name: &str) -> usize {
+        let Member { set, model, .. } = &mut self.members[at];
+        let life = set.context().life(&ReplicaName::from(name));
+        if let Some(replica) = life.map(|life| life.replica().clone()) {
+            set.replica_leaves(&replica);
+            model.leave(name);
+        }
+        at
+    }
+
+    fn release(&mut self, at: usize, life: Index) -> usize {
+        let Member { set, model, view } = &mut self.members[at];
+        let kept: Vec<_> = model.kept.keys().cloned().collect();
+        if !kept.is_empty() {
+            let (name, incarnation, _) = life.get(&kept);
+            let replica = ReplicaId::new(name.as_str(), Incarnation(*incarnation));
+            fold(view, &set.release(&replica));
+            model.release((name, *incarnation));
+        }
+        at
     }
 
     fn track(&mut self, at: usize, names: (Topic, Key, SessionId), meta: Meta) {

@@ -36,12 +36,25 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) state: State,
     pub(crate) down: BTreeSet<String>,
+    /// The last life of each name that leaves.
+    pub(crate) leaving: BTreeMap<String, u64>,
+    /// Entries of lives that left and are over, and are shown.
+    pub(crate) kept: BTreeMap<Named, Entry>,
+    /// Entries of lives that leave whose sessions have gone on elsewhere.
+    spent: BTreeSet<Named>,
 }
 
 impl Model {
     pub(crate) fn new(name: &str, incarnation: u64) -> Self {
         let life = Life { incarnation, ..Life::default() };
-        Self { name: name.into(), state: State::from([(name.into(), life)]), down: BTreeSet::new() }
+        Self {
+            name: name.into(),
+            state: State::from([(name.into(), life)]),
+            down: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            spent: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn tracked(&self, topic: &Topic, session: &SessionId) -> Option<u64> {
@@ -70,23 +83,92 @@ impl Model {
             own.live.insert(counter, entry.clone());
             delta.live.insert(counter, entry);
         }
+        self.spend();
         State::from([(self.name.clone(), delta)])
     }
 
     pub(crate) fn merge(&mut self, delta: &State) {
-        for (name, theirs) in delta.iter().filter(|(name, _)| **name != self.name) {
+        for (name, theirs) in delta {
+            if *name == self.name {
+                continue;
+            }
             let ours = self
                 .state
                 .entry(name.clone())
                 .or_insert_with(|| Life { incarnation: theirs.incarnation, ..Life::default() });
+            let before = ours.clone();
             join(ours, theirs);
+            if before.incarnation < theirs.incarnation {
+                self.end(name, before);
+            }
+            self.spend();
         }
+    }
+
+    /// Ends a life in the place of which another has come.
+    fn end(&mut self, name: &str, life: Life) {
+        let leaves = self.leaving.get(name).is_some_and(|&last| life.incarnation <= last);
+        if leaves && !self.down.contains(name) {
+            for (counter, entry) in life.live {
+                let dot = (name.to_owned(), life.incarnation, counter);
+                if !self.spent.contains(&dot) {
+                    self.kept.insert(dot, entry);
+                }
+            }
+        }
+        self.forget_farewell(name);
+    }
+
+    pub(crate) fn leave(&mut self, name: &str) {
+        if name != self.name
+            && let Some(life) = self.state.get(name)
+        {
+            self.leaving.insert(name.into(), life.incarnation);
+            self.spend();
+        }
+    }
+
+    /// Ends what is shown of a life that left.
+    pub(crate) fn release(&mut self, (name, life): (&str, u64)) {
+        self.kept.retain(|(of, incarnation, _), _| (of.as_str(), *incarnation) != (name, life));
+        let runs = self.state.get(name).map(|life| life.incarnation);
+        if runs.is_none_or(|runs| self.leaving.get(name).is_none_or(|&last| last < runs)) {
+            self.forget_farewell(name);
+        }
+    }
+
+    fn forget_farewell(&mut self, name: &str) {
+        if !self.kept.keys().any(|(of, ..)| of == name) {
+            self.leaving.remove(name);
+        }
+    }
+
+    /// Ends for good what stands behind the entry that shows its session, of lives that leave.
+    pub(crate) fn spend(&mut self) {
+        let visible = self.visible();
+        let shown = |(name, incarnation, counter): &Named| {
+            let mut places = visible.values().flat_map(BTreeMap::keys);
+            places.any(|(_, of, life, at)| (of, life, at) == (name, incarnation, counter))
+        };
+        let leaving = self.state.iter().flat_map(|(name, life)| {
+            let last = self.leaving.get(name).copied();
+            let leaves = last.is_some_and(|last| life.incarnation <= last);
+            let is_in = leaves && !self.down.contains(name);
+            let live = life.live.keys().filter(move |_| is_in);
+            live.map(|&counter| (name.clone(), life.incarnation, counter))
+        });
+        let behind = leaving.chain(self.kept.keys().cloned()).filter(|dot| !shown(dot));
+        let behind: BTreeSet<_> = behind.collect();
+        self.kept.retain(|dot, _| !behind.contains(dot));
+        self.spent.extend(behind);
     }
 
     pub(crate) fn forget(&mut self, name: &str) {
         if name != self.name {
             self.state.remove(name);
             self.down.remove(name);
+            self.spent.retain(|(of, ..)| of != name);
+            self.forget_farewell(name);
         }
     }
 
@@ -95,9 +177,16 @@ impl Model {
         let mut topics: BTreeMap<Topic, BTreeMap<Place, Entry>> = BTreeMap::new();
         for (name, life) in self.state.iter().filter(|(name, _)| !self.down.contains(*name)) {
             for (&counter, entry) in &life.live {
+                if self.spent.contains(&(name.clone(), life.incarnation, counter)) {
+                    continue;
+                }
                 let place = (entry.meta.joined_at.0, name.clone(), life.incarnation, counter);
                 topics.entry(entry.topic.clone()).or_default().insert(place, entry.clone());
             }
+        }
+        for ((name, incarnation, counter), entry) in self.kept.clone() {
+            let place = (entry.meta.joined_at.0, name, incarnation, counter);
+            topics.entry(entry.topic.clone()).or_default().insert(place, entry);
         }
         // Of the entries of one session only the one that ranks first.
         for members in topics.values_mut() {

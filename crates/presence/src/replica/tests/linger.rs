@@ -76,3 +76,25 @@ fn a_session_that_comes_back_revives_what_lingers() {
     assert_eq!(listed.map(|shown| shown.dot.replica.name.clone()), Some("a".into()));
     assert_eq!(leaves(&world, "c"), [""; 0]);
 }
+
+/// `c` hears everybody, and is heard by nobody: what `a` lets go of, it may hear before it hears of `b`.
+#[test]
+fn one_who_cannot_be_heard_is_waited_for_too_for_a_while() {
+    let mut world = world(&["a", "b", "c"]);
+    world.join("a", "s");
+    world.cut(|from, _, _| from != "c");
+    world.run(6_000);
+    assert!(world.has_event("a", |event| matches!(event, PeerEvent::Down(_))));
+    world.members.get_mut("c").unwrap().others.clear();
+    world.track("b", "s", 1);
+    world.run(1);
+    // Which comes to c late.
+    let late = |to: &str| if to == "c" { 1_000 } else { 0 };
+    let flying = std::mem::take(&mut world.flying).into_iter();
+    world.flying = flying.map(|((at, n), it)| ((at + late(&it.1), n), it)).collect();
+    world.run(50);
+    world.leave("a", "s");
+    world.run(6_000);
+    assert_eq!((lingering(&world), world.listed_everywhere()), (0, vec!["s".to_owned()]));
+    assert_eq!(leaves(&world, "c"), [""; 0]);
+}

@@ -199,3 +199,19 @@ fn a_state_that_lacks_a_chunk_gives_way_to_a_newer_one() {
     world.run(2 * WAY_MS);
     assert_eq!(world.listed("a").len(), 51);
 }
+
+#[test]
+fn what_the_dead_had_is_asked_for_once() {
+    let mut world = world(&["a", "b"]);
+    (0..50).for_each(|n| world.join("a", &format!("s{n}")));
+    world.run(1_500);
+    world.kill("a");
+    world.run(6_000);
+    world.count(Kind::Request);
+    world.start("c", 1);
+    world.run(5_000);
+    assert_eq!(world.count(Kind::Request), 1);
+    assert_eq!(world.listed_everywhere(), [""; 0], "and not shown");
+    world.run(120_000);
+    assert_eq!((world.count(Kind::Request), world.count(Kind::Repair)), (0, 0));
+}

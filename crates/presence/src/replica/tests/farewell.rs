@@ -1,0 +1,126 @@
+//! What a life that left has left behind, also beside the next one of its name.
+
+use super::*;
+
+/// `a` has three sessions and leaves for eight seconds; two of its people come back on `b` later.
+fn where_one_leaves() -> World {
+    let mut world = world(&["a", "b", "c"]);
+    ["s1", "s2", "s3"].iter().for_each(|session| world.join("a", session));
+    world.run(300);
+    world.members.values_mut().for_each(|member| member.others.clear());
+    let now = MonoMs(world.now);
+    world.members.get_mut("a").unwrap().replica.leave(now, Keep::For(8_000));
+    world.drain("a");
+    world.run(500);
+    world
+}
+
+fn leaves(world: &World, name: &str) -> Vec<String> {
+    let changes = world.at(name).others.iter().filter_map(|output| match output {
+        ReplicaOutput::Changed(diff) => diff.topic(&topic()),
+        _ => None,
+    });
+    let gone = changes.filter(|changed| changed.joins.is_empty());
+    gone.flat_map(|changed| &changed.leaves).map(|leave| leave.session.to_string()).collect()
+}
+
+fn certainty(world: &World, name: &str) -> Certainty {
+    world.at(name).replica.certainty(&topic())
+}
+
+#[test]
+fn a_new_life_leaves_in_place_what_the_farewell_asked_for() {
+    let mut world = where_one_leaves();
+    world.start("a", 2);
+    world.run(500);
+    for name in ["b", "c"] {
+        assert!(world.has_event(name, |event| *event == PeerEvent::Restarted(id("a", 2))));
+        assert_eq!(world.listed(name), ["s1", "s2", "s3"]);
+    }
+    assert_eq!(world.listed("a"), [""; 0], "the new life knows nothing of them");
+    world.track("b", "s1", 1);
+    world.track("a", "s2", 1);
+    world.run(6_000);
+    assert_eq!((leaves(&world, "b"), leaves(&world, "c")), (vec![], vec![]));
+    world.run(1_500);
+    assert_eq!(leaves(&world, "c"), ["s3"], "which came back nowhere");
+    assert!(world.has_event("c", |event| *event == PeerEvent::Left(id("a", 1))));
+    assert_eq!(world.listed_everywhere(), ["s2", "s1"], "in the order of their new entries");
+    let footprints = world.members.values().map(|member| member.replica.footprint());
+    assert!(footprints.into_iter().all(|it| it.entries == 2));
+    world.run(10_000);
+    assert!(world.members.values().all(|member| member.replica.footprint().remembered == 0));
+}
+
+#[test]
+fn each_life_that_left_keeps_its_own_span() {
+    let mut world = where_one_leaves();
+    world.start("a", 2);
+    world.join("a", "s4");
+    world.run(5_000);
+    let now = MonoMs(world.now);
+    world.members.get_mut("a").unwrap().replica.leave(now, Keep::For(8_000));
+    world.drain("a");
+    world.run(100);
+    world.start("a", 3);
+    world.run(100);
+    assert_eq!(world.listed("c"), ["s1", "s2", "s3", "s4"]);
+    world.run(3_000);
+    assert_eq!(world.listed("c"), ["s4"], "the first span is over");
+    world.run(5_000);
+    assert_eq!(world.listed_everywhere(), [""; 0]);
+}
+
+#[test]
+fn who_moved_and_left_is_not_seen_again_where_they_were() {
+    let mut world = where_one_leaves();
+    world.kill("a");
+    world.track("b", "s1", 1);
+    world.run(500);
+    world.leave("b", "s1");
+    world.run(500);
+    assert_eq!(
+        (world.listed("b"), world.listed("c")),
+        (vec!["s2".into(), "s3".into()], vec!["s2".to_owned(), "s3".into()])
+    );
+    world.start("a", 2);
+    world.run(500);
+    world.track("b", "s2", 1);
+    world.run(500);
+    world.leave("b", "s2");
+    world.run(500);
+    assert_eq!(
+        (world.listed("b"), world.listed("c")),
+        (vec!["s3".to_owned()], vec!["s3".to_owned()])
+    );
+}
+
+#[test]
+fn nobody_is_certain_while_some_show_what_others_do_not() {
+    let mut world = where_one_leaves();
+    world.start("a", 2);
+    world.run(4_000);
+    assert_ne!(world.listed("a"), world.listed("b"));
+    for name in ["a", "b", "c"] {
+        assert_eq!(certainty(&world, name), Certainty::Provisional, "{name}");
+    }
+    let elsewhere = world.at("b").replica.certainty(&"tickets:2".into());
+    assert_eq!(elsewhere, Certainty::Confirmed, "nothing is kept there");
+    world.run(5_000);
+    for name in ["a", "b", "c"] {
+        assert_eq!(certainty(&world, name), Certainty::Confirmed, "{name}");
+    }
+}
+
+#[test]
+fn a_new_life_that_dies_takes_nothing_of_the_old_one_with_it() {
+    let mut world = where_one_leaves();
+    world.start("a", 2);
+    world.join("a", "s4");
+    world.run(500);
+    world.kill("a");
+    world.run(5_500);
+    assert_eq!(world.listed_everywhere(), ["s1", "s2", "s3"], "s4 is hidden");
+    world.run(2_000);
+    assert_eq!(world.listed_everywhere(), [""; 0]);
+}
