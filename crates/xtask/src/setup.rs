@@ -2,6 +2,7 @@
 //! asking, and else named with the command that mends it.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -21,6 +22,9 @@ const CARGO_DENY_VERSION: &str = "0.20.2";
 const CHROMIUM_NAMES: [&str; 4] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
+/// Where Debian keeps the programs of PostgreSQL, by version.
+const POSTGRES_DIR: &str = "/usr/lib/postgresql";
+
 /// Install what `cargo xtask test` needs, or say how to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -39,11 +43,12 @@ pub(crate) enum Tool {
     Chromium,
     CargoDeny,
     CxxCompiler,
+    Postgres,
 }
 
 impl Tool {
     /// All, each after those it needs itself.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Rustfmt,
         Self::Clippy,
         Self::Node,
@@ -52,6 +57,7 @@ impl Tool {
         Self::Chromium,
         Self::CargoDeny,
         Self::CxxCompiler,
+        Self::Postgres,
     ];
 
     pub(crate) fn name(self) -> String {
@@ -63,6 +69,7 @@ impl Tool {
             Self::Chromium => "Chromium".to_owned(),
             Self::CargoDeny => format!("cargo-deny {CARGO_DENY_VERSION}"),
             Self::CxxCompiler => "a C++ compiler".to_owned(),
+            Self::Postgres => "PostgreSQL".to_owned(),
         }
     }
 
@@ -97,6 +104,15 @@ impl Tool {
                 let program = env::var_os("CXX").unwrap_or_else(|| "c++".into());
                 process::output(Command::new(program).arg("--version")).map(drop)
             }
+            Self::Postgres => {
+                // Debian keeps the programs of the server off PATH.
+                let dirs = fs::read_dir(POSTGRES_DIR).into_iter().flatten().flatten();
+                let mut programs = dirs.map(|entry| entry.path().join("bin/initdb"));
+                let found = programs.any(|program| program.is_file())
+                    || process::output(Command::new("initdb").arg("--version")).is_ok();
+                ensure!(found, "no initdb in {POSTGRES_DIR}, nor on PATH");
+                Ok(())
+            }
         }
     }
 
@@ -121,6 +137,9 @@ impl Tool {
                                   PATH as c++, or set CXX)"
                     .to_owned()
             }
+            Self::Postgres => "sudo apt-get install postgresql (other systems: install it and put \
+                               initdb on PATH)"
+                .to_owned(),
         }
     }
 
@@ -147,6 +166,7 @@ impl Tool {
                 shell.run(install.env_remove("CARGO_TARGET_DIR"))
             }
             Self::CxxCompiler => apt_get_install(shell, &["g++"]),
+            Self::Postgres => apt_get_install(shell, &["postgresql"]),
         }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) enum Step {
     Clippy,
     /// Documentation builds, warnings are errors
     Doc,
-    /// Unit tests and laws of every crate
+    /// Unit tests and laws of every crate, and its stores against a real PostgreSQL
     Unit,
     /// Examples in the documentation
     Doctest,
@@ -68,19 +68,19 @@ impl Step {
 
     /// Returns what must be installed, each tool after those that it needs itself.
     pub(crate) fn tools(self) -> &'static [Tool] {
-        use Tool::{CargoDeny, Chromium, Clippy, CxxCompiler, Node, Packages, Rustfmt};
+        use Tool::{CargoDeny, Chromium, Clippy, CxxCompiler, Node, Packages, Postgres, Rustfmt};
         match self {
             Self::Fmt => &[Rustfmt],
             Self::Clippy => &[Clippy],
             Self::Deny => &[CargoDeny],
             Self::Fuzz => &[CxxCompiler],
+            Self::Unit => &[Postgres],
             Self::Js => &[Node, Packages(npm::CLIENT)],
             Self::JsLint => &[Node, Packages(npm::CLIENT), Packages(npm::E2E)],
             Self::E2e => &[Node, Packages(npm::CLIENT), Packages(npm::E2E), Chromium],
             Self::Rules
             | Self::Gen
             | Self::Doc
-            | Self::Unit
             | Self::Doctest
             | Self::BenchSmoke
             | Self::Simulation => &[],

@@ -107,11 +107,11 @@ impl Turn<'_> {
         let place = self.enqueue(Waiting { claimant: claimant.clone(), ..seat })?;
         let answer_by = self.now().after(self.policy.request_after_ms);
         let asked = &mut self.lease.claims.queue[place].answer_by;
-        // Asking again neither hurries the holder nor gives them more time.
-        let answer_by = match *asked {
-            Some(answer_by) => answer_by,
-            None => *asked.insert(answer_by),
-        };
+        if let Some(answer_by) = *asked {
+            // Asking again neither hurries the holder nor gives them more time.
+            return Ok(Outcome::Asked { answer_by });
+        }
+        *asked = Some(answer_by);
         let why = Why::new(EventKind::Requested, tenure.rule, Some(&claimant.person));
         self.tell(why.saying(reason));
         Ok(Outcome::Asked { answer_by })

@@ -49,6 +49,7 @@ fn request_asks_and_waits_in_the_queue() {
     assert_eq!(scene.due_in(), Some(REQUEST_AFTER));
     scene.after(1_000);
     assert_eq!(scene.request("bob"), Ok(Outcome::Asked { answer_by }), "asking again is no hurry");
+    assert!(scene.told.is_empty(), "and is told once");
 }
 
 #[test]

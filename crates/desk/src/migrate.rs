@@ -1,0 +1,28 @@
+//! The tables, and how they come to be. Migrations are part of the binary.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+const SQLITE: &[(i64, &str, &str)] =
+    &[(1, "pens", include_str!("../migrations/sqlite/0001_pens.sql"))];
+
+const POSTGRES: &[(i64, &str, &str)] =
+    &[(1, "pens", include_str!("../migrations/postgres/0001_pens.sql"))];
+
+pub(crate) fn sqlite() -> Migrator {
+    migrator(SQLITE)
+}
+
+pub(crate) fn postgres() -> Migrator {
+    migrator(POSTGRES)
+}
+
+fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = migrations.iter().map(|&(version, description, sql)| {
+        let sql = sql.into_sql_str();
+        Migration::new(version, Cow::Borrowed(description), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}

@@ -1,0 +1,56 @@
+//! The uncontended acquire: one atomic statement.
+
+use penholder_lease::{
+    Claimant, Command, Fence, Lease, Outcome, Policy, StoreMs, StoreTime, Terms, Timeline, decide,
+};
+use serde_json::json;
+use sqlx::types::Json;
+
+use super::{PostgresStore, sql};
+use crate::answer::{Answered, Logged};
+use crate::error::StoreError;
+use crate::row::{signed, unsigned};
+
+impl PostgresStore {
+    /// Grants a pen that is free; returns nothing when it is not, or when the answer needs a decision.
+    ///
+    /// What is written is what [`decide`] says of a free pen, at a time and under a fence that only the
+    /// statement learns.
+    pub(super) async fn acquire_free(
+        &self,
+        topic: &str,
+        (claimant, terms): (&Claimant, &Terms),
+        policy: &Policy,
+    ) -> Result<Option<Answered>, StoreError> {
+        let command = Command::Acquire { claimant: claimant.clone(), terms: terms.clone() };
+        let never = StoreTime { at: StoreMs(0), timeline: Timeline(0) };
+        let mut granted = decide(&Lease::default(), &command, never, policy);
+        let (Some(mut event), Ok(_)) = (granted.events.pop(), granted.outcome) else {
+            return Ok(None);
+        };
+        let request = terms.request_id.as_ref();
+        let spent =
+            request.map(|id| Json(json!([{ "session": claimant.session, "request_id": id }])));
+        let row: Option<(i64, i64, i64, i64)> = sqlx::query_as(sql::ACQUIRE_FREE)
+            .bind(topic)
+            .bind(signed(granted.lease.deadline.0))
+            .bind(claimant.person.id.as_str())
+            .bind(Json(&granted.lease.claims))
+            .bind(spent)
+            .bind(Json(&event))
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some((fence, since, deadline, seq)) = row else { return Ok(None) };
+        let (fence, at) = (Fence(unsigned(fence)?), StoreMs(unsigned(since)?));
+        let deadline = StoreMs(unsigned(deadline)?);
+        (event.fence, event.at) = (fence, at);
+        event.pen.fence = fence;
+        (event.pen.since, event.pen.deadline) = (Some(at), Some(deadline));
+        Ok(Some(Answered {
+            outcome: Ok(Outcome::Granted { fence, deadline }),
+            pen: event.pen.clone(),
+            at,
+            events: vec![Logged { seq: unsigned(seq)?, event }],
+        }))
+    }
+}

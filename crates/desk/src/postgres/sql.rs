@@ -1,0 +1,221 @@
+//! The statements. Their clock is read where it may be, see the parent module.
+
+/// The clock as it is when this is evaluated, in whole milliseconds.
+macro_rules! clock {
+    () => {
+        "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    };
+}
+
+/// The clock as it was when the statement came, so before it saw anything: what is renewed while a
+/// statement reads is not seen to have expired.
+macro_rules! statement_clock {
+    () => {
+        "floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint"
+    };
+}
+
+/// The timeline: the first eight hexadecimal digits of the name of the log file that is written now.
+/// A standby refuses to say, and so grants nothing.
+macro_rules! timeline {
+    () => {
+        "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
+    };
+}
+
+/// The columns of a lease.
+macro_rules! lease {
+    () => {
+        "fence, since_ms, deadline_ms, active_ms, due_ms, claims"
+    };
+}
+
+pub(super) const READ: &str = concat!(
+    "SELECT ",
+    statement_clock!(),
+    ", 0::bigint, ",
+    lease!(),
+    " FROM pens WHERE topic = $1"
+);
+
+pub(super) const TIME: &str = concat!("SELECT ", clock!(), ", ", timeline!());
+
+/// The lock is had in the inner query, which `OFFSET 0` keeps apart; the clock is read in the outer one.
+pub(super) const LOCK_TO_WRITE: &str = concat!(
+    "SELECT ",
+    clock!(),
+    ", ",
+    timeline!(),
+    ", ",
+    lease!(),
+    " FROM (SELECT * FROM pens WHERE topic = $1 OFFSET 0 FOR UPDATE) AS pen"
+);
+
+/// As above, but others may write under the same fence at the same time.
+pub(super) const LOCK_FENCE: &str = concat!(
+    "SELECT ",
+    clock!(),
+    ", ",
+    timeline!(),
+    ", ",
+    lease!(),
+    " FROM (SELECT * FROM pens WHERE topic = $1 OFFSET 0 FOR SHARE) AS pen"
+);
+
+pub(super) const BEGIN_ROW: &str = "
+    INSERT INTO pens (topic, fence, since_ms, deadline_ms, active_ms, claims)
+    VALUES ($1, 0, 0, 0, 0, $2) ON CONFLICT (topic) DO NOTHING";
+
+pub(super) const KEEP: &str = "
+    UPDATE pens SET fence = $2, since_ms = $3, deadline_ms = $4, active_ms = $5, due_ms = $6,
+        holder = $7, claims = $8
+    WHERE topic = $1";
+
+/// Counts the topic on by $2 and appends the events $3.
+pub(super) const APPEND: &str = "
+    WITH counted AS (
+        INSERT INTO topics AS t (topic, seq) VALUES ($1, $2)
+        ON CONFLICT (topic) DO UPDATE SET seq = t.seq + $2 RETURNING seq
+    ), appended AS (
+        INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
+        SELECT $1, seq - $2 + place, (body ->> 'fence')::bigint, body ->> 'type', body ->> 'rule',
+            body #>> '{by,id}', (body ->> 'at')::bigint, body
+        FROM counted, jsonb_array_elements($3) WITH ORDINALITY AS event (body, place)
+    )
+    SELECT seq FROM counted";
+
+/// Grants a pen that is free: topic, time to live, holder, claims, the request that must not have been
+/// answered before, and the event. What of them depends on the clock and the fence is filled in here.
+///
+/// A row that is free stays so by itself, so no deadline is compared. The clock is read in the branch
+/// that writes, and there after the lock.
+pub(super) const ACQUIRE_FREE: &str = concat!(
+    "WITH granted AS (
+        INSERT INTO pens AS pen
+            (topic, fence, since_ms, deadline_ms, active_ms, due_ms, holder, claims)
+        SELECT $1, (line << 40) + 1, ms, ms + $2, ms, ms + $2, $3, $4
+        FROM (SELECT ",
+    clock!(),
+    " AS ms, ",
+    timeline!(),
+    " AS line OFFSET 0) AS time
+        ON CONFLICT (topic) DO UPDATE SET
+            (fence, since_ms, deadline_ms, active_ms, due_ms) = (
+                SELECT greatest(pen.fence, (line << 40) | (pen.fence & ((1::bigint << 40) - 1))) + 1,
+                    ms, ms + $2, ms, ms + $2
+                FROM (SELECT ",
+    clock!(),
+    " AS ms, ",
+    timeline!(),
+    " AS line OFFSET 0) AS time
+            ),
+            holder = $3,
+            claims = jsonb_set($4, '{spent}', pen.claims -> 'spent')
+        WHERE pen.claims #>> '{state,is}' = 'free'
+            AND ($5::jsonb IS NULL OR NOT pen.claims -> 'spent' @> $5)
+        RETURNING fence, since_ms, deadline_ms
+    ), counted AS (
+        INSERT INTO topics AS t (topic, seq) SELECT $1, 1 FROM granted
+        ON CONFLICT (topic) DO UPDATE SET seq = t.seq + 1 RETURNING seq
+    ), appended AS (
+        INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
+        SELECT $1, seq, fence, $6 ->> 'type', $6 ->> 'rule', $6 #>> '{by,id}', since_ms,
+            $6 || jsonb_build_object('fence', fence::text, 'at', since_ms, 'pen',
+                ($6 -> 'pen') || jsonb_build_object(
+                    'fence', fence::text, 'since', since_ms, 'deadline', deadline_ms))
+        FROM granted, counted
+    )
+    SELECT fence, since_ms, deadline_ms, seq FROM granted, counted"
+);
+
+/// Renews the pens of many: topics, sessions, fences, milliseconds since the last input. Only where it
+/// is plain that a decision would do just that; the others are left out of the answer.
+///
+/// Rows are locked in the order of topics, so that two such statements never wait for each other, and
+/// each row's clock is read after its lock.
+pub(super) const RENEW: &str = concat!(
+    "WITH asked AS (
+        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+            WITH ORDINALITY AS asked (topic, session, fence, input_ms_ago, place)
+    ), timed AS MATERIALIZED (
+        SELECT locked.*, ",
+    clock!(),
+    " AS ms FROM (
+            SELECT asked.*, (pen.claims #>> '{state,tenure,ttl_ms}')::bigint AS ttl_ms
+            FROM pens AS pen JOIN asked ON pen.topic = asked.topic COLLATE \"C\"
+            ORDER BY pen.topic OFFSET 0 FOR UPDATE OF pen
+        ) AS locked
+    ), renewed AS (
+        UPDATE pens AS pen SET deadline_ms = ms + ttl_ms, due_ms = ms + ttl_ms,
+            active_ms = greatest(pen.active_ms, ms - input_ms_ago)
+        FROM timed
+        WHERE pen.topic = timed.topic COLLATE \"C\" AND pen.fence = timed.fence
+            AND pen.claims #>> '{state,is}' = 'held'
+            AND pen.claims #>> '{state,tenure,holder,session}' = timed.session
+            AND pen.claims -> 'queue' = '[]'
+            AND pen.deadline_ms > ms AND pen.deadline_ms < ms + ttl_ms
+        RETURNING pen.*, place, ms
+    ), counted AS (
+        INSERT INTO topics AS t (topic, seq) SELECT topic, 1 FROM renewed
+        ON CONFLICT (topic) DO UPDATE SET seq = t.seq + 1 RETURNING topic, seq
+    ), told AS (
+        SELECT topic, place, seq, fence, ms, jsonb_build_object(
+            'type', 'renewed', 'rule', claims #> '{state,tenure,rule}',
+            'by', claims #> '{state,tenure,holder,person}', 'fence', fence::text, 'at', ms,
+            'pen', jsonb_build_object(
+                'state', 'held', 'holder', claims #> '{state,tenure,holder,person}',
+                'session', claims #> '{state,tenure,holder,session}', 'fence', fence::text,
+                'since', since_ms, 'deadline', deadline_ms, 'queue', claims -> 'queue')) AS body
+        FROM renewed JOIN counted USING (topic)
+    ), appended AS (
+        INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
+        SELECT topic, seq, fence, body ->> 'type', body ->> 'rule', body #>> '{by,id}', ms, body
+        FROM told
+    )
+    SELECT place, seq, body FROM told"
+);
+
+pub(super) const HELD_BY: &str = concat!(
+    "SELECT topic, ",
+    statement_clock!(),
+    ", ",
+    lease!(),
+    " FROM pens WHERE holder = $1 ORDER BY topic LIMIT $2"
+);
+
+pub(super) const LOG: &str =
+    "SELECT seq, body FROM pen_log WHERE topic = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+
+pub(super) const DUE: &str = concat!(
+    "SELECT topic, due_ms, ",
+    statement_clock!(),
+    " FROM pens WHERE due_ms IS NOT NULL ORDER BY due_ms LIMIT $1"
+);
+
+pub(super) const LEAVE_DRAFT: &str = concat!(
+    "INSERT INTO pen_drafts AS d (topic, author, left_by, left_ms, expires_ms, draft)
+    SELECT $1, $2, $3, ms, ms + $4, $5 FROM (SELECT ",
+    clock!(),
+    " AS ms OFFSET 0) AS time
+    ON CONFLICT (topic, author) DO UPDATE SET left_by = excluded.left_by,
+        left_ms = excluded.left_ms, expires_ms = excluded.expires_ms, draft = excluded.draft
+    RETURNING left_ms"
+);
+
+/// The reader's own draft before another's, which only who holds the pen may have, and only with $3.
+pub(super) const DRAFT: &str = concat!(
+    "SELECT draft, left_by, left_ms FROM pen_drafts
+    WHERE topic = $1 AND expires_ms > ",
+    statement_clock!(),
+    " AND (author = $2 OR $3 AND EXISTS (
+        SELECT FROM pens WHERE topic = $1 AND holder = $2 AND deadline_ms > ",
+    statement_clock!(),
+    "))
+    ORDER BY author = $2 DESC, left_ms DESC LIMIT 1"
+);
+
+pub(super) const EXPIRE_DRAFTS: &str =
+    concat!("DELETE FROM pen_drafts WHERE expires_ms <= ", clock!());
+
+pub(super) const EXPIRE_LOG: &str =
+    concat!("DELETE FROM pen_log WHERE at_ms <= ", clock!(), " - $1");

@@ -1,0 +1,23 @@
+//! Renewals, of which there are many at once.
+
+use penholder_lease::{Command, Fence, SessionId};
+
+/// A holder who is connected and wants to keep the pen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// Of which topic.
+    pub topic: String,
+    /// The holder's session.
+    pub session: SessionId,
+    /// The holder's fence.
+    pub fence: Fence,
+    /// How long ago the person last touched the thing.
+    pub input_ms_ago: u64,
+}
+
+impl Renewal {
+    pub(crate) fn command(&self) -> Command {
+        let Self { session, fence, input_ms_ago, .. } = self;
+        Command::Renew { session: session.clone(), fence: *fence, input_ms_ago: *input_ms_ago }
+    }
+}

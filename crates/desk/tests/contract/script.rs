@@ -1,0 +1,117 @@
+//! The store against the state machine, step by step: whatever shortcuts its statements take, what they
+//! write and answer is what [`decide`] says.
+
+use anyhow::Result;
+use penholder_desk::{Answered, Pens, Renewal};
+use penholder_lease::{
+    Answer, Command, Fence, IfHeld, Lease, Recipient, StoreTime, Terms, Timeline, decide,
+};
+
+use crate::Site;
+use crate::harness::{acquire, claimant, timeline};
+
+/// Steps on each topic.
+const STEPS: u64 = 400;
+
+/// Splitmix64 (Steele, Lea, Flood, 2014).
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+pub(crate) async fn store_keeps_what_is_decided(site: Site) -> Result<()> {
+    let pens = site.pens;
+    let fence = acquire(&pens, "doc:timeline", "ada/1").await?.unwrap_or_default();
+    for (seed, topic) in ["short:script:1", "short:script:2", "doc:script"].into_iter().enumerate()
+    {
+        let mut draw = Draw(seed as u64);
+        let mut model = Model { lease: Lease::default(), timeline: timeline(fence), seq: 0 };
+        for step in 0..STEPS {
+            let command = command(&mut draw, &model.lease);
+            let answered = act(&pens, topic, &command, draw.below(2) == 0).await?;
+            model.compare(&pens, topic, &command, &answered);
+            let kept = pens.pen(topic).await?;
+            assert_eq!(kept.pen, model.lease.view(kept.at), "step {step}: {command:?}");
+        }
+        assert_eq!(pens.log(topic, 0, u32::MAX).await?.len() as u64, model.seq);
+    }
+    Ok(())
+}
+
+/// What the store ought to have.
+struct Model {
+    lease: Lease,
+    timeline: Timeline,
+    seq: u64,
+}
+
+impl Model {
+    fn compare(&mut self, pens: &Pens, topic: &str, command: &Command, answered: &Answered) {
+        let time = StoreTime { at: answered.at, timeline: self.timeline };
+        let decision = decide(&self.lease, command, time, pens.policy(topic));
+        assert_eq!(answered.outcome, decision.outcome, "{command:?}");
+        assert_eq!(answered.pen, decision.lease.view(time.at), "{command:?}");
+        let events: Vec<_> = answered.events.iter().map(|logged| logged.event.clone()).collect();
+        assert_eq!(events, decision.events, "{command:?}");
+        for logged in &answered.events {
+            self.seq += 1;
+            assert_eq!(logged.seq, self.seq, "no number is left out");
+        }
+        self.lease = decision.lease;
+    }
+}
+
+/// Renewals go alone or as a batch of one, which is another statement.
+async fn act(pens: &Pens, topic: &str, command: &Command, batch: bool) -> Result<Answered> {
+    let Command::Renew { session, fence, input_ms_ago } = command else {
+        return Ok(pens.obey(topic, command).await?);
+    };
+    if !batch {
+        return Ok(pens.obey(topic, command).await?);
+    }
+    let (topic, session, fence) = (topic.to_owned(), session.clone(), *fence);
+    let renewal = Renewal { topic, session, fence, input_ms_ago: *input_ms_ago };
+    Ok(pens.renew(&[renewal]).await?.remove(0))
+}
+
+fn command(draw: &mut Draw, lease: &Lease) -> Command {
+    let names = ["ada/1", "ada/2", "bob/1", "carl/1", "bot/1"];
+    let index = |draw: &mut Draw, bound: usize| {
+        usize::try_from(draw.below(bound as u64)).unwrap_or_default()
+    };
+    let claimant = claimant(names[index(draw, names.len())]);
+    let holder = lease.claims.state.tenure().map(|tenure| tenure.holder.session.clone());
+    let session = holder.filter(|_| draw.below(4) > 0).unwrap_or(claimant.session.clone());
+    let fence =
+        if draw.below(8) > 0 { lease.fence } else { Fence(lease.fence.0.saturating_sub(1)) };
+    match draw.below(20) {
+        0..=6 => {
+            let request_id = (draw.below(2) == 0).then(|| format!("r{}", draw.below(6)).into());
+            let if_held = if draw.below(2) == 0 { IfHeld::Wait } else { IfHeld::Return };
+            Command::Acquire { claimant, terms: Terms { request_id, if_held, ..Terms::default() } }
+        }
+        7..=9 => Command::Renew { session, fence, input_ms_ago: draw.below(80_000) },
+        10..=12 => Command::Release { session, fence },
+        13 => Command::Request { claimant, reason: Some("please".to_owned()) },
+        14 => {
+            let answer = match draw.below(3) {
+                0 => Answer::Decline,
+                1 => Answer::HandOver(Recipient::Asker),
+                _ => Answer::HandOver(Recipient::Anybody(claimant)),
+            };
+            Command::Answer { session, fence, answer, reason: None }
+        }
+        15 => Command::TakeOver { claimant, reason: None },
+        16 => Command::Disconnect { session },
+        17 => Command::Resume { session },
+        18 => Command::Leave { session: claimant.session },
+        _ => Command::Tick,
+    }
+}
