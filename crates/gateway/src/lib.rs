@@ -13,6 +13,7 @@ pub mod config;
 pub mod data_dir;
 pub mod http;
 mod origin;
+pub mod pens;
 pub mod serve;
 mod shard;
 mod socket;

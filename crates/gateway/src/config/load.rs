@@ -150,6 +150,18 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if !public_url.is_empty() && !public_url.split_once("://").is_some_and(is_web_address) {
         return Err(ConfigError::Unfit("server.public_url must begin with http:// or https://"));
     }
+    let pens = config.namespace.values().map(|own| own.pen.over(&config.pen));
+    if !pens.chain([config.pen.clone()]).all(|pen| pen.ttl.as_ms() <= pen.ttl_max.as_ms()) {
+        return Err(ConfigError::Unfit("pen.ttl must not be longer than pen.ttl_max"));
+    }
+    let storage = config.storage.url.expose();
+    if !storage.is_empty()
+        && !["postgres://", "postgresql://"].iter().any(|scheme| storage.starts_with(scheme))
+    {
+        return Err(ConfigError::Unfit(
+            "storage.url must be empty, or begin with postgres:// or postgresql://",
+        ));
+    }
     if !config.namespace.keys().all(|name| is_namespace(name)) {
         return Err(ConfigError::Unfit(
             "namespace: a name is one segment of A-Z a-z 0-9 _ . ~ -, and neither phoenix nor system",
@@ -211,8 +223,9 @@ mod tests {
     fn the_printed_default_names_every_key() {
         let printed: Table = toml::from_str(DEFAULT_TOML).unwrap();
         let keys = |section: &str| printed[section].as_table().unwrap().len();
-        let sections = ["server", "auth", "presence", "limits", "cluster", "telemetry"];
-        assert_eq!(sections.map(keys), [9, 8, 6, 12, 2, 1]);
+        let sections =
+            ["server", "storage", "auth", "presence", "pen", "limits", "cluster", "telemetry"];
+        assert_eq!(sections.map(keys), [9, 2, 8, 6, 13, 12, 2, 1]);
     }
 
     #[test]

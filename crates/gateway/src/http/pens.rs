@@ -8,9 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, http};
 use penholder_hub::PenTask;
-use penholder_lease::{
-    Claimant, Command, Fence, Kind, Person, PersonId, Role, SessionId, Terms,
-};
+use penholder_lease::{Claimant, Command, Fence, Kind, Person, PersonId, Role, SessionId, Terms};
 use penholder_protocol::{
     self as protocol, ErrorCode, JsonLimits, Pen, PenAcquire, PenAcquireReply, PenDraft,
     PenDraftReply, PenEvent, PenHeld, PenReason, PenReply, PenRequestReply, PenTakeOverReply,
@@ -419,9 +417,8 @@ pub(super) async fn leave_draft(
 ) -> Result<Response, ApiError> {
     let topic = caller.pen_topic(path)?;
     let PenDraft { draft } = read(&body)?;
-    let draft = draft.ok_or_else(|| {
-        ApiError::new(ErrorCode::InvalidPayload, "missing field `draft`")
-    })?;
+    let draft =
+        draft.ok_or_else(|| ApiError::new(ErrorCode::InvalidPayload, "missing field `draft`"))?;
     let bytes_max = app.config.draft_bytes_max(&topic);
     if draft.len() > bytes_max {
         return Err(ApiError::too_large(format!("a draft has at most {bytes_max} bytes")));
