@@ -360,6 +360,20 @@ suite("pen of who is idle", { PEN__TTL: "1s", PEN__IDLE_AFTER: "1500ms" }, ({ te
   });
 });
 
+suite("pen of a server that stops", { SERVER__DRAIN: "500ms" }, ({ test, server }) => {
+  test("it is reserved before the end, and the holder is back after it", async (scene) => {
+    const ann = await joinResuming(await scene.person("ann"), scene.topic);
+    const { pen } = await ann.ask("pen_acquire");
+    assert.deepEqual(await server.terminate(), { code: 0, signal: null });
+    await server.start();
+    await until("ann is back", () => ann.replies.length === 2, 10_000);
+    const log = await server.get(`/v1/pens/${encodeURIComponent(scene.topic)}/log`);
+    const types = log.body.data.map(({ type }) => type);
+    assert.deepEqual(types.slice(0, 3), ["granted", "reserved", "resumed"]);
+    assert.equal((await ann.ask("pen_renew", { fence: pen.fence })).pen.state, "held");
+  });
+});
+
 suite("pen across a restart", { PEN__TTL: "5s", PRESENCE__GRACE: "5s" }, ({ test, server }) => {
   test("the holder goes on under the same fence, the next has a larger one", async (scene) => {
     const ann = await joinResuming(await scene.person("ann"), scene.topic);
@@ -372,7 +386,7 @@ suite("pen across a restart", { PEN__TTL: "5s", PRESENCE__GRACE: "5s" }, ({ test
     const renewed = await ann.ask("pen_renew", { fence: pen.fence });
     assert.equal(renewed.pen.fence, pen.fence);
     // The server renews again, without being asked.
-    await ann.next("pen", ({ at }) => at > renewed.pen.deadline - 1000);
+    await ann.next("pen", ({ at }) => at > renewed.pen.deadline - 4000);
 
     const bob = await scene.page("bob");
     await bob.ask("pen_acquire", { wait: true });
