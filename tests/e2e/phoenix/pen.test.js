@@ -129,11 +129,7 @@ suite("pen", PENS, ({ test, each, server }) => {
     assert.equal(await ann.refused("pen_renew", { fence: pen.fence }), "lease_lost");
     const renewed = await bob.ask("pen_renew", { fence: taken.pen.fence });
     assert.equal(renewed.receipt.split(".").length, 3, "who took it over gets a receipt");
-    assert.deepEqual(story(bob), [
-      "granted free",
-      "draining taken_over",
-      "taken_over taken_over",
-    ]);
+    assert.deepEqual(story(bob), ["granted free", "draining taken_over", "taken_over taken_over"]);
     const { draft, left_by, at } = await ann.ask("pen_draft");
     assert.deepEqual([draft, left_by.id], ["half a sentence", "ann"]);
     assert.ok(Math.abs(at - Date.now()) < 5000);
@@ -214,7 +210,10 @@ suite("pen", PENS, ({ test, each, server }) => {
   test("who asks is answered, or gets it when the time is over", async ({ page }) => {
     const [ann, bob] = [await page("ann"), await page("bob")];
     const { pen } = await ann.ask("pen_acquire");
-    assert.equal(await ann.refused("pen_answer", { fence: "1", answer: "decline" }), "invalid_payload");
+    assert.equal(
+      await ann.refused("pen_answer", { fence: "1", answer: "decline" }),
+      "invalid_payload",
+    );
     const { answer_by } = await bob.ask("pen_request", { reason: "may I?" });
     assert.ok(answer_by > Date.now() - 2000);
     const requested = await happens(ann, "requested");
@@ -235,11 +234,14 @@ suite("pen", PENS, ({ test, each, server }) => {
     const third = back.pen.fence;
     await ann.ask("pen_answer", { fence: third, answer: "hand_over", to: "cid" });
     await happens(cid, "handed_over", (event) => event.pen.holder.id === "cid");
-    assert.equal(await cid.refused("pen_answer", {
-      fence: cid.received("pen").at(-1).pen.fence,
-      answer: "hand_over",
-      to: "nobody",
-    }), "invalid_payload");
+    assert.equal(
+      await cid.refused("pen_answer", {
+        fence: cid.received("pen").at(-1).pen.fence,
+        answer: "hand_over",
+        to: "nobody",
+      }),
+      "invalid_payload",
+    );
   });
 
   test("a program gives way to a human at once", async ({ page }) => {
