@@ -8,6 +8,8 @@ use penholder_client::presence::Fold;
 use penholder_protocol::{Json, JsonLimits};
 use penholder_tests::{Options, RawSocket, Server, soon, until};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -46,6 +48,34 @@ async fn a_half_open_socket_is_found_out_and_a_quiet_one_is_not() -> Result<()> 
     }
     assert_eq!(count(&server, "doc:quiet").await?, 1);
     drop(dead);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_is_closed_and_who_takes_little_is_not() -> Result<()> {
+    const PIPELINED: usize = 200;
+    let server = Server::start(Options::default()).await?;
+    let ask = async || {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        let mut stream = socket.connect(([127, 0, 0, 1], server.port()).into()).await?;
+        let asked = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(PIPELINED);
+        stream.write_all(&asked).await?;
+        anyhow::Ok(stream)
+    };
+    let (_deaf, mut slow) = (ask().await?, ask().await?);
+    let connections = async || server.metric("penholder_http_connections").await;
+    // The third asks for the metrics.
+    until("both are there", SOON, async || Ok((connections().await? == 3.0).then_some(()))).await?;
+    let started = Instant::now();
+    let closed = until("one is closed", SILENT_MAX, async || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let read = slow.read(&mut [0; 4096]).await?;
+        ensure!(read > 0, "who takes little is closed");
+        Ok((connections().await? == 2.0).then(|| started.elapsed()))
+    });
+    ensure!(closed.await? > Duration::from_secs(15), "too early");
+    ensure!(slow.read(&mut [0; 4096]).await? > 0, "who takes little is closed");
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! The real server from outside: HTTP, operations, and frames that no client library would send.
 //!
 //! What npm `phoenix` shows is in the JavaScript suites beside this file. Both need `PENHOLDER_BIN`,
-//! the absolute path of the binary; `cargo xtask test e2e` builds it and sets that.
+//! the absolute path of the binary, and those of `traces.rs` `PENHOLDER_OTLP_BIN`, that of one with the feature
+//! `otlp`; `cargo xtask test e2e` builds both and sets that.
 
+mod arrivals;
 mod bounds;
 mod client;
 mod cluster;
@@ -16,3 +18,4 @@ mod people;
 mod publishing;
 mod reading;
 mod sessions;
+mod traces;

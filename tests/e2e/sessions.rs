@@ -95,3 +95,28 @@ async fn removing_a_session_closes_its_channel_and_nothing_else() -> Result<()> 
     assert_eq!(reply["status"], "ok");
     Ok(())
 }
+
+#[tokio::test]
+async fn who_breaks_off_again_and_again_leaves_no_crowd_of_ghosts() -> Result<()> {
+    const KEPT: usize = 20;
+    const LOST: usize = 26;
+    const NOT_KEPT: &str = "penholder_connections_not_kept_total";
+    let server = Server::start(Options::default().set("presence.grace", "10m")).await?;
+    let (ann, bob) = (server.token("ann").await?, server.token("bob").await?);
+    for _ in 0..LOST {
+        let mut socket = server.socket(&ann).await?;
+        socket.join("doc:1").await?;
+        drop(socket);
+    }
+    let mut other = server.socket(&bob).await?;
+    other.join("doc:1").await?;
+    drop(other);
+    until("as many wait as may", SOON * 2, async || {
+        let waiting = server.metric("penholder_sessions_waiting").await?;
+        Ok((waiting.to_string() == (KEPT + 1).to_string()).then_some(()))
+    })
+    .await?;
+    assert_eq!(server.metric(NOT_KEPT).await?.to_string(), (LOST - KEPT).to_string());
+    assert_eq!(server.get("/v1/topics/doc:1/presence").await?.json()["count"], 2);
+    Ok(())
+}

@@ -13,6 +13,7 @@ mod client;
 mod cluster;
 mod fault;
 mod observer;
+mod pen;
 mod plan;
 mod rng;
 mod run;

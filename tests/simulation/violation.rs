@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A promise that was broken: those of `robustness.md`, section 2, and two more of the stream.
+/// A promise that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// P2: nobody who is gone is shown, and nothing of them is kept.
@@ -29,6 +29,20 @@ pub(crate) enum Rule {
     Bounded,
     /// What is done costs in proportion to what has changed.
     Cost,
+    /// L1: fences of a topic strictly grow.
+    FenceGrows,
+    /// L2: what is written carries the fence of a tenure that lives, and none goes back.
+    CurrentWrite,
+    /// L3: nobody gets the pen before its time.
+    NoEarlyGrant,
+    /// L4: a repeated request is answered with the same fence.
+    OneGrant,
+    /// L4: a late word under an old fence does nothing.
+    OwnWord,
+    /// L5: what is due happens, and who waits gets the pen.
+    PassedOn,
+    /// Nobody believes that they hold the pen after its deadline.
+    Belief,
     /// A replica of the latest incarnation is not taken for an earlier one.
     OneLife,
 }

@@ -23,7 +23,7 @@ mod websocket;
 
 pub use frame::{Frame, Opcode};
 pub use http::{Answer, Request, exchange};
-pub use process::{Finished, command};
+pub use process::{Build, Finished, command, command_of};
 pub use server::{Directory, Options, SECRET, Server};
 pub use token::Token;
 pub use wait::{soon, until};

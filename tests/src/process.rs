@@ -27,7 +27,20 @@ pub struct Finished {
 ///
 /// It cannot be run.
 pub fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Finished> {
-    let mut command = binary()?;
+    command_of(Build::Usual, arguments, variables)
+}
+
+/// The same with the binary of another build.
+///
+/// # Errors
+///
+/// As [`command`].
+pub fn command_of(
+    build: Build,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<Finished> {
+    let mut command = binary(build)?;
     command.args(arguments).envs(variables.iter().copied());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let deadline = Instant::now() + COMMAND_MAX;
@@ -49,11 +62,26 @@ pub fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Finishe
 /// How long a command that is to end may take: one that starts a server by mistake never would.
 const COMMAND_MAX: Duration = Duration::from_secs(20);
 
+/// Which binary is under test.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Build {
+    /// As it is shipped.
+    #[default]
+    Usual,
+    /// With the cargo feature `otlp`.
+    Otlp,
+}
+
 /// The binary under test, with an empty environment.
-pub(crate) fn binary() -> Result<Command> {
-    let path = std::env::var_os("PENHOLDER_BIN").map(PathBuf::from);
-    let path = path.context("PENHOLDER_BIN must be the path of the server's binary")?;
-    ensure!(path.is_absolute(), "PENHOLDER_BIN must be an absolute path");
+pub(crate) fn binary(build: Build) -> Result<Command> {
+    let variable = match build {
+        Build::Usual => "PENHOLDER_BIN",
+        Build::Otlp => "PENHOLDER_OTLP_BIN",
+    };
+    let path = std::env::var_os(variable).map(PathBuf::from);
+    let path =
+        path.with_context(|| format!("{variable} must be the path of the server's binary"))?;
+    ensure!(path.is_absolute(), "{variable} must be an absolute path");
     let mut command = Command::new(path);
     command.env_clear().stdin(Stdio::null());
     Ok(command)

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::http::{Answer, Request, exchange};
-use crate::process::{Process, binary};
+use crate::process::{Build, Process, binary};
 use crate::wait::{soon, until};
 use crate::websocket::RawSocket;
 
@@ -27,11 +27,13 @@ pub struct Options {
     variables: Vec<(String, String)>,
     is_dev: bool,
     data: Option<PathBuf>,
+    build: Build,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        let options = Self { variables: Vec::new(), is_dev: true, data: None };
+        let (variables, build) = (Vec::new(), Build::Usual);
+        let options = Self { variables, is_dev: true, data: None, build };
         options.set("auth.hs256_secret", SECRET).set("cluster.name", "e2e")
     }
 }
@@ -49,6 +51,13 @@ impl Options {
     #[must_use]
     pub fn log(mut self, filter: &str) -> Self {
         self.variables.push(("RUST_LOG".to_owned(), filter.to_owned()));
+        self
+    }
+
+    /// The same with the binary of another build.
+    #[must_use]
+    pub fn build(mut self, build: Build) -> Self {
+        self.build = build;
         self
     }
 
@@ -241,7 +250,7 @@ impl Drop for Server {
 
 /// Starts a process and waits until it listens; port 0 takes a free one.
 async fn launch(options: &Options, data: &Path, port: u16) -> Result<(Process, u16)> {
-    let mut command = binary()?;
+    let mut command = binary(options.build)?;
     command.args(["run", "--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(data);
     if options.is_dev {
         command.arg("--dev");

@@ -1,7 +1,10 @@
 //! How many connections there may be: in all, from one address, and of one person.
+//!
+//! A TCP connection is counted as an [`Arrival`] from accept on, before its first byte: whoever says nothing
+//! costs a file too. When it becomes a WebSocket it gives that place back and holds a [`Permit`].
 
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,18 +14,30 @@ use dashmap::mapref::entry::Entry;
 use crate::config::Server;
 use crate::telemetry::metrics;
 
+/// How many TCP connections may stand beside each WebSocket that is allowed: a client of long polling, which
+/// is counted as a connection too, asks over one and posts over another. The file limit of
+/// `deploy/penholder.service` has room for both.
+pub(crate) const ARRIVALS_PER_CONNECTION: u64 = 2;
+
 /// Counts the open connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
+    places: Places,
+    by_user: DashMap<Arc<str>, u64>,
+    by_user_max: u64,
+    arrivals: Places,
+}
+
+/// Places in all, and of one address.
+#[derive(Debug)]
+struct Places {
     total: AtomicU64,
     total_max: u64,
     by_address: DashMap<IpAddr, u64>,
     by_address_max: u64,
-    by_user: DashMap<Arc<str>, u64>,
-    by_user_max: u64,
 }
 
 /// Why there is no room. Trying again later can help.
@@ -44,34 +59,43 @@ pub(crate) struct Permit {
     user: Arc<str>,
 }
 
+/// One counted TCP connection that is no WebSocket; dropping it gives its place back.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    counts: Arc<Counts>,
+    /// None behind a trusted proxy, where many people share it.
+    address: Option<IpAddr>,
+}
+
 impl Admission {
     pub(crate) fn new(server: &Server) -> Self {
+        let (total_max, by_address_max) =
+            (server.connections_max.number(), server.connections_per_address_max.number());
+        let arrivals = |max: u64| max.saturating_mul(ARRIVALS_PER_CONNECTION);
         Self(Arc::new(Counts {
-            total: AtomicU64::new(0),
-            total_max: server.connections_max.number(),
-            by_address: DashMap::new(),
-            by_address_max: server.connections_per_address_max.number(),
+            places: Places::new(total_max, by_address_max),
             by_user: DashMap::new(),
             by_user_max: server.connections_per_user_max.number(),
+            arrivals: Places::new(arrivals(total_max), arrivals(by_address_max)),
         }))
+    }
+
+    /// Counts a TCP connection in, or says what is full. One without an address, as all those of a trusted
+    /// proxy, takes a place of all only.
+    pub(crate) fn arrive(&self, address: Option<IpAddr>) -> Result<Arrival, NoRoom> {
+        let counts = &self.0;
+        counts.arrivals.take(address)?;
+        metrics::arrived();
+        Ok(Arrival { counts: Arc::clone(counts), address })
     }
 
     /// Counts a connection in, or says what is full.
     pub(crate) fn admit(&self, address: IpAddr, user: &str) -> Result<Permit, NoRoom> {
         let counts = &self.0;
         let user: Arc<str> = user.into();
-        let is_below = |total| (total < counts.total_max).then_some(total + 1);
-        counts
-            .total
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_below)
-            .map_err(|_| NoRoom::Replica)?;
-        if !take(&counts.by_address, address, counts.by_address_max) {
-            counts.total.fetch_sub(1, Ordering::Relaxed);
-            return Err(NoRoom::Address);
-        }
+        counts.places.take(Some(address))?;
         if !take(&counts.by_user, Arc::clone(&user), counts.by_user_max) {
-            give_back(&counts.by_address, address);
-            counts.total.fetch_sub(1, Ordering::Relaxed);
+            counts.places.give_back(Some(address));
             return Err(NoRoom::User);
         }
         metrics::connected();
@@ -80,21 +104,73 @@ impl Admission {
 
     /// Whether the replica has as many connections as it may.
     pub(crate) fn is_full(&self) -> bool {
-        self.total() >= self.0.total_max
+        self.total() >= self.0.places.total_max
     }
 
     /// The number of open connections.
     pub(crate) fn total(&self) -> u64 {
-        self.0.total.load(Ordering::Relaxed)
+        self.0.places.total.load(Ordering::Relaxed)
+    }
+}
+
+impl Permit {
+    /// Whose connection it is, and the network that it came from.
+    pub(crate) fn holder(&self) -> (&Arc<str>, IpAddr) {
+        (&self.user, network(self.address))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         give_back(&self.counts.by_user, Arc::clone(&self.user));
-        give_back(&self.counts.by_address, self.address);
-        self.counts.total.fetch_sub(1, Ordering::Relaxed);
+        self.counts.places.give_back(Some(self.address));
         metrics::disconnected();
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.counts.arrivals.give_back(self.address);
+        metrics::departed();
+    }
+}
+
+impl Places {
+    fn new(total_max: u64, by_address_max: u64) -> Self {
+        Self { total: AtomicU64::new(0), total_max, by_address: DashMap::new(), by_address_max }
+    }
+
+    fn take(&self, address: Option<IpAddr>) -> Result<(), NoRoom> {
+        let is_below = |total| (total < self.total_max).then_some(total + 1);
+        self.total
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_below)
+            .map_err(|_| NoRoom::Replica)?;
+        let has_room = address
+            .is_none_or(|address| take(&self.by_address, network(address), self.by_address_max));
+        if !has_room {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            return Err(NoRoom::Address);
+        }
+        Ok(())
+    }
+
+    fn give_back(&self, address: Option<IpAddr>) {
+        if let Some(address) = address {
+            give_back(&self.by_address, network(address));
+        }
+        self.total.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What counts as one address. A host on IPv6 has a network of 64 bits to itself, and could come from
+/// another address of it each time.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
     }
 }
 
@@ -155,6 +231,39 @@ mod tests {
         assert_eq!(admission.admit(address(2), "ada").unwrap_err(), NoRoom::User);
         drop(first);
         assert_eq!(admission.total(), 0);
-        assert!(admission.0.by_address.is_empty() && admission.0.by_user.is_empty());
+        assert!(admission.0.places.by_address.is_empty() && admission.0.by_user.is_empty());
+    }
+    #[test]
+    fn those_who_say_nothing_are_bounded_and_leave_room_for_those_who_do() {
+        let admission = admission(
+            "[server]\nconnections_max = 2\nconnections_per_address_max = 1\nconnections_per_user_max = 9",
+        );
+        let arrive = |last| admission.arrive(Some(address(last)));
+        let both = (arrive(1).unwrap(), arrive(1).unwrap());
+        assert_eq!(arrive(1).unwrap_err(), NoRoom::Address);
+        let permit = admission.admit(address(1), "ada").unwrap();
+        let others = (arrive(2).unwrap(), admission.arrive(None).unwrap());
+        assert_eq!(arrive(3).unwrap_err(), NoRoom::Replica);
+        assert_eq!(admission.arrive(None).unwrap_err(), NoRoom::Replica);
+        drop((both, others, permit));
+        let arrivals = &admission.0.arrivals;
+        assert_eq!(arrivals.total.load(Ordering::Relaxed), 0);
+        assert!(arrivals.by_address.is_empty());
+    }
+
+    #[test]
+    fn a_trusted_proxy_has_no_bound_of_its_own() {
+        let admission = admission("[server]\nconnections_per_address_max = 1");
+        let through: Result<Vec<_>, _> = (0..100).map(|_| admission.arrive(None)).collect();
+        assert_eq!(through.unwrap().len(), 100);
+    }
+
+    #[test]
+    fn a_host_on_ipv6_is_one_address_whichever_it_comes_from() {
+        let parse = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(network(parse("2001:db8:1:2::7")), network(parse("2001:db8:1:2:a:b:c:d")));
+        assert_ne!(network(parse("2001:db8:1:2::7")), network(parse("2001:db8:1:3::7")));
+        assert_eq!(network(parse("::ffff:10.0.0.1")), parse("10.0.0.1"));
+        assert_ne!(network(parse("10.0.0.1")), network(parse("10.0.0.2")));
     }
 }

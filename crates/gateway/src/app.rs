@@ -24,11 +24,13 @@ use crate::bus::Bus;
 use crate::clock::{self, Clock};
 use crate::config::{Config, Presence, SessionPolicy};
 use crate::data_dir::{DataDirectory, DataError};
+use crate::grace::Grace;
 use crate::origin::Origins;
 use crate::pens::{PenDesk, ReceiptError, ReceiptKeys};
 use crate::shard::Shards;
 use crate::socket::Polls;
 use crate::sockets::Sockets;
+use crate::telemetry::metrics::Traffic;
 
 /// Typing ends by itself after so long. Unit: milliseconds.
 const TYPING_FOR_MS: u64 = 10_000;
@@ -57,6 +59,8 @@ pub struct Parts {
     pub(crate) resume: ResumeKey,
     pub(crate) origins: Origins,
     pub(crate) admission: Admission,
+    /// Who may leave sessions behind.
+    pub(crate) grace: Grace,
     pub(crate) shards: Shards,
     pub(crate) pens: PenDesk,
     /// Cancelled when the process begins to stop.
@@ -64,6 +68,7 @@ pub struct Parts {
     /// The open WebSocket connections.
     pub(crate) connections: TaskTracker,
     pub(crate) metrics: PrometheusHandle,
+    pub(crate) traffic: Traffic,
     _data: DataDirectory,
 }
 
@@ -147,6 +152,7 @@ impl App {
             api_keys: ApiKeys::new(&config.auth.api_keys, mode),
             origins: Origins::new(&config.server, mode),
             admission: Admission::new(&config.server),
+            grace: Grace::new(&config),
             drain: CancellationToken::new(),
             connections: TaskTracker::new(),
             config,
@@ -157,6 +163,7 @@ impl App {
             shards,
             pens,
             metrics,
+            traffic: Traffic::new(),
             _data: data,
         })))
     }

@@ -8,11 +8,13 @@ mod pen;
 mod units;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::Deserialize;
+
+use crate::admission::ARRIVALS_PER_CONNECTION;
 
 pub use load::{ConfigError, Overrides, Source, load};
 pub use pen::{Pen, PenOverride};
@@ -39,7 +41,7 @@ pub struct Config {
     pub limits: Limits,
     /// This replica among others.
     pub cluster: Cluster,
-    /// Logs.
+    /// Logs and traces.
     pub telemetry: Telemetry,
     /// Options of single namespaces.
     pub namespace: BTreeMap<String, Namespace>,
@@ -98,6 +100,21 @@ pub struct Storage {
 impl Default for Storage {
     fn default() -> Self {
         Self { url: Secret::default(), retention: Span::of_ms::<2_592_000_000>() }
+    }
+}
+
+impl Server {
+    /// How many files all connections need, if there are as many as may be.
+    #[must_use]
+    pub fn files_max(&self) -> u64 {
+        self.connections_max.number().saturating_mul(1 + ARRIVALS_PER_CONNECTION)
+    }
+
+    /// Whether `address` is that of a proxy, which speaks for others.
+    #[must_use]
+    pub fn trusts(&self, address: &IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 }
 
@@ -290,6 +307,8 @@ impl Default for Cluster {
 pub struct Telemetry {
     /// The shape of log lines.
     pub log: LogFormat,
+    /// Collector of traces; empty: none. Needs the cargo feature `otlp`.
+    pub otlp_endpoint: String,
 }
 
 /// The shape of log lines.

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod data_dir;
+mod grace;
 pub mod http;
 mod origin;
 pub mod pens;

@@ -18,7 +18,6 @@ use penholder_gateway::config::{self, Config, ConfigError, DEFAULT_TOML, Overrid
 use penholder_gateway::data_dir::DataDirectory;
 use penholder_gateway::pens::ReceiptKeys;
 use penholder_gateway::{App, RunMode, app, clock, http, serve, telemetry};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -56,12 +55,12 @@ struct Misuse(String);
 fn run(args: &RunArgs) -> Result<()> {
     let config = load(args.place.config.as_deref(), args.listen)?;
     let mode = mode(&args.place, &config)?;
-    telemetry::init(&config.telemetry)?;
-    raise_open_files(config.server.connections_max.number());
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let traces = telemetry::init(&config.telemetry, runtime.handle())?;
+    raise_open_files(config.server.files_max());
+    let served = runtime.block_on(async {
         let listen = config.server.listen;
-        let listener = TcpListener::bind(listen)
-            .await
+        let listener = serve::listen(listen)
             .with_context(|| format!("cannot listen on {listen}; is another server running?"))?;
         let address = listener.local_addr()?;
         // Only now: a start that fails is no life, and must not end the one before.
@@ -73,17 +72,20 @@ fn run(args: &RunArgs) -> Result<()> {
         serve::serve(listener, http::router(app.clone()), app).await;
         tracing::info!("stopped");
         Ok(())
-    })
+    });
+    traces.finish();
+    served
 }
 
 /// Raises the number of files that may be open to what the system allows: each connection is one, and
 /// many systems begin with 1024.
-fn raise_open_files(connections_max: u64) {
+fn raise_open_files(needed: u64) {
     match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(allowed) if allowed < connections_max => tracing::warn!(
+        Ok(allowed) if allowed < needed => tracing::warn!(
             allowed,
-            connections_max,
-            "fewer files may be open than server.connections_max; raise the limit (ulimit -n, LimitNOFILE)"
+            needed,
+            "fewer files may be open than server.connections_max connections need, those of HTTP included; \
+             raise the limit (ulimit -n, LimitNOFILE) or lower the number"
         ),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "cannot raise the number of open files"),

@@ -5,6 +5,7 @@
 //! nobody listens any more, and what is under way is given until `server.drain` is over.
 
 use std::convert::Infallible;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -17,11 +18,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::admission::{Arrival, NoRoom};
 use crate::app::App;
 use crate::http::Peer;
 use crate::stream::{Excess, Remains, Stream};
@@ -33,6 +35,16 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Most headers of a request.
 const HEADERS_MAX: usize = 64;
 
+/// How many connections may wait to be accepted, as far as the system allows (`net.core.somaxconn`). When
+/// there is no room the kernel drops who comes next, who tries again a second later: a flood must not fill
+/// it while the process has no turn.
+const BACKLOG: u32 = 4096;
+
+/// What the kernel holds at most for a client that reads slowly; Linux takes it twice. By itself it would hold
+/// megabytes, which no bound of ours would know of, and which would hide for minutes that a client takes nothing.
+/// Unit: bytes.
+const SEND_BUFFER_BYTES: u32 = 128 * 1024;
+
 /// How long to wait after a failed accept: most often the process has run out of file descriptors,
 /// and trying again at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -40,8 +52,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a client that has broken a bound of HTTP may go on sending until it hears so.
 const LINGER_MAX: Duration = Duration::from_secs(2);
 
+/// How long a client that finds no place is asked to wait. Unit: seconds.
+const RETRY_SECS: u16 = 5;
+
 /// How often gauges are set, histograms tidied, and changed keys read.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Listens on an address. Needs a tokio runtime.
+///
+/// # Errors
+///
+/// Somebody else does, or the process may not.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Or a restart would wait until the last connection of the life before is forgotten.
+    socket.set_reuseaddr(true)?;
+    // Connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves `router` until the application drains and the last client has gone.
 pub async fn serve(listener: TcpListener, router: Router, app: App) {
@@ -77,7 +107,15 @@ async fn accept_until(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    requests.spawn(connection(stream, peer, router.clone(), app.clone()));
+                    let server = &app.config.server;
+                    let address = Some(peer.ip()).filter(|address| !server.trusts(address));
+                    match app.admission.arrive(address) {
+                        Ok(arrival) => {
+                            let arrived = (stream, arrival);
+                            requests.spawn(connection(arrived, peer, router.clone(), app.clone()));
+                        }
+                        Err(full) => turn_away(stream, full),
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -91,7 +129,12 @@ async fn accept_until(
 
 /// Serves one TCP connection: requests one after another, or one upgrade. While the server drains, one
 /// request, so that whoever asks is told that it does.
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, app: App) {
+async fn connection(
+    (stream, arrival): (TcpStream, Arrival),
+    peer: SocketAddr,
+    router: Router,
+    app: App,
+) {
     // Frames are small and each is awaited by a person; a failure costs only latency.
     stream.set_nodelay(true).ok();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
@@ -100,7 +143,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, app: Ap
         async move { Ok::<_, Infallible>(response.await.unwrap_or_else(|never| match never {})) }
     });
     let is_draining = app.drain.is_cancelled();
-    let (stream, remains) = Stream::new(stream);
+    let (stream, remains) = Stream::new(stream, arrival);
     let served = {
         let connection = http1::Builder::new()
             .keep_alive(!is_draining)
@@ -122,11 +165,29 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, app: Ap
     if let Err(error) = &served {
         tracing::debug!(%error, "connection ended");
     }
-    let Ok(Remains { tcp, is_asked, excess }) = remains.await else { return };
+    let Ok(Remains { tcp, is_asked, excess, arrival }) = remains.await else { return };
     if excess == Some(Excess::RequestLine) {
         answer_fault(tcp, StatusCode::URI_TOO_LONG).await;
     } else if is_asked && served.is_err_and(|error| error.is_timeout()) {
         answer_fault(tcp, StatusCode::REQUEST_TIMEOUT).await;
+    }
+    drop(arrival);
+}
+
+/// Refuses a connection for which there is no place, without reading or waiting: whoever floods the
+/// listener must not cost more than that.
+fn turn_away(stream: TcpStream, full: NoRoom) {
+    let (bound, status) = match full {
+        NoRoom::Replica => ("replica", StatusCode::SERVICE_UNAVAILABLE),
+        NoRoom::Address | NoRoom::User => ("address", StatusCode::TOO_MANY_REQUESTS),
+    };
+    metrics::arrival_refused(bound);
+    let head = format!(
+        "HTTP/1.1 {status}\r\nretry-after: {RETRY_SECS}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    );
+    // A fresh connection has room for this much. Who has sent something already may see a reset in its place.
+    if let Ok(mut stream) = stream.into_std() {
+        stream.write_all(head.as_bytes()).ok();
     }
 }
 
@@ -168,6 +229,7 @@ async fn upkeep(app: App) {
     loop {
         every.tick().await;
         app.metrics.run_upkeep();
+        app.grace.tidy();
         refresh_keys(app.clone()).await;
         refresh_receipts(app.clone()).await;
         metrics::pens_waiting(app.pens.waiting());

@@ -41,7 +41,9 @@ impl Sockets {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let user: Arc<str> = identity.subject().into();
         let socket = Socket { number, identity: identity.clone(), outbox: Arc::clone(outbox) };
-        self.0.by_user.entry(Arc::clone(&user)).or_default().push(socket);
+        // Most people have one.
+        let sockets = || Vec::with_capacity(1);
+        self.0.by_user.entry(Arc::clone(&user)).or_insert_with(sockets).push(socket);
         Entered { open: Arc::clone(&self.0), user, number }
     }
 

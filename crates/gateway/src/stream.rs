@@ -1,22 +1,29 @@
 //! A TCP connection, watched for what the libraries above it leave unbounded.
 //!
-//! hyper answers a request line without end as it answers too many headers, and drops a head that stops
-//! half way without a word. tungstenite puts fragments together and counts none.
+//! hyper answers a request line without end as it answers too many headers, drops a head that stops half way
+//! without a word, and waits for ever for a client that does not read its answer. tungstenite puts fragments
+//! together and counts none.
 
 mod frames;
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep};
 
 use self::frames::FrameWatch;
+use crate::admission::Arrival;
 
 /// Longest request line. Shorter than a whole head may be: beyond that hyper answers first. Unit: bytes.
 const LINE_BYTES_MAX: usize = 7 * 1024;
+
+/// How long a client of HTTP may take nothing of its answer. What sockets may is for their connection to say.
+const WRITE_MAX: Duration = Duration::from_secs(20);
 
 /// Why nothing more is read of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,9 +58,12 @@ pub(crate) struct Stream {
     /// There until the stream is dropped.
     tcp: Option<TcpStream>,
     watch: Watch,
-    remains: Option<oneshot::Sender<Remains>>,
+    /// What HTTP has to leave behind; none once it is a WebSocket.
+    remains: Option<(oneshot::Sender<Remains>, Arrival)>,
     /// Whether something was read since the last answer.
     is_asked: bool,
+    /// Ends the wait for a client that takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 /// What is left of a connection that HTTP is done with.
@@ -64,6 +74,8 @@ pub(crate) struct Remains {
     pub(crate) is_asked: bool,
     /// Why nothing more was read of it.
     pub(crate) excess: Option<Excess>,
+    /// Its place, until it is closed.
+    pub(crate) arrival: Arrival,
 }
 
 #[derive(Debug)]
@@ -78,23 +90,43 @@ enum Watch {
 }
 
 impl Stream {
-    /// Watches a new connection. What remains of it when HTTP is done is sent to the receiver, unless it
-    /// became a WebSocket.
-    pub(crate) fn new(tcp: TcpStream) -> (Self, oneshot::Receiver<Remains>) {
+    /// Watches a new connection, which holds the place of its `arrival`. What remains of it when HTTP is
+    /// done is sent to the receiver, unless it became a WebSocket.
+    pub(crate) fn new(tcp: TcpStream, arrival: Arrival) -> (Self, oneshot::Receiver<Remains>) {
         let (sender, receiver) = oneshot::channel();
-        let remains = Some(sender);
-        (Self { tcp: Some(tcp), watch: Watch::Line(0), remains, is_asked: false }, receiver)
+        let remains = Some((sender, arrival));
+        let stream =
+            Self { tcp: Some(tcp), watch: Watch::Line(0), remains, is_asked: false, stalled: None };
+        (stream, receiver)
     }
 
-    /// Watches frames from now on; `early` were read already.
+    /// Watches frames from now on; `early` were read already. It is counted as a WebSocket now, and gives
+    /// its place among the arrivals back.
     pub(crate) fn watch_frames(&mut self, early: &[u8]) -> io::Result<()> {
-        self.remains = None;
+        (self.remains, self.stalled) = (None, None);
         self.watch = Watch::Frames(FrameWatch::default());
         self.look(early)
     }
 
     fn tcp(&mut self) -> Pin<&mut TcpStream> {
         Pin::new(self.tcp.as_mut().expect("it is there until the stream is dropped"))
+    }
+
+    /// Passes on what came of a write; one that waits for too long has failed.
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() || self.remains.is_none() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_MAX)));
+        ready!(stalled.as_mut().poll(cx));
+        // Or the kernel would keep what was written, and go on trying for minutes.
+        self.tcp().set_zero_linger().ok();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn look(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -120,13 +152,13 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let (Some(remains), Some(tcp)) = (self.remains.take(), self.tcp.take()) {
+        if let (Some((remains, arrival)), Some(tcp)) = (self.remains.take(), self.tcp.take()) {
             // Whoever does not wait for it does not want it.
             let excess = match self.watch {
                 Watch::Over(excess) => Some(excess),
                 Watch::Line(_) | Watch::Nothing | Watch::Frames(_) => None,
             };
-            remains.send(Remains { tcp, is_asked: self.is_asked, excess }).ok();
+            remains.send(Remains { tcp, is_asked: self.is_asked, excess, arrival }).ok();
         }
     }
 }
@@ -164,7 +196,8 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.is_asked = false;
-        self.tcp().poll_write(cx, buf)
+        let written = self.tcp().poll_write(cx, buf);
+        self.written(cx, written)
     }
 
     fn poll_write_vectored(
@@ -173,7 +206,8 @@ impl AsyncWrite for Stream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.is_asked = false;
-        self.tcp().poll_write_vectored(cx, bufs)
+        let written = self.tcp().poll_write_vectored(cx, bufs);
+        self.written(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

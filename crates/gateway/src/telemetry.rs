@@ -1,24 +1,70 @@
-//! What the process tells its operator: logs and metrics.
+//! What the process tells its operator: logs, metrics and traces.
 
 pub(crate) mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
+pub(crate) mod request;
 
 pub use metrics::install as install_metrics;
-use tracing_subscriber::EnvFilter;
+use tokio::runtime::Handle;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, registry};
 
 use crate::config::{LogFormat, Telemetry};
 
-/// Sends logs to standard error, as `settings` and the variable `RUST_LOG` ask for.
+type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Traces that are under way to a collector, if there is one.
+#[derive(Debug)]
+pub struct Traces {
+    #[cfg(feature = "otlp")]
+    export: Option<otlp::Export>,
+}
+
+/// Sends logs to standard error, as `settings` and the variable `RUST_LOG` ask for, and traces where
+/// `settings` say, by way of `runtime`.
 ///
 /// # Errors
 ///
-/// A subscriber is set already.
-pub fn init(settings: &Telemetry) -> anyhow::Result<()> {
+/// A subscriber is set already, or the address of the collector is none.
+pub fn init(settings: &Telemetry, runtime: &Handle) -> anyhow::Result<Traces> {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,hyper=warn"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let result = match settings.log {
-        LogFormat::Pretty => logs.with_target(false).try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+    let logs = fmt::layer().with_writer(std::io::stderr);
+    let logs: AnyLayer = match settings.log {
+        LogFormat::Pretty => logs.with_target(false).with_filter(filter).boxed(),
+        LogFormat::Json => logs.json().flatten_event(true).with_filter(filter).boxed(),
     };
-    result.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
+    let (traces, spans) = traces(settings, runtime)?;
+    let layers: Vec<AnyLayer> = [Some(logs), spans].into_iter().flatten().collect();
+    let result = registry().with(layers).try_init();
+    result.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
+    Ok(traces)
+}
+
+impl Traces {
+    /// Sends what is left of them. Blocks, so not from a task.
+    pub fn finish(&self) {
+        #[cfg(feature = "otlp")]
+        if let Some(export) = &self.export {
+            export.finish();
+        }
+    }
+}
+
+#[cfg(feature = "otlp")]
+fn traces(settings: &Telemetry, runtime: &Handle) -> anyhow::Result<(Traces, Option<AnyLayer>)> {
+    if settings.otlp_endpoint.is_empty() {
+        return Ok((Traces { export: None }, None));
+    }
+    let (export, layer) = otlp::start(&settings.otlp_endpoint, runtime)?;
+    Ok((Traces { export: Some(export) }, Some(layer.boxed())))
+}
+
+/// The configuration was refused if it named a collector.
+#[cfg(not(feature = "otlp"))]
+#[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
+fn traces(_: &Telemetry, _: &Handle) -> anyhow::Result<(Traces, Option<AnyLayer>)> {
+    Ok((Traces {}, None))
 }

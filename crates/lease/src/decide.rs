@@ -87,9 +87,30 @@ impl Turn<'_> {
         }
     }
 
+    /// Sees to it that nothing lies further ahead than its span is long. It does when the store's clock
+    /// was set back, and the pen of a holder who died would be kept for as long as it was set back.
+    fn keep_within_spans(&mut self) {
+        let (now, lease, policy) = (self.time.at, &mut self.lease, self.policy);
+        let within = |span_ms| now.after(span_ms);
+        lease.since = lease.since.min(now);
+        lease.active_at = lease.active_at.min(now);
+        let deadline_max = match &mut lease.claims.state {
+            State::Free { .. } => now,
+            State::Held { tenure } | State::Reserved { tenure } => within(tenure.ttl_ms),
+            State::Draining { tenure, deadline_before, .. } => {
+                *deadline_before = within(tenure.ttl_ms).min(*deadline_before);
+                within(policy.drain_ms)
+            }
+        };
+        lease.deadline = lease.deadline.min(deadline_max);
+        let asked = lease.claims.queue.iter_mut().filter_map(|waiting| waiting.answer_by.as_mut());
+        asked.for_each(|answer_by| *answer_by = within(policy.request_after_ms).min(*answer_by));
+    }
+
     /// Does what is due. Ends, because each round takes somebody out of the queue or finds it empty.
     fn settle(&mut self) {
         let now = self.time.at;
+        self.keep_within_spans();
         loop {
             let ended = now >= self.lease.deadline;
             let asked = self.lease.passes_on_at(self.policy).is_some_and(|at| now >= at);

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::dialect::{Dialect, Phoenix, Publishing, SocketIo};
 use crate::endpoint::{Credentials, Endpoint};
 use crate::figures::Scenario;
-use crate::scenario::{Cause, Sizes};
+use crate::scenario::{Cause, Siege, Sizes};
 use crate::socket::Address;
 use crate::target::{Kind, Target};
 
@@ -21,7 +21,7 @@ use crate::target::{Kind, Target};
 #[derive(Debug, Parser)]
 #[command(name = "penholder-load", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// What to measure; all when none is named.
+    /// What to measure; all but `hostile` when none is named.
     #[arg(value_enum, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
     /// The binary `penholder`.
@@ -114,6 +114,16 @@ struct Work {
     /// People who come and go on the desk, each second.
     #[arg(long, value_name = "N")]
     churn: Option<u32>,
+    /// How long the server is attacked: a minute alone, a minute attacked, and about half a minute until nothing
+    /// is left, again and again.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    minutes: Option<u32>,
+    /// Attackers at a time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    attackers: Option<u32>,
+    /// Decides what attackers do.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
     /// Messages under way where as many as possible are sent.
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     window: u32,
@@ -131,7 +141,11 @@ impl Cli {
     /// The scenarios in their order, each once.
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
         let all = Scenario::value_variants().iter().copied();
-        all.filter(|it| self.scenarios.is_empty() || self.scenarios.contains(it)).collect()
+        // An hour is only spent on purpose.
+        let is_by_default = |it| it != Scenario::Hostile || self.work.smoke;
+        let none_is_named = self.scenarios.is_empty();
+        all.filter(|it| (none_is_named && is_by_default(*it)) || self.scenarios.contains(it))
+            .collect()
     }
 
     /// The servers to measure; ratios are those of the first.
@@ -187,6 +201,12 @@ impl Cli {
         if let Some(seconds) = self.work.seconds {
             sizes.span = Duration::from_secs(seconds.into());
         }
+        if let Some(minutes) = self.work.minutes {
+            sizes.siege.window = Duration::from_mins(1);
+            sizes.siege.attacks = (minutes * 2 / 5).max(1);
+        }
+        sizes.siege.attackers = self.work.attackers.unwrap_or(sizes.siege.attackers);
+        sizes.siege.seed = self.work.seed;
         sizes.events = self.work.events.unwrap_or(sizes.events);
         sizes.churn = self.work.churn.unwrap_or(sizes.churn);
         sizes
@@ -216,6 +236,7 @@ fn full() -> Sizes {
         churn: 50,
         reconnect: 10_000,
         span: Duration::from_secs(10),
+        siege: Siege { attacks: 24, window: Duration::from_mins(1), attackers: 300, seed: 1 },
     }
 }
 
@@ -232,6 +253,7 @@ fn quick() -> Sizes {
         churn: 20,
         reconnect: 2000,
         span: Duration::from_secs(3),
+        siege: Siege { attacks: 5, window: Duration::from_secs(20), ..full().siege },
         ..full()
     }
 }
@@ -250,6 +272,7 @@ fn smoke() -> Sizes {
         churn: 10,
         reconnect: 40,
         span: Duration::from_millis(400),
+        siege: Siege { attacks: 1, window: Duration::from_secs(3), attackers: 60, seed: 1 },
     }
 }
 
@@ -306,6 +329,13 @@ mod tests {
         let cli = parse("x desk idle --bare b");
         assert_eq!(cli.scenarios(), [Scenario::Idle, Scenario::Desk]);
         assert_eq!(parse("x --bare b").scenarios().len(), 5);
+        assert!(parse("x --bare b --smoke").scenarios().contains(&Scenario::Hostile));
+    }
+
+    #[test]
+    fn hours_of_attack_are_counted_in_windows() {
+        let siege = parse("x hostile --penholder p --minutes 12 --seed 7").sizes().siege;
+        assert_eq!((siege.attacks, siege.window, siege.seed), (4, Duration::from_mins(1), 7));
     }
 
     #[test]

@@ -53,7 +53,11 @@ impl Credentials {
     }
 
     /// A token for `user`, who may do everything but administer.
-    fn token(&self, user: &str) -> Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// It cannot be signed.
+    pub(crate) fn token(&self, user: &str) -> Result<String> {
         let key = match self {
             Self::Fixed(token) => return Ok(token.clone()),
             Self::Signed(key) => key,

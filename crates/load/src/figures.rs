@@ -19,6 +19,8 @@ pub(crate) enum Scenario {
     Desk,
     /// All lose their connections and come back at once
     Reconnect,
+    /// A desk beside attackers who do everything hostile at once, for an hour; run only when named
+    Hostile,
 }
 
 /// One number of a run.
@@ -68,6 +70,8 @@ pub(crate) struct Curve {
 pub(crate) enum CurveKind {
     /// Share of the deliveries, 0 to 1; latency in milliseconds.
     Latency,
+    /// The same where nothing disturbs: what the other is compared with.
+    LatencyBeside,
     /// Seconds; share of the clients, 0 to 1.
     Share,
 }

@@ -15,6 +15,7 @@ mod endpoint;
 mod figures;
 mod fleet;
 mod goals;
+mod http;
 mod ledger;
 mod limits;
 mod note;

@@ -2,6 +2,7 @@
 
 mod desk;
 mod fanout;
+mod hostile;
 mod idle;
 mod reconnect;
 mod storm;
@@ -51,6 +52,20 @@ pub(crate) struct Sizes {
     pub(crate) reconnect: u32,
     /// How long each rate is measured.
     pub(crate) span: Duration,
+    pub(crate) siege: Siege,
+}
+
+/// How long, and by how many, a server is attacked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Siege {
+    /// Windows with attackers; before and after each is one without.
+    pub(crate) attacks: u32,
+    /// How long each window is.
+    pub(crate) window: Duration,
+    /// At a time.
+    pub(crate) attackers: u32,
+    /// Decides what they do.
+    pub(crate) seed: u64,
 }
 
 /// What a scenario works with.
@@ -78,6 +93,7 @@ impl Bench {
             Scenario::Fanout => fanout::run(self).await,
             Scenario::Desk => desk::run(self).await,
             Scenario::Reconnect => reconnect::run(self).await,
+            Scenario::Hostile => hostile::run(self).await,
         }
     }
 }

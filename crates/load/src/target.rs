@@ -25,12 +25,14 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 const LOG_SHOWN: u64 = 2000;
 
 /// Signs the tokens of the servers that are started here.
-const SECRET: &str = "a secret of the load generator, 32 bytes or more";
+pub(crate) const SECRET: &str = "a secret of the load generator, 32 bytes or more";
+
+/// What Penholder needs to start.
+const IDENTITY: [(&str, &str); 2] =
+    [("PENHOLDER__AUTH__HS256_SECRET", SECRET), ("PENHOLDER__CLUSTER__NAME", "load")];
 
 /// Settings under which Penholder bounds nobody here: all clients come from one machine.
-const UNBOUNDED: [(&str, &str); 11] = [
-    ("PENHOLDER__AUTH__HS256_SECRET", SECRET),
-    ("PENHOLDER__CLUSTER__NAME", "load"),
+const UNBOUNDED: [(&str, &str); 9] = [
     ("PENHOLDER__SERVER__CONNECTIONS_MAX", "1000000"),
     ("PENHOLDER__SERVER__CONNECTIONS_PER_ADDRESS_MAX", "1000000"),
     ("PENHOLDER__SERVER__CONNECTIONS_PER_USER_MAX", "1000000"),
@@ -64,6 +66,17 @@ pub(crate) enum Kind {
 pub(crate) struct Tuning {
     /// Up to so many people are listed in full, where the server has such a bound.
     pub(crate) list_max: Option<u32>,
+    pub(crate) bounds: Bounds,
+}
+
+/// Whether the server bounds what one client may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Bounds {
+    /// As far as it can be told not to, it does not: all clients come from one machine.
+    #[default]
+    Lifted,
+    /// As it does by default.
+    Usual,
 }
 
 /// A running server; one that was started here is killed when dropped.
@@ -99,7 +112,10 @@ impl Kind {
         command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
         match self {
             Self::Penholder => {
-                command.args(["run", "--listen", &listen, "--data"]).arg(dir).envs(UNBOUNDED);
+                command.args(["run", "--listen", &listen, "--data"]).arg(dir).envs(IDENTITY);
+                if tuning.bounds == Bounds::Lifted {
+                    command.envs(UNBOUNDED);
+                }
                 if let Some(list_max) = tuning.list_max {
                     command.env("PENHOLDER__PRESENCE__FULL_MAX", list_max.to_string());
                 }

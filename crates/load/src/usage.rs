@@ -72,6 +72,15 @@ impl Memory {
     }
 }
 
+/// How many files and connections the process has open.
+///
+/// # Errors
+///
+/// There is no such process, or it is somebody else's.
+pub(crate) fn open_files(pid: u32) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 /// The processor time that all processes of the machine have used together.
 pub(crate) fn machine_cpu() -> Duration {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
@@ -134,6 +143,7 @@ mod tests {
     fn own_process_uses_memory() {
         let pid = std::process::id();
         assert!(Usage::of(pid).unwrap().rss > 0);
+        assert!(open_files(pid).unwrap() >= 3);
         assert!(Memory::of(pid).unwrap().peak >= Memory::of(pid).unwrap().private);
     }
 }

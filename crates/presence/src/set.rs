@@ -7,6 +7,7 @@
 mod changes;
 mod index;
 mod kept;
+mod live;
 mod merge;
 mod rooms;
 mod slots;
@@ -21,6 +22,7 @@ use thiserror::Error;
 use self::changes::Changes;
 use self::index::Index;
 use self::kept::Farewells;
+use self::live::Live;
 use self::rooms::{Prints, RoomIx, Rooms, Seeded};
 use self::slots::{Slot, Slots};
 use crate::context::Context;
@@ -63,7 +65,7 @@ pub struct PresenceSet {
     replica: Arc<ReplicaId>,
     context: Context,
     /// Live entries by counter, per name; what the state holds, visible or not.
-    lives: BTreeMap<ReplicaName, BTreeMap<u64, Slot>>,
+    lives: BTreeMap<ReplicaName, Live>,
     down: BTreeSet<ReplicaName>,
     farewells: Farewells,
     superseded_by: Option<Incarnation>,
@@ -96,7 +98,7 @@ impl PresenceSet {
         let mut context = Context::new();
         context.begin(&replica);
         Self {
-            lives: BTreeMap::from([(replica.name.clone(), BTreeMap::new())]),
+            lives: BTreeMap::from([(replica.name.clone(), Live::default())]),
             replica,
             context,
             down: BTreeSet::new(),
@@ -378,7 +380,7 @@ impl PresenceSet {
         self.hide((slot, prints), changes);
         let presence = self.slots.remove(slot);
         self.sessions.remove(prints.1, slot);
-        self.own_live().remove(&presence.dot.counter);
+        self.own_live().remove(presence.dot.counter);
         (presence, prints)
     }
 
@@ -395,7 +397,7 @@ impl PresenceSet {
         Change { delta, diff: changes.finish(&mut self.rooms) }
     }
 
-    fn own_live(&mut self) -> &mut BTreeMap<u64, Slot> {
+    fn own_live(&mut self) -> &mut Live {
         self.lives.get_mut(&self.replica.name).expect("a set's own life is known")
     }
 }

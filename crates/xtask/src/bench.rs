@@ -22,7 +22,8 @@ use crate::workspace;
   cargo xtask bench presence --quick -- merge  only the rows with `merge` in their name
   cargo xtask bench presence -- track/1000     at one size
   cargo xtask bench memory convergence
-  cargo xtask bench load --help                the server under load, from outside",
+  cargo xtask bench load --help                the server under load, from outside
+  cargo xtask bench hostile --help             the server under attack, for an hour",
     args_conflicts_with_subcommands = true
 )]
 pub(crate) struct Args {
@@ -79,6 +80,7 @@ impl Benchmark {
 #[derive(Debug, clap::Subcommand)]
 enum Other {
     Load(load::Args),
+    Hostile(load::Siege),
 }
 
 /// Runs the benchmarks.
@@ -99,6 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     match &args.other {
         Some(Other::Load(args)) => load::run(args, &facts)?,
+        Some(Other::Hostile(args)) => load::siege(args, &facts)?,
         None => Shell::live().run(&mut command(args))?,
     }
     Ok(ExitCode::SUCCESS)

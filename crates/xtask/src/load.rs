@@ -1,4 +1,5 @@
-//! `cargo xtask bench load`: the server as its clients find it, beside peers, from one command.
+//! `cargo xtask bench load` and `hostile`: the server as its clients find it, beside peers and beside
+//! attackers, from one command.
 
 use std::process::Command;
 
@@ -9,8 +10,8 @@ use crate::process::Shell;
 use crate::setup::{self, Tool};
 use crate::workspace;
 
-/// The load generator, and the least server to compare with.
-const PROGRAMS: &str = "--bin penholder-load --bin penholder-bare";
+/// The load generator, the least server to compare with, and who attacks.
+const PROGRAMS: &str = "--bin penholder-load --bin penholder-bare --bin penholder-hostile";
 
 /// Measure the server under load, beside peers, with thousands of real connections.
 ///
@@ -31,6 +32,22 @@ pub(crate) struct Args {
     /// What to measure beside it; may be repeated.
     #[arg(long, value_enum, value_name = "PEER", default_values_t = [Peer::Bare])]
     peer: Vec<Peer>,
+    /// Arguments for `penholder-load`; its --help names them.
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+/// Leave the server to attackers for an hour, and see whether others notice.
+///
+/// Well-behaved people publish, come and go, read pages; in two minutes of five attackers from other addresses
+/// do everything hostile at once, drawn by a seed. Fails when somebody well-behaved loses a message or the
+/// connection, or when files or memory do not come back. Needs Linux.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: cargo xtask bench hostile --minutes 10 -- --seed 7")]
+pub(crate) struct Siege {
+    /// How long: a minute alone, a minute attacked, half a minute to recover, again and again.
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    minutes: u32,
     /// Arguments for `penholder-load`; its --help names them.
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,
@@ -57,15 +74,35 @@ pub(crate) fn run(args: &Args, facts: &[(&str, String)]) -> Result<()> {
         setup::ensure_installed(Tool::Packages(npm::SOCKETIO), &shell)?;
     }
     shell.run(&mut workspace::build_server(&format!("--release {PROGRAMS}")))?;
-    let report = workspace::target_dir()?.join("load");
     let mut command = tool("release", &args.peer)?;
     command.args(&args.scenarios).args(args.quick.then_some("--quick"));
+    report(&mut command, "report", facts)?;
+    shell.run(command.args(&args.args))
+}
+
+/// Builds and attacks; `facts` are shown in the report.
+///
+/// # Errors
+///
+/// Something does not build, or attackers were noticed.
+pub(crate) fn siege(args: &Siege, facts: &[(&str, String)]) -> Result<()> {
+    let shell = Shell::live();
+    shell.run(&mut workspace::build_server(&format!("--release {PROGRAMS}")))?;
+    let mut command = tool("release", &[])?;
+    command.args(["hostile", "--minutes", &args.minutes.to_string()]);
+    report(&mut command, "hostile", facts)?;
+    shell.run(command.args(&args.args))
+}
+
+/// Says where the report is to be written, and what it is to say beside figures.
+fn report(command: &mut Command, name: &str, facts: &[(&str, String)]) -> Result<()> {
     for (name, fact) in facts {
         command.args(["--label", &format!("{name}={fact}")]);
     }
-    command.arg("--json").arg(report.join("report.json"));
-    command.arg("--html").arg(report.join("report.html"));
-    shell.run(command.args(&args.args))
+    let path = workspace::target_dir()?.join("load").join(name);
+    command.arg("--json").arg(path.with_extension("json"));
+    command.arg("--html").arg(path.with_extension("html"));
+    Ok(())
 }
 
 /// Runs every scenario with a few clients: whether all works, not how fast.

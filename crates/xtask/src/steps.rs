@@ -202,15 +202,19 @@ fn deny(shell: &Shell) -> Result<Option<String>> {
 
 fn end_to_end(shell: &Shell) -> Result<()> {
     npm::build_console(shell)?;
+    let built = workspace::profile_dir("debug")?;
+    let (server, with_traces) = (built.join("penholder"), built.join("penholder-otlp"));
+    // One more build of the gateway alone. Both have one name, so the first is put aside.
+    shell.run(&mut workspace::build_server(&format!("--features {}", workspace::OTLP)))?;
+    fs::copy(&server, &with_traces)?;
     shell.run(&mut workspace::build_server("--test e2e"))?;
-    let server = workspace::profile_dir("debug")?.join("penholder");
     let suites = [
         cargo("test --workspace --test e2e"),
         npm::E2E.npm("test"),
         npm::CLIENT.npm("run test:browser"),
     ];
     shell.run_each(suites.map(|mut suite| {
-        suite.env("PENHOLDER_BIN", &server);
+        suite.env("PENHOLDER_BIN", &server).env("PENHOLDER_OTLP_BIN", &with_traces);
         suite
     }))
 }

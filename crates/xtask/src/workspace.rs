@@ -18,6 +18,10 @@ const TYPESCRIPT: &str = "penholder-protocol/typescript";
 
 /// The one that gives the gateway an echo.
 const ECHO: &str = "penholder-gateway/echo";
+
+/// The one that lets the gateway send traces.
+pub(crate) const OTLP: &str = "penholder-gateway/otlp";
+
 /// What cargo has to be told to select the simulation: optimised, with traps that can be put back.
 pub(crate) const SIMULATION: &str = "--config .cargo/simulation.toml --workspace \
      --features penholder-tests/traps --test simulation";

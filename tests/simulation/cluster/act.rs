@@ -341,9 +341,12 @@ impl World {
             return Ok(());
         }
         let news = self.nodes[seat.node].tells_until(self.plan.window_ms);
-        let is_excused = !self.plan.is_gentle() && (!seat.reads_promptly() || self.now <= news);
         let (tenancy, nodes) = (&self.tenancy, &self.nodes);
         let hides = |node: usize| nodes[seat.node].hides(&nodes[node].name);
+        // Nobody waits for one who is not heard, and who cannot ask for what it lacks.
+        let is_cut_off = nodes.iter().any(|node| node.is_deaf_to(&nodes[seat.node].name));
+        let is_late = !seat.reads_promptly() || self.now <= news || is_cut_off;
+        let is_excused = !self.plan.is_gentle() && is_late;
         seat.observer.receive(message, |session, _| {
             // One who goes on where this replica hears nothing from is gone for it, sooner or later.
             is_excused || !tenancy.has_stayed(session) || tenancy.is_at_all(session, hides)

@@ -178,6 +178,12 @@ impl Node {
         self.life.as_ref().is_some_and(|life| life.unheard.contains(name))
     }
 
+    /// Whether it runs and does not hear another.
+    pub(crate) fn is_deaf_to(&self, name: &str) -> bool {
+        let hears = |life: &Life| life.latest.contains_key(name) && !life.unheard.contains(name);
+        self.name != name && self.life.as_ref().is_some_and(|life| !hears(life))
+    }
+
     /// The process, unless it stands still.
     pub(crate) fn running(&self) -> Option<&Life> {
         self.life.as_ref().filter(|life| life.paused_until.is_none())

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use axum::http::Uri;
 use penholder_protocol::TopicName;
 use serde::Deserialize;
 use thiserror::Error;
@@ -162,6 +163,18 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "storage.url must be empty, or begin with postgres:// or postgresql://",
         ));
     }
+    let collector = config.telemetry.otlp_endpoint.as_str();
+    if !collector.is_empty() && !cfg!(feature = "otlp") {
+        return Err(ConfigError::Unfit(
+            "telemetry.otlp_endpoint is set, but this penholder was built without the cargo feature otlp, \
+             which sends traces",
+        ));
+    }
+    if !collector.is_empty() && !is_collector(collector) {
+        return Err(ConfigError::Unfit(
+            "telemetry.otlp_endpoint must be http://host:port, with a path at most",
+        ));
+    }
     if !config.namespace.keys().all(|name| is_namespace(name)) {
         return Err(ConfigError::Unfit(
             "namespace: a name is one segment of A-Z a-z 0-9 _ . ~ -, and neither phoenix nor system",
@@ -179,6 +192,16 @@ fn check(config: &Config) -> Result<(), ConfigError> {
 
 fn is_web_address((scheme, rest): (&str, &str)) -> bool {
     matches!(scheme, "http" | "https") && !rest.is_empty() && !rest.starts_with('/')
+}
+
+/// Whether spans can be sent there: over HTTP without TLS.
+fn is_collector(address: &str) -> bool {
+    let address = address.parse::<Uri>().ok();
+    address.is_some_and(|address| {
+        address.scheme_str() == Some("http")
+            && address.host().is_some()
+            && address.query().is_none()
+    })
 }
 
 fn is_origin(origin: &str) -> bool {
@@ -225,7 +248,7 @@ mod tests {
         let keys = |section: &str| printed[section].as_table().unwrap().len();
         let sections =
             ["server", "storage", "auth", "presence", "pen", "limits", "cluster", "telemetry"];
-        assert_eq!(sections.map(keys), [9, 2, 8, 6, 13, 12, 2, 1]);
+        assert_eq!(sections.map(keys), [9, 2, 8, 6, 13, 12, 2, 2]);
     }
 
     #[test]

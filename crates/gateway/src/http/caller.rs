@@ -36,9 +36,7 @@ impl FromRequestParts<App> for ClientAddress {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
-        let is_trusted = |address: &IpAddr| {
-            app.config.server.trusted_proxies.iter().any(|network| network.contains(address))
-        };
+        let is_trusted = |address: &IpAddr| app.config.server.trusts(address);
         if !is_trusted(&peer) {
             return Ok(Self(peer));
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -21,7 +21,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::{console, dev, error, health, pens, presence, revocations, topics};
 use crate::app::App;
 use crate::socket;
-use crate::telemetry::metrics;
+use crate::telemetry::{self, metrics};
 
 /// How long a request may take until its answer begins, its body included. A WebSocket is one answer.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
@@ -112,19 +112,16 @@ fn layered(router: Router<App>, app: &App) -> Router<App> {
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))
         .layer(cors)
         .layer(middleware::from_fn_with_state((), measure))
-        .layer(TraceLayer::new_for_http().make_span_with(span))
-}
-
-/// The span of a request. Of the address it names the path alone: the query may hold a token.
-fn span(request: &Request) -> tracing::Span {
-    tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(telemetry::request::span)
+                .on_response(telemetry::request::answered),
+        )
 }
 
 async fn measure(State(()): State<()>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    // The route as written, never the address as sent: outsiders would choose the labels.
-    let route = request.extensions().get::<MatchedPath>();
-    let route = route.map_or_else(|| "none".to_owned(), |route| route.as_str().to_owned());
+    let route = telemetry::request::route(&request).to_owned();
     let response = next.run(request).await;
     metrics::request(route, response.status().as_u16(), started.elapsed());
     response

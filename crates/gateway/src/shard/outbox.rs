@@ -1,5 +1,6 @@
 //! Where the shards leave frames for one connection.
 
+use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -124,8 +125,8 @@ impl Outbox {
         let State { queue, departed, ending } = &mut *state;
         let is_slow = ending.as_ref().is_some_and(|it| it.code == CloseCode::SlowConsumer);
         let frames_max = if is_slow { 0 } else { frames_max };
-        let frames = std::iter::from_fn(|| queue.pop()).take(frames_max);
-        let frames = frames.map(|frame| frame.body).collect();
+        let mut frames = Vec::with_capacity(queue.len().min(frames_max));
+        frames.extend(iter::from_fn(|| queue.pop()).take(frames_max).map(|frame| frame.body));
         let is_last = is_slow || queue.is_empty();
         if !is_last {
             // The rest is for the next turn.

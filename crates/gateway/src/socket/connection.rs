@@ -64,7 +64,7 @@ pub(super) struct Connection {
     heard_at: Instant,
     ping_at: Instant,
     entered: Entered,
-    _permit: Permit,
+    permit: Permit,
 }
 
 /// How a connection came to its end.
@@ -102,25 +102,34 @@ impl Connection {
             is_warned: false,
             heard_at: now,
             ping_at: now + PING_EVERY,
-            _permit: permit,
+            permit,
         }
     }
 }
 
 /// Serves a connection until it ends, then tells the shards: also after a defect of ours, or its
 /// sessions would stay as ghosts.
-pub(super) async fn serve(mut transport: impl Transport, mut connection: Connection) {
-    let served = AssertUnwindSafe(run(&mut transport, &mut connection)).catch_unwind().await;
-    let end = match served {
-        Ok(end) => end,
-        Err(_) => {
-            tracing::error!(user = connection.identity.subject(), "connection task panicked");
-            metrics::closed(CloseCode::Internal);
-            transport.close(&CloseCode::Internal.into()).await;
-            End::Lost
-        }
-    };
-    connection.leave_all(end).await;
+///
+/// What is rare is boxed here and below: the task of an idle connection is as large as the largest of the
+/// steps that it may take.
+#[expect(clippy::manual_async_fn, reason = "the arguments of an async fn are kept twice")]
+pub(super) fn serve(
+    mut transport: impl Transport,
+    mut connection: Connection,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let served = AssertUnwindSafe(run(&mut transport, &mut connection)).catch_unwind().await;
+        let end = match served {
+            Ok(end) => end,
+            Err(_) => {
+                tracing::error!(user = connection.identity.subject(), "connection task panicked");
+                metrics::closed(CloseCode::Internal);
+                Box::pin(transport.close(&CloseCode::Internal.into())).await;
+                End::Lost
+            }
+        };
+        Box::pin(connection.leave_all(end)).await;
+    }
 }
 
 async fn run(transport: &mut impl Transport, connection: &mut Connection) -> End {
@@ -137,13 +146,13 @@ async fn run(transport: &mut impl Transport, connection: &mut Connection) -> End
         }
         tokio::select! {
             heard = transport.hear() => {
-                if let Err(end) = connection.handle(transport, heard).await {
+                if let Err(end) = Box::pin(connection.handle(transport, heard)).await {
                     return end;
                 }
             }
             () = connection.outbox.ready() => {}
             () = wake.as_mut() => {
-                if let Err(end) = connection.serve_deadlines(transport).await {
+                if let Err(end) = Box::pin(connection.serve_deadlines(transport)).await {
                     return end;
                 }
             }
@@ -162,25 +171,40 @@ async fn write(transport: &mut impl Transport, connection: &mut Connection) -> R
     for member in batch.departed {
         connection.channels.forget(member);
     }
-    let count = batch.frames.len();
-    tokio::select! {
-        sent = timeout(WRITE_MAX, transport.write(batch.frames)), if count > 0 => match sent {
-            Ok(Ok(())) => {
-                metrics::frames_sent(count);
-                metrics::queued(count);
-            }
-            Ok(Err(_)) => return Err(End::Lost),
-            Err(_) => connection.end(CloseCode::SlowConsumer),
-        },
-        () = connection.outbox.overflowed(), if count > 0 => {}
-        else => {}
+    if !batch.frames.is_empty() {
+        write_frames(transport, connection, batch.frames).await?;
     }
     if let Some(ending) = batch.ending {
         metrics::closed(ending.code);
-        transport.close(&ending).await;
+        Box::pin(transport.close(&ending)).await;
         return Err(End::Lost);
     }
-    connection.repair(batch.repairs).await;
+    if !batch.repairs.is_empty() {
+        Box::pin(connection.repair(batch.repairs)).await;
+    }
+    Ok(())
+}
+
+async fn write_frames(
+    transport: &mut impl Transport,
+    connection: &mut Connection,
+    frames: Vec<Encoded>,
+) -> Result<(), End> {
+    let count = frames.len();
+    let mut writing = pin!(transport.write(frames));
+    // Mostly the system takes all at once, and no timer is needed.
+    let sent = match writing.as_mut().now_or_never() {
+        Some(sent) => Ok(sent),
+        None => tokio::select! {
+            sent = timeout(WRITE_MAX, writing) => sent,
+            () = connection.outbox.overflowed() => return Ok(()),
+        },
+    };
+    match sent {
+        Ok(Ok(())) => connection.app.traffic.written(count),
+        Ok(Err(_)) => return Err(End::Lost),
+        Err(_) => connection.end(CloseCode::SlowConsumer),
+    }
     Ok(())
 }
 
@@ -233,7 +257,7 @@ impl Connection {
     }
 
     async fn take(&mut self, decoded: Result<ClientFrame, Malformed>, is_binary: bool) {
-        metrics::message();
+        self.app.traffic.message();
         let charged = match &decoded {
             Ok(frame) => self.charge(frame),
             Err(_) => self.rates.message(),
@@ -383,7 +407,21 @@ impl Connection {
         });
     }
 
+    /// What becomes of the sessions. A server that stops keeps them for the next life, at no cost of its own.
+    fn settle(&self, end: End) -> End {
+        let (user, network) = self.permit.holder();
+        let is_free = self.channels.len() == 0 || self.app.drain.is_cancelled();
+        match end {
+            End::Lost if !is_free && !self.app.grace.allow(user, network) => {
+                metrics::not_kept();
+                End::Goodbye
+            }
+            end => end,
+        }
+    }
+
     async fn leave_all(&mut self, end: End) {
+        let end = self.settle(end);
         for (topic, channel) in self.channels.drain() {
             match channel.kept {
                 Kept::Topic(_) => {

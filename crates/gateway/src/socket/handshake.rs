@@ -232,10 +232,10 @@ fn admit(
     metrics::handshake("ok");
     let message_max = app.config.limits.message_max.bytes();
     let protocol = offers(headers, PROTOCOL).then_some(PROTOCOL);
-    upgrade.accept(protocol, message_max, move |socket| async move {
+    upgrade.accept(protocol, message_max, move |socket| {
         let tasks = app.connections.clone();
         let connection = Connection::new(app, wire, identity, permit);
-        tasks.track_future(connection::serve(socket, connection)).await;
+        tasks.track_future(connection::serve(socket, connection))
     })
 }
 

@@ -3,24 +3,24 @@
 //! axum's own extractor gives a socket whose stream it has taken for itself; ours stays watched, see
 //! [`Stream`].
 
+use std::io;
+
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, header};
 use axum::response::Response;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::websocket::WebSocket;
 use crate::stream::Stream;
 
-/// Read buffer of one connection. The library's default of 128 KiB would make up nearly all of what
-/// an idle connection costs. Unit: bytes.
-const READ_BUFFER_BYTES: usize = 4096;
-
-/// A WebSocket on a watched connection.
-pub(super) type WebSocket = WebSocketStream<Stream>;
+/// Read buffer of one connection, kept as long as it is open: most messages of clients fit into it, and
+/// of larger ones so much is read at a time. Unit: bytes.
+const READ_BUFFER_BYTES: usize = 1024;
 
 /// A request that asks for a WebSocket, and the answer that gives it one.
 pub(super) struct Upgrade {
@@ -64,19 +64,26 @@ impl Upgrade {
                 Ok(upgraded) => upgraded,
                 Err(error) => return tracing::debug!(%error, "upgrade failed"),
             };
-            let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else {
-                unreachable!("every connection is served over a watched stream");
+            let (stream, early) = match watched(upgraded) {
+                Ok(watched) => watched,
+                Err(error) => return tracing::debug!(%error, "socket ended before its first frame"),
             };
-            let mut stream = parts.io.into_inner();
-            if let Err(error) = stream.watch_frames(&parts.read_buf) {
-                return tracing::debug!(%error, "socket ended before its first frame");
-            }
-            let early = parts.read_buf.to_vec();
             let config = Some(config);
             let socket =
                 WebSocketStream::from_partially_read(stream, early, Role::Server, config).await;
-            serve(socket).await;
+            serve(WebSocket::new(socket)).await;
         });
         self.answer
     }
+}
+
+/// The connection, whose frames are watched from now on, and what of them was read already. The buffer of
+/// the request is given back.
+fn watched(upgraded: Upgraded) -> io::Result<(Stream, Vec<u8>)> {
+    let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else {
+        unreachable!("every connection is served over a watched stream");
+    };
+    let mut stream = parts.io.into_inner();
+    stream.watch_frames(&parts.read_buf)?;
+    Ok((stream, parts.read_buf.to_vec()))
 }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use metrics::{
-    Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use penholder_hub::{Census, Tally};
@@ -12,8 +13,11 @@ use penholder_lease::{Command, EventKind, Outcome, Refusal, Rule};
 use penholder_protocol::{CloseCode, ErrorCode};
 
 const CONNECTIONS: &str = "penholder_connections";
+const ARRIVALS: &str = "penholder_http_connections";
+const ARRIVALS_REFUSED: &str = "penholder_http_connections_refused_total";
 const HANDSHAKES: &str = "penholder_handshakes_total";
 const CLOSED: &str = "penholder_connections_closed_total";
+const NOT_KEPT: &str = "penholder_connections_not_kept_total";
 const JOINS: &str = "penholder_joins_total";
 const MESSAGES: &str = "penholder_messages_total";
 const REFUSALS: &str = "penholder_refusals_total";
@@ -62,8 +66,11 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Full(QUEUED.into()), &COUNT_BUCKETS)?
         .install_recorder()?;
     describe_gauge!(CONNECTIONS, "Open connections.");
+    describe_gauge!(ARRIVALS, "TCP connections that are no WebSocket, the silent ones included.");
+    describe_counter!(ARRIVALS_REFUSED, "TCP connections refused before a byte, by the bound.");
     describe_counter!(HANDSHAKES, "Attempts to connect, by outcome.");
     describe_counter!(CLOSED, "Connections that the server closed, by code.");
+    describe_counter!(NOT_KEPT, "Lost connections whose sessions ended at once, as too many wait.");
     describe_counter!(JOINS, "Joins answered ok.");
     describe_counter!(MESSAGES, "Messages from clients.");
     describe_counter!(REFUSALS, "Requests over sockets answered with an error, by code.");
@@ -150,6 +157,18 @@ pub(crate) fn disconnected() {
     gauge!(CONNECTIONS).decrement(1.0);
 }
 
+pub(crate) fn arrived() {
+    gauge!(ARRIVALS).increment(1.0);
+}
+
+pub(crate) fn departed() {
+    gauge!(ARRIVALS).decrement(1.0);
+}
+
+pub(crate) fn arrival_refused(bound: &'static str) {
+    counter!(ARRIVALS_REFUSED, "bound" => bound).increment(1);
+}
+
 pub(crate) fn handshake(outcome: &'static str) {
     counter!(HANDSHAKES, "outcome" => outcome).increment(1);
 }
@@ -158,20 +177,16 @@ pub(crate) fn closed(code: CloseCode) {
     counter!(CLOSED, "code" => code.name()).increment(1);
 }
 
+pub(crate) fn not_kept() {
+    counter!(NOT_KEPT).increment(1);
+}
+
 pub(crate) fn joined() {
     counter!(JOINS).increment(1);
 }
 
-pub(crate) fn message() {
-    counter!(MESSAGES).increment(1);
-}
-
 pub(crate) fn refused(code: ErrorCode) {
     counter!(REFUSALS, "code" => code.code()).increment(1);
-}
-
-pub(crate) fn frames_sent(count: usize) {
-    counter!(FRAMES).increment(u64::try_from(count).unwrap_or(u64::MAX));
 }
 
 pub(crate) fn presence_deferred() {
@@ -212,8 +227,35 @@ impl ShardMetrics {
     }
 }
 
-pub(crate) fn queued(frames: usize) {
-    histogram!(QUEUED).record(f64::from(u32::try_from(frames).unwrap_or(u32::MAX)));
+/// What goes over all connections, looked up once: it is counted at every message.
+#[derive(Clone)]
+pub(crate) struct Traffic {
+    messages: Counter,
+    frames: Counter,
+    queued: Histogram,
+}
+
+impl Traffic {
+    pub(crate) fn new() -> Self {
+        Self { messages: counter!(MESSAGES), frames: counter!(FRAMES), queued: histogram!(QUEUED) }
+    }
+
+    /// Counts a message of a client.
+    pub(crate) fn message(&self) {
+        self.messages.increment(1);
+    }
+
+    /// Counts the frames of one batch.
+    pub(crate) fn written(&self, frames: usize) {
+        self.frames.increment(u64::try_from(frames).unwrap_or(u64::MAX));
+        self.queued.record(f64::from(u32::try_from(frames).unwrap_or(u32::MAX)));
+    }
+}
+
+impl std::fmt::Debug for Traffic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Traffic").finish_non_exhaustive()
+    }
 }
 
 /// Takes stock of all shards.

@@ -154,6 +154,9 @@ fn plots<'a>(runs: &[&Run]) -> Vec<Plot<'a>> {
             let drawn = line(run, (name, Style::Solid), curve.points.clone());
             match curve.kind {
                 CurveKind::Latency => latency.push(drawn),
+                CurveKind::LatencyBeside => {
+                    latency.push(Line { style: Style::Dashed, ..drawn });
+                }
                 CurveKind::Share => share.push(drawn),
             }
         }

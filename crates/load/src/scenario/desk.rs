@@ -31,14 +31,14 @@ const STRIDE: u32 = 617;
 
 /// Who publishes next: every topic in turn, then the next seat of each; never the first one, who comes
 /// and goes.
-struct Turns {
-    topics: u32,
-    seats: u32,
-    next: u32,
+pub(super) struct Turns {
+    pub(super) topics: u32,
+    pub(super) seats: u32,
+    pub(super) next: u32,
 }
 
 impl Turns {
-    fn next(&mut self) -> u32 {
+    pub(super) fn next(&mut self) -> u32 {
         let Self { topics, seats, next } = self;
         let topic = next.wrapping_mul(STRIDE) % *topics;
         let seat = 1 + *next / *topics % (*seats - 1);
@@ -111,7 +111,7 @@ fn rate_figures(stage: &mut Stage, ledger: &Ledger, (delivered, used): (u64, &Sp
 }
 
 /// Publishes by the clock, whatever the server does; returns how late it was at most.
-async fn publish_at_rate(
+pub(super) async fn publish_at_rate(
     bench: &Bench,
     fleet: &Fleet,
     (ledger, turns): (&Ledger, &mut Turns),
@@ -138,7 +138,7 @@ async fn publish_at_rate(
 }
 
 /// The first of each topic in turn leaves, and comes back after a while.
-async fn churn(bench: &Bench, fleet: &Fleet) {
+pub(super) async fn churn(bench: &Bench, fleet: &Fleet) {
     let Some(each) = Duration::from_secs(1).checked_div(bench.sizes.churn) else { return };
     let end = Instant::now() + bench.sizes.span;
     let firsts = fleet.clients.chunks(usize::try_from(bench.sizes.viewers).unwrap_or(1).max(1));

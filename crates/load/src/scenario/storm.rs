@@ -27,7 +27,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Run>> {
         // Penholder lists the first of a crowd; the others list all in any case.
         let is_bounded = matches!(bench.target, Target::Program { kind: Kind::Penholder, .. });
         let full = if is_bounded {
-            median(bench, clients, Tuning { list_max: Some(clients) }).await?
+            median(bench, clients, Tuning { list_max: Some(clients), ..Tuning::default() }).await?
         } else {
             default.clone()
         };

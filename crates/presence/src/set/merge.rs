@@ -1,11 +1,11 @@
 //! What other replicas say, and what is thought of them.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::PresenceSet;
 use super::changes::Changes;
+use super::live::Live;
 use super::rooms::{Admitted, Dismissed, Member, Prints, RoomIx};
 use super::slots::{NOWHERE, Slot};
 use crate::context::{Context, Life};
@@ -48,8 +48,8 @@ impl PresenceSet {
     /// Cost: in proportion to the state.
     #[must_use]
     pub fn full_state(&self) -> Delta {
-        let live = self.lives.values().flat_map(BTreeMap::values);
-        let entries = live.map(|&slot| Arc::clone(self.slots.get(slot))).collect();
+        let live = self.lives.values().flat_map(Live::slots);
+        let entries = live.map(|slot| Arc::clone(self.slots.get(slot))).collect();
         Delta::new(self.context.clone(), entries)
     }
 
@@ -108,7 +108,7 @@ impl PresenceSet {
         }
         let live = self.lives.remove(name).unwrap_or_default();
         let mut changes = Changes::with_capacity(live.len());
-        for slot in live.into_values() {
+        for slot in live.slots() {
             self.remove(slot, &mut changes);
         }
         self.context.forget(name);
@@ -122,13 +122,13 @@ impl PresenceSet {
         &'a self,
         name: &ReplicaName,
     ) -> impl Iterator<Item = &'a Arc<Presence>> + use<'a> {
-        let live = self.lives.get(name).into_iter().flat_map(BTreeMap::values);
-        live.map(|&slot| self.slots.get(slot))
+        let live = self.lives.get(name).into_iter().flat_map(Live::slots);
+        live.map(|slot| self.slots.get(slot))
     }
 
     /// Returns how many entries of a replica there are, visible or not.
     pub(crate) fn entries_count(&self, name: &ReplicaName) -> usize {
-        self.lives.get(name).map_or(0, BTreeMap::len)
+        self.lives.get(name).map_or(0, Live::len)
     }
 
     /// Returns how many entries are shown of lives that are over.
@@ -144,7 +144,7 @@ impl PresenceSet {
     }
 
     fn live_slots(&self, name: &ReplicaName) -> Vec<Slot> {
-        self.lives.get(name).into_iter().flat_map(BTreeMap::values).copied().collect()
+        self.lives.get(name).into_iter().flat_map(Live::slots).collect()
     }
 
     fn merge_life(&mut self, theirs: &Life, entries: Vec<Arc<Presence>>, changes: &mut Changes) {
@@ -168,7 +168,7 @@ impl PresenceSet {
             Some(Ordering::Less) => {
                 let ended = self.context.life(&replica.name).expect("it is known");
                 let ended = Arc::clone(ended.replica());
-                self.end_life(&ended, std::mem::take(&mut live).into_values(), changes);
+                self.end_life(&ended, std::mem::take(&mut live).slots(), changes);
             }
         }
         self.context.begin(replica);
@@ -180,7 +180,7 @@ impl PresenceSet {
     /// Removes the live entries that the delta covers and does not hold.
     fn drop_removed(
         &mut self,
-        live: &mut BTreeMap<u64, Slot>,
+        live: &mut Live,
         theirs: &Life,
         entries: &[Arc<Presence>],
         changes: &mut Changes,
@@ -193,9 +193,9 @@ impl PresenceSet {
         for range in theirs.seen().ranges() {
             let covered = live.range(range.first..=range.last);
             let gone: Vec<u64> =
-                covered.map(|(&counter, _)| counter).filter(|counter| !is_held(counter)).collect();
+                covered.map(|(counter, _)| counter).filter(|counter| !is_held(counter)).collect();
             for counter in gone {
-                if let Some(slot) = live.remove(&counter) {
+                if let Some(slot) = live.remove(counter) {
                     self.remove(slot, changes);
                 }
             }
@@ -205,16 +205,16 @@ impl PresenceSet {
     /// What `drop_removed` does, by a look at every live entry.
     fn drop_removed_by_scan(
         &mut self,
-        live: &mut BTreeMap<u64, Slot>,
+        live: &mut Live,
         theirs: &Life,
         is_held: &impl Fn(&u64) -> bool,
         changes: &mut Changes,
     ) {
-        let all = live.values().map(|&slot| (self.slots.get(slot).dot.counter, slot));
+        let all = live.slots().map(|slot| (self.slots.get(slot).dot.counter, slot));
         let is_gone = |counter: &u64| theirs.seen().contains(*counter) && !is_held(counter);
         let gone: Vec<_> = all.filter(|(counter, _)| is_gone(counter)).collect();
         for (counter, slot) in gone {
-            live.remove(&counter);
+            live.remove(counter);
             self.remove(slot, changes);
         }
     }
@@ -222,7 +222,7 @@ impl PresenceSet {
     /// Adds the entries whose dots have not been seen. Seen and not live is removed, and stays so.
     fn add_unseen(
         &mut self,
-        live: &mut BTreeMap<u64, Slot>,
+        live: &mut Live,
         replica: &Arc<ReplicaId>,
         entries: Vec<Arc<Presence>>,
         changes: &mut Changes,
@@ -246,12 +246,7 @@ impl PresenceSet {
                 self.show((slot, self.prints(slot)), room, changes);
             }
         }
-        if added.len() > live.len() {
-            // Built as a whole, from an order that they have already.
-            live.append(&mut added.into_iter().collect());
-        } else {
-            live.extend(added);
-        }
+        added.into_iter().for_each(|(counter, slot)| live.insert(counter, slot));
     }
 
     /// Removes, whatever its context says, the entry of another replica that shows the same session.
@@ -264,7 +259,7 @@ impl PresenceSet {
         if dot.replica == self.replica {
             self.remove_tracked(rival, changes);
         } else if let Some(live) = self.lives.get_mut(&dot.replica.name) {
-            live.remove(&dot.counter);
+            live.remove(dot.counter);
             self.remove(rival, changes);
         }
     }

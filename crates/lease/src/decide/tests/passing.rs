@@ -1,6 +1,7 @@
 use super::*;
 
 const REQUEST_AFTER: u64 = 20_000;
+const DAY: u64 = 86_400_000;
 
 #[test]
 fn released_pen_goes_through_the_queue_in_order() {
@@ -214,4 +215,38 @@ fn events_are_written_as_the_wire_has_them() {
     });
     assert_eq!(json, expected);
     assert_eq!(serde_json::from_value::<crate::Event>(json).unwrap(), events[1]);
+}
+
+/// Nobody keeps a pen for a day because the clock was set back by one.
+#[test]
+fn clock_that_was_set_back_makes_no_lease_longer() {
+    let mut scene = Scene::held_by("ada");
+    scene.now += DAY;
+    scene.acquire("ada").unwrap();
+    scene.request("bob").unwrap();
+    scene.now -= DAY;
+    scene.tick();
+    scene.after(REQUEST_AFTER - 1).tick();
+    assert_eq!(scene.told, []);
+    scene.after(1).tick();
+    assert_eq!(scene.told, [(EventKind::Granted, Rule::RequestTimeout)]);
+}
+
+#[test]
+fn pen_of_a_dead_holder_ends_in_time_though_the_clock_was_set_back() {
+    let mut scene = Scene::held_by("ada");
+    scene.now -= DAY / 1_000;
+    scene.tick();
+    scene.after(TTL).tick();
+    assert_eq!(scene.told, [(EventKind::Expired, Rule::Expired)]);
+}
+
+#[test]
+fn take_over_ends_in_time_though_the_clock_was_set_back() {
+    let mut scene = Scene::held_by("ada");
+    scene.take_over("bob").unwrap();
+    scene.now -= DAY / 1_000;
+    scene.tick();
+    scene.after(scene.policy.drain_ms).tick();
+    assert_eq!(scene.told, [(EventKind::TakenOver, Rule::TakenOver)]);
 }

@@ -1,0 +1,117 @@
+//! TCP connections are bounded from accept on, before anything was said over them.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use penholder_tests::{Options, RawSocket, Request, Server, Token, soon, until};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// What is allowed from one address: two connections for each that may be a WebSocket.
+const ARRIVALS_MAX: usize = 10;
+
+const FROM_ONE_ADDRESS: &str = "penholder_http_connections_refused_total{bound=\"address\"}";
+const IN_ALL: &str = "penholder_http_connections_refused_total{bound=\"replica\"}";
+
+/// Where those who say nothing come from; the test itself asks from another address.
+const SILENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+fn options() -> Options {
+    // Nobody is closed for saying nothing while the test runs.
+    Options::default()
+        .set("server.connections_per_address_max", "5")
+        .set("server.header_timeout", "5m")
+}
+
+async fn connect(server: &Server, address: Ipv4Addr) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((address, 0).into())?;
+    Ok(socket.connect(([127, 0, 0, 1], server.port()).into()).await?)
+}
+
+async fn connect_many(server: &Server, count: usize) -> Result<Vec<TcpStream>> {
+    let mut silent = Vec::new();
+    for _ in 0..count {
+        silent.push(connect(server, SILENT).await?);
+    }
+    Ok(silent)
+}
+
+/// Waits until so many connections are counted, beside the one that asks.
+async fn wait_for(server: &Server, count: usize) -> Result<()> {
+    until(format!("{count} connections are counted"), SOON, async || {
+        let counted = server.metric("penholder_http_connections").await?;
+        Ok((counted.to_string() == (count + 1).to_string()).then_some(()))
+    })
+    .await
+}
+
+/// What is told to a client that has said nothing, until its connection is closed.
+async fn told(mut stream: TcpStream) -> Result<String> {
+    let mut text = String::new();
+    soon("the end", SOON, async { Ok(stream.read_to_string(&mut text).await?) }).await?;
+    Ok(text)
+}
+
+#[tokio::test]
+async fn silent_connections_of_one_address_are_bounded_and_others_come_in() -> Result<()> {
+    let server = Server::start(options()).await?;
+    let mut silent = connect_many(&server, ARRIVALS_MAX).await?;
+    wait_for(&server, ARRIVALS_MAX).await?;
+    assert_eq!(server.metric(FROM_ONE_ADDRESS).await?, 0.0, "as many as may be");
+
+    let refused = told(connect(&server, SILENT).await?).await?;
+    ensure!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after"), "{refused}");
+    assert_eq!(server.metric(FROM_ONE_ADDRESS).await?, 1.0);
+    wait_for(&server, ARRIVALS_MAX).await?;
+
+    drop(silent.pop());
+    wait_for(&server, ARRIVALS_MAX - 1).await?;
+    let mut next = connect(&server, SILENT).await?;
+    next.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
+    let answer = told(next).await?;
+    ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    drop(silent);
+    wait_for(&server, 0).await
+}
+
+#[tokio::test]
+async fn who_becomes_a_websocket_makes_room_for_another() -> Result<()> {
+    let server = Server::start(options()).await?;
+    let silent = connect_many(&server, ARRIVALS_MAX - 1).await?;
+    let token = Token::of("ann").sign()?;
+    let request = Request::websocket(&format!("/socket/websocket?vsn=2.0.0&token={token}"));
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((SILENT, 0).into())?;
+    let upgraded = RawSocket::handshake(socket, server.port(), &request).await?;
+    let Ok(mut ann) = upgraded else { anyhow::bail!("ann is refused") };
+    wait_for(&server, ARRIVALS_MAX - 1).await?;
+    let last = connect(&server, SILENT).await?;
+    wait_for(&server, ARRIVALS_MAX).await?;
+    ann.join("doc:1").await?;
+    drop((silent, last, ann));
+    wait_for(&server, 0).await
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_bounded_in_all_only() -> Result<()> {
+    const ALL: usize = 40;
+    let options = options()
+        .set("server.connections_max", "20")
+        .set("server.trusted_proxies", "[\"127.0.0.2/32\"]");
+    let server = Server::start(options).await?;
+    // One place is left for whoever reads the metrics.
+    let _silent = connect_many(&server, ALL - 1).await?;
+    wait_for(&server, ALL - 1).await?;
+    assert_eq!(server.metric(FROM_ONE_ADDRESS).await?, 0.0);
+    let last = connect(&server, SILENT).await?;
+    let refused = told(connect(&server, Ipv4Addr::LOCALHOST).await?).await?;
+    ensure!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    drop(last);
+    wait_for(&server, ALL - 1).await?;
+    ensure!(server.metric(IN_ALL).await? >= 1.0);
+    Ok(())
+}
