@@ -61,7 +61,8 @@ impl Replica {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let (app, address) = runtime.block_on(async {
             let app =
-                App::start(config, RunMode::Production, data, metrics.handle(), Some(cluster))?;
+                App::start(config, RunMode::Production, data, metrics.handle(), Some(cluster))
+                    .await?;
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
             let address = listener.local_addr()?;
             tokio::spawn(serve::serve(listener, http::router(app.clone()), app.clone()));

@@ -13,6 +13,7 @@ mod conformance;
 mod errors;
 mod hostile;
 mod operations;
+mod pens;
 mod people;
 mod publishing;
 mod reading;

@@ -200,6 +200,8 @@ impl Run {
                 self.log.add(format!("{row:?}").as_bytes());
                 self.rows.insert(row.topic.clone(), row);
             }
+            // Nobody asks for a pen, and who watches hears of none.
+            Output::Pen(_) => {}
             Output::Publish { .. } | Output::Peer(_) | Output::Superseded { .. } => {
                 panic!("a lone replica has nobody to talk to")
             }

@@ -118,6 +118,12 @@ impl Server {
         self.port
     }
 
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data.path
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {

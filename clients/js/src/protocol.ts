@@ -167,6 +167,168 @@ export type Summaries = {
   data: Array<TopicRow>;
 };
 
+/**
+ * A fencing token: a number of up to 64 bits, larger at each grant of a topic. In JSON it is a decimal
+ * string without sign or leading zeros, for it may pass 2^53.
+ */
+export type Fence = string;
+
+/** Whether somebody has the pen. */
+export type PenState = "free" | "held" | "draining" | "reserved";
+
+/** What has happened to a pen. */
+export type PenChange = "granted" | "renewed" | "released" | "expired" | "requested" | "declined" | "draining" | "handed_over" | "taken_over" | "revoked" | "reserved" | "resumed";
+
+/** Why it has happened. */
+export type PenRule = "free" | "released" | "expired" | "idle" | "queue" | "handed_over" | "request_timeout" | "taken_over" | "same_person" | "ai_yields" | "revoked" | "resumed" | "disconnected";
+
+/** Somebody who waits for the pen. */
+export type PenWaiting = {
+  /** The token's `sub`. */
+  id: string;
+  /** A name to show. */
+  name: string;
+};
+
+/** The pen of a topic at one moment. */
+export type Pen = {
+  /** Whether somebody has it. */
+  state: PenState;
+  /** Who has it. */
+  holder: PersonBrief | null;
+  /** In which session. */
+  session: string | null;
+  /** The largest that was ever granted; `"0"` when none was. */
+  fence: Fence;
+  /** Since when the holder has it. */
+  since: number | null;
+  /** Until when, if nothing happens. */
+  deadline: number | null;
+  /** Who waits, the next one first. */
+  queue: Array<PenWaiting>;
+};
+
+/** `pen`: what has happened to the pen, and the pen after it. */
+export type PenEvent = {
+  /** The number of the event in the topic. One that is not above the last seen is a repetition. */
+  seq: number;
+  /** What. */
+  type: PenChange;
+  /** Why. */
+  rule: PenRule;
+  /** By whom; null when by the clock. */
+  by: PersonBrief | null;
+  /** The tenure that begins, goes on or ends. */
+  fence: Fence;
+  /** When. */
+  at: number;
+  /** What they said. */
+  reason?: string;
+  /** The pen right after it. */
+  pen: Pen;
+};
+
+/**
+ * A time to live, as a client asks for it. What no pen can have parses too, so that it is answered with
+ * the code of its own, `invalid_ttl`.
+ */
+export type TtlMs = number;
+
+/** `pen_acquire`. */
+export type PenAcquire = {
+  /** How long the grant lasts without renewal, in milliseconds: 1000 to `pen.ttl_max`. */
+  ttl_ms?: TtlMs;
+  /** Whether to wait in the queue while somebody else has it; false by default. */
+  wait?: boolean;
+  /** What the person says; at most 512 bytes. */
+  reason?: string;
+  /** Names this attempt, so that a repetition gives the same fence; at most 128 bytes. */
+  request_id?: string;
+};
+
+/** The reply to `pen_acquire`. */
+export type PenAcquireReply = {
+  /** Whether the session has the pen now. */
+  granted: boolean;
+  /** The pen. */
+  pen: Pen;
+  /** Proof of the grant, where it was granted. */
+  receipt?: string;
+  /** The place in the queue, 1 for the next one; null without `wait`. Absent where it was granted. */
+  place?: number | null;
+};
+
+/** `pen_renew` and `pen_release`. */
+export type PenHeld = {
+  /** The fence that the session holds. */
+  fence: Fence;
+};
+
+/** The reply to `pen_renew`, `pen_release` and `pen_answer`. */
+export type PenReply = {
+  /** The pen. */
+  pen: Pen;
+  /** Proof of the grant with the new deadline, where the session holds the pen after it. */
+  receipt?: string;
+};
+
+/** `pen_request`, `pen_take_over`, and over HTTP a revocation. */
+export type PenReason = {
+  /** What the person says; at most 512 bytes. */
+  reason?: string;
+};
+
+/** The reply to `pen_request`. */
+export type PenRequestReply = {
+  /** The pen. */
+  pen: Pen;
+  /** Until when the holder may answer; null when there was nobody to ask, or they gave way at once. */
+  answer_by: number | null;
+  /** Proof of the grant, where the holder gave way at once. */
+  receipt?: string;
+};
+
+/** The reply to `pen_take_over`. */
+export type PenTakeOverReply = {
+  /** The pen. */
+  pen: Pen;
+  /** Until when the holder may save; absent when the session has the pen already. */
+  draining_until?: number;
+  /** Proof of the grant, where the session has the pen already. */
+  receipt?: string;
+};
+
+/** What a holder says to whoever asks for the pen. */
+export type PenAnswerWord = "hand_over" | "decline";
+
+/** `pen_answer`. */
+export type PenAnswer = {
+  /** The fence that the session holds. */
+  fence: Fence;
+  /** What the holder says. */
+  answer: PenAnswerWord;
+  /** To whom it is handed over, by session or person; absent: whoever asked first. */
+  to?: string;
+  /** What the person says; at most 512 bytes. */
+  reason?: string;
+};
+
+/** `pen_draft`: with a draft, leaves it in escrow; without, fetches the one that is there. */
+export type PenDraft = {
+  /** The text. */
+  draft?: string;
+};
+
+/** The reply to `pen_draft`. */
+export type PenDraftReply = {
+  /** The text; null when there is none that this person may read. */
+  draft: string | null;
+  /** Who left it. */
+  left_by: PersonBrief | null;
+  /** When. */
+  at: number | null;
+};
+
 /** Whether a session is shown and receives presence: `true`, `"receive"` or `false`. */
 export type PresenceMode = boolean | "receive";
 
@@ -224,8 +386,8 @@ export type JoinReply = {
   recovered: boolean | null;
   /** Who has edit priority, for this session; null when it does not receive presence. */
   summary: ViewerSummary | null;
-  /** Who has the pen; null where there are no pens. */
-  pen: null;
+  /** The pen as it was read last; null where there are none, and while their store is away. */
+  pen: Pen | null;
   /** The limits that bind a client. */
   limits: Limits;
 };
@@ -308,6 +470,7 @@ export interface ServerEvents {
   presence_state: PresenceState;
   presence_diff: PresenceDiff;
   presence_summary: PresenceSummary;
+  pen: PenEvent;
   typing: TypingEvent;
   token_expiring: TokenExpiring;
   summaries: Summaries;
@@ -332,6 +495,11 @@ export type ErrorCode =
   | "forbidden"
   | "reserved_event"
   | "invalid_payload"
+  | "lease_lost"
+  | "pen_held"
+  | "stale_fence"
+  | "invalid_ttl"
+  | "queue_full"
   | "not_found"
   | "internal";
 
@@ -349,6 +517,8 @@ export type ErrorReply = {
   message: string;
   /** How long to wait before trying again, where waiting helps. */
   retry_after_ms?: number;
+  /** The pen as it is, where one was lost or another has it. */
+  pen?: Pen;
 };
 
 /** Why the server closes a socket. */

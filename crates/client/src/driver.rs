@@ -476,5 +476,6 @@ fn refusal(response: &Payload) -> ErrorReply {
         code: "".into(),
         message: json.map(Json::to_string).unwrap_or_default().into(),
         retry_after_ms: None,
+        pen: None,
     })
 }

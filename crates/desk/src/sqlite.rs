@@ -130,6 +130,14 @@ impl SqliteStore {
         Ok(Reading { topic: topic.to_owned(), pen: row.lease.view(at), at })
     }
 
+    pub(crate) async fn last_seq(&self, topic: &str) -> Result<u64, StoreError> {
+        let seq: Option<i64> = sqlx::query_scalar("SELECT seq FROM topics WHERE topic = ?")
+            .bind(topic)
+            .fetch_optional(&self.readers)
+            .await?;
+        unsigned(seq.unwrap_or_default())
+    }
+
     pub(crate) async fn held_by(
         &self,
         person: &str,

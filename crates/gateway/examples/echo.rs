@@ -18,7 +18,8 @@ async fn main() -> Result<()> {
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = config::load(None, variables.into_iter(), Overrides::default())?;
     let data = DataDirectory::open(&place, clock::wall().0)?;
-    let app = App::start(config, RunMode::Development, data, telemetry::install_metrics()?, None)?;
+    let app =
+        App::start(config, RunMode::Development, data, telemetry::install_metrics()?, None).await?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     #[expect(clippy::print_stdout, reason = "whoever started it waits for this line")]
     {

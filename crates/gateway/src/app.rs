@@ -26,6 +26,7 @@ use crate::config::{Config, Presence, SessionPolicy};
 use crate::data_dir::{DataDirectory, DataError};
 use crate::grace::Grace;
 use crate::origin::Origins;
+use crate::pens::{PenDesk, ReceiptError, ReceiptKeys};
 use crate::shard::Shards;
 use crate::socket::Polls;
 use crate::sockets::Sockets;
@@ -61,6 +62,7 @@ pub struct Parts {
     /// Who may leave sessions behind.
     pub(crate) grace: Grace,
     pub(crate) shards: Shards,
+    pub(crate) pens: PenDesk,
     /// Cancelled when the process begins to stop.
     pub(crate) drain: CancellationToken,
     /// The open WebSocket connections.
@@ -99,6 +101,12 @@ pub enum StartError {
     /// What the data directory keeps cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// There are no keys to sign receipts with.
+    #[error(transparent)]
+    Receipts(#[from] ReceiptError),
+    /// The store of pens cannot be opened. Trying again helps when it is a database that starts.
+    #[error("storage: {0}")]
+    Store(#[from] penholder_desk::StoreError),
 }
 
 impl Deref for App {
@@ -115,7 +123,7 @@ impl App {
     /// # Errors
     ///
     /// [`StartError`], when a file that the configuration or the data directory names cannot be used.
-    pub fn start(
+    pub async fn start(
         config: Config,
         mode: RunMode,
         data: DataDirectory,
@@ -132,7 +140,10 @@ impl App {
         let hub = hub_config(&config, (&replica, &data), cluster);
         let bus = cluster.map(|cluster| Arc::clone(&cluster.bus));
         let count = config.cluster.shards.number();
-        let shards = Shards::start(count, &hub, &resume, (clock, bus));
+        let receipts = ReceiptKeys::open(&config, &data)?;
+        let pens = PenDesk::open(&config, &data, receipts).await?;
+        let shards = Shards::start(count, &hub, &resume, (clock, bus, pens.clone()));
+        pens.start(&shards);
         Ok(Self(Arc::new(Parts {
             tokens,
             revocations,
@@ -150,6 +161,7 @@ impl App {
             clock,
             resume,
             shards,
+            pens,
             metrics,
             traffic: Traffic::new(),
             _data: data,

@@ -29,6 +29,8 @@ pub enum Command {
     ///
     /// With --dev it is signed as the development server's own tokens are: give both the same --data.
     Token(TokenArgs),
+    /// Manage the keys that receipts of pens are signed with.
+    Keys(KeysArgs),
 }
 
 /// What `run` and `token` share.
@@ -95,6 +97,29 @@ pub struct TokenArgs {
     /// Capabilities on topics, e.g. 'doc:*=view,edit'; may be repeated. Without: what the role has.
     #[arg(long = "topic", value_name = "PATTERN=CAPABILITIES")]
     pub topics: Vec<String>,
+}
+
+/// `penholder keys`.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct KeysArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// What `penholder keys` can do.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a new key, and print its id.
+    ///
+    /// A running server signs with it within some seconds. The key before stays in the set at
+    /// /v1/pens/keys for an hour, which is longer than any receipt lasts.
+    Rotate {
+        /// Data directory of the server.
+        #[arg(long, value_name = "DIR", default_value = "penholder-data")]
+        data: PathBuf,
+    },
 }
 
 /// A role on the command line.

@@ -4,6 +4,7 @@
 //! key means and what breaks when it is wrong. A test keeps that file and these defaults equal.
 
 mod load;
+mod pen;
 mod units;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use crate::admission::ARRIVALS_PER_CONNECTION;
 
 pub use load::{ConfigError, Overrides, Source, load};
+pub use pen::{Pen, PenOverride};
 pub use units::{Count, Secret, Size, Span};
 
 /// The default configuration with comments, as `penholder config --print-default` shows it.
@@ -27,10 +29,14 @@ pub const DEFAULT_TOML: &str = include_str!("config/default.toml");
 pub struct Config {
     /// The listener and its bounds.
     pub server: Server,
+    /// What is kept, and where.
+    pub storage: Storage,
     /// Who is believed.
     pub auth: Auth,
     /// How topics behave.
     pub presence: Presence,
+    /// How pens behave.
+    pub pen: Pen,
     /// What a client may do how often.
     pub limits: Limits,
     /// This replica among others.
@@ -78,6 +84,22 @@ impl Default for Server {
             connections_per_address_max: Count::of::<200>(),
             connections_per_user_max: Count::of::<20>(),
         }
+    }
+}
+
+/// `[storage]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// Address of a PostgreSQL database; empty: SQLite in the data directory.
+    pub url: Secret,
+    /// How long the log of pens is kept.
+    pub retention: Span<60_000, 31_536_000_000>,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { url: Secret::default(), retention: Span::of_ms::<2_592_000_000>() }
     }
 }
 
@@ -165,6 +187,9 @@ pub enum Scope {
     /// Publish on every topic, remove sessions.
     #[serde(rename = "presence:write")]
     PresenceWrite,
+    /// Read, take and revoke the pen of every topic.
+    #[serde(rename = "pens:write")]
+    PensWrite,
     /// Everything.
     #[serde(rename = "admin")]
     Admin,
@@ -303,6 +328,8 @@ pub enum LogFormat {
 pub struct Namespace {
     /// What differs from `[presence]`.
     pub presence: PresenceOverride,
+    /// What differs from `[pen]`.
+    pub pen: PenOverride,
 }
 
 /// What differs from `[presence]` in one namespace; what is absent stays.

@@ -71,6 +71,12 @@ impl DataDirectory {
         Ok(Self { secret, incarnation: Incarnation(next), previous, path, _lock: lock })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The place for what is kept under `name`.
     #[must_use]
     pub fn file(&self, name: &str) -> KeptFile {

@@ -5,6 +5,7 @@ mod console;
 mod dev;
 mod error;
 mod health;
+mod pens;
 mod presence;
 mod revocations;
 mod router;

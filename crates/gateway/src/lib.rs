@@ -14,6 +14,7 @@ pub mod data_dir;
 mod grace;
 pub mod http;
 mod origin;
+pub mod pens;
 pub mod serve;
 mod shard;
 mod socket;

@@ -11,9 +11,12 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use penholder_gateway::app::StartError;
 use penholder_gateway::auth::{Capability, Claims, KeyError};
-use penholder_gateway::cli::{Cli, Command, ConfigArgs, Place, RunArgs, TokenArgs};
+use penholder_gateway::cli::{
+    Cli, Command, ConfigArgs, KeysArgs, KeysCommand, Place, RunArgs, TokenArgs,
+};
 use penholder_gateway::config::{self, Config, ConfigError, DEFAULT_TOML, Overrides};
 use penholder_gateway::data_dir::DataDirectory;
+use penholder_gateway::pens::ReceiptKeys;
 use penholder_gateway::{App, RunMode, app, clock, http, serve, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run(&args),
         Command::Config(args) => show_config(&args),
         Command::Token(args) => print_token(&args),
+        Command::Keys(KeysArgs { command: KeysCommand::Rotate { data } }) => rotate_keys(&data),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,7 +66,7 @@ fn run(args: &RunArgs) -> Result<()> {
         // Only now: a start that fails is no life, and must not end the one before.
         let data = DataDirectory::open(&args.place.data, clock::wall().0)?;
         let metrics = telemetry::install_metrics()?;
-        let app = App::start(config, mode, data, metrics, None)?;
+        let app = App::start(config, mode, data, metrics, None).await?;
         stop_on_signal(app.clone())?;
         announce(mode, address);
         serve::serve(listener, http::router(app.clone()), app).await;
@@ -181,6 +185,12 @@ fn print_token(args: &TokenArgs) -> Result<()> {
         jti: Some(uuid::Uuid::new_v4().to_string()),
     };
     println!("{}", app::tokens(&config, secret.as_ref())?.sign(claims)?);
+    Ok(())
+}
+
+fn rotate_keys(data: &Path) -> Result<()> {
+    ensure!(data.is_dir(), Misuse(format!("{} is no data directory", data.display())));
+    println!("{}", ReceiptKeys::rotate(data)?);
     Ok(())
 }
 

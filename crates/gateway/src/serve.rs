@@ -1,8 +1,8 @@
 //! The listener: accepts connections, and sends everybody away in order when the process stops.
 //!
 //! The order of a stop: readiness goes off and new clients are refused; those here are sent away one
-//! after another, with code 1012; when the last has gone nobody listens any more, and what is under
-//! way is given until `server.drain` is over.
+//! after another, with code 1012; when the last has gone their pens are reserved and the store is closed,
+//! nobody listens any more, and what is under way is given until `server.drain` is over.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -84,6 +84,7 @@ pub async fn serve(listener: TcpListener, router: Router, app: App) {
     let gone = async {
         accept_until(app.connections.wait(), &listener, &requests, (&router, &app)).await;
         app.shards.retire().await;
+        app.pens.close().await;
         drop(listener);
         requests.close();
         requests.wait().await;
@@ -213,6 +214,16 @@ async fn refresh_keys(app: App) {
     }
 }
 
+/// Reads the keys of receipts again if they have changed.
+async fn refresh_receipts(app: App) {
+    match tokio::task::spawn_blocking(move || app.pens.receipts().refresh()).await {
+        Ok(Ok(true)) => tracing::info!("keys of receipts read anew"),
+        Ok(Ok(false)) => {}
+        Ok(Err(error)) => tracing::error!(%error, "keys of receipts not read, those before stand"),
+        Err(error) => tracing::error!(%error, "reading the keys of receipts panicked"),
+    }
+}
+
 async fn upkeep(app: App) {
     let mut every = tokio::time::interval(UPKEEP_EVERY);
     loop {
@@ -220,6 +231,8 @@ async fn upkeep(app: App) {
         app.metrics.run_upkeep();
         app.grace.tidy();
         refresh_keys(app.clone()).await;
+        refresh_receipts(app.clone()).await;
+        metrics::pens_waiting(app.pens.waiting());
         if let Ok(census) = app.shards.ask_all(|hub| (hub.census(), hub.tally())).await {
             metrics::census(&census, app.shards.backlog());
         }

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::pens::PenDesk;
 use driver::{Command, Driver, Link};
 pub(crate) use feed::Feed;
 pub(crate) use outbox::{Ending, Outbox};
@@ -51,7 +52,7 @@ impl Shards {
         count: u64,
         config: &Config,
         sign: &S,
-        (clock, bus): (Clock, Option<Arc<dyn Bus>>),
+        (clock, bus, pens): (Clock, Option<Arc<dyn Bus>>, PenDesk),
     ) -> Self
     where
         S: SignResume + Clone + 'static,
@@ -63,7 +64,7 @@ impl Shards {
             let (inbox, commands) = mpsc::channel(INBOX_LEN);
             let link = bus.as_ref().map(|bus| Link::new(bus, number, &config.replica.name));
             let hub = Hub::new(config, sign.clone(), clock.now());
-            tokio::spawn(supervise(Driver::new(hub, clock, link), commands));
+            tokio::spawn(supervise(Driver::new(hub, (clock, pens.clone()), link), commands));
             inbox
         };
         Self { inboxes: (0..count).map(start).collect(), next: Arc::default() }

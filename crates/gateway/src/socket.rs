@@ -7,6 +7,7 @@ mod echo;
 mod handshake;
 mod longpoll;
 mod membership;
+mod pens;
 mod rates;
 mod realtime;
 mod requests;

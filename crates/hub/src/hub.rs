@@ -24,7 +24,7 @@ pub struct Hub {
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) members: BTreeMap<MemberId, Membership>,
     watched: BTreeMap<WatcherId, BTreeSet<TopicName>>,
-    timers: BTreeSet<(MonoMs, Timer)>,
+    pub(crate) timers: BTreeSet<(MonoMs, Timer)>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) started: MonoMs,
     /// Sessions that ended while tokens of earlier lives still count.
@@ -41,8 +41,9 @@ pub(crate) struct Membership {
 
 /// What a deadline is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
+pub(crate) enum Timer {
     Flush(TopicName),
+    Renew(TopicName),
     Session(SessionId),
 }
 
@@ -101,6 +102,10 @@ impl Hub {
             Input::Publish { topic, broadcast } => self.publish(&topic, &broadcast, None),
             Input::Kick { topic, session } => self.kick(now, &topic, &session),
             Input::Watch { watcher, topics } => self.watch(watcher, topics),
+            Input::Pen { topic, source, news, reply } => {
+                self.take_pen(now, &topic, (source, news), reply);
+            }
+            Input::PenRead { topic, reading } => self.take_reading(now, &topic, reading),
             Input::Unwatch(watcher) => self.unwatch(watcher),
             Input::Retire => self.retire(now),
             Input::Bus(_) | Input::Tick => {}
@@ -142,6 +147,7 @@ impl Hub {
             self.timers.remove(&(at, timer.clone()));
             match timer {
                 Timer::Flush(topic) => self.flush(&topic),
+                Timer::Renew(topic) => self.serve_renewal(now, &topic),
                 Timer::Session(session) => self.serve_session(now, &session),
             }
         }
@@ -218,15 +224,21 @@ impl Hub {
         let was_typing = session.is_typing();
         let last_input = session.liveness.last_input();
         let outcome = step(&mut session.liveness);
-        if session.liveness.last_input() != last_input {
+        let is_touched = session.liveness.last_input() != last_input;
+        if is_touched {
             session.last_input_at = now.wall;
         }
         if was_typing != session.is_typing() {
             self.tell_typing(id);
         }
+        if is_touched {
+            self.hasten_renewal(now, id);
+        }
         match outcome {
             Outcome::Expired => {
                 self.tally.expired += 1;
+                // The pen that was reserved for it has a deadline of its own.
+                self.keep_pen(id);
                 self.end_session(now, id);
             }
             Outcome::Changed | Outcome::Unchanged => self.show(now, id),
@@ -302,6 +314,7 @@ impl Hub {
     /// Forgets a session: nothing of it stays behind, neither timer nor presence.
     pub(crate) fn end_session(&mut self, now: Now, id: &SessionId) {
         self.stop_typing(now, id);
+        self.leave_pen(id);
         let Some(session) = self.sessions.remove(id) else { return };
         if let Some(at) = session.wake_at {
             self.timers.remove(&(at, Timer::Session(id.clone())));
@@ -366,9 +379,11 @@ impl Hub {
     fn tidy(&mut self, topic: &TopicName) {
         if self.rooms.get(topic).is_some_and(Room::is_deserted)
             && let Some(room) = self.rooms.remove(topic)
-            && let Some(at) = room.flush_at
         {
-            self.timers.remove(&(at, Timer::Flush(topic.clone())));
+            self.unplan(topic, room.pen.and_then(|pen| pen.renew_at));
+            if let Some(at) = room.flush_at {
+                self.timers.remove(&(at, Timer::Flush(topic.clone())));
+            }
         }
     }
 
@@ -378,6 +393,7 @@ impl Hub {
             let room = self.rooms.entry(topic.clone()).or_insert_with(|| Room::new(topic.clone()));
             let row = room.watch(watcher, present);
             self.outputs.push_back(Output::Row { to: vec![watcher], row });
+            self.read_pen(topic);
         }
         self.watched.entry(watcher).or_default().extend(topics);
     }
@@ -425,6 +441,16 @@ impl Hub {
         reference: Option<&Ref>,
         result: Result<Json, ErrorCode>,
     ) {
+        self.respond(member, reference, result.map_err(ErrorReply::from));
+    }
+
+    /// Answers a request of `member` with all that is to be said.
+    pub(crate) fn respond(
+        &mut self,
+        member: MemberId,
+        reference: Option<&Ref>,
+        result: Result<Json, ErrorReply>,
+    ) {
         let Some(reference) = reference else { return };
         let Some((topic, seat)) = self.seat_of(member) else { return };
         let address = Address {
@@ -434,7 +460,7 @@ impl Hub {
         };
         let body = match result {
             Ok(response) => encode::reply(seat.wire, &address, ReplyStatus::Ok, &response),
-            Err(code) => encode::error_reply(seat.wire, &address, &ErrorReply::from(code)),
+            Err(error) => encode::error_reply(seat.wire, &address, &error),
         };
         self.deliver(member, body);
     }

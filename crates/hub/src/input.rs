@@ -5,6 +5,8 @@ use penholder_presence::{Activity, Incarnation, Key, Kind, Mode, MonoMs, Session
 use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{Encoded, EventName, Json, PresenceMode, Ref, Since, TopicName, Wire};
 
+use crate::{PenAtJoin, PenNews, PenReading, PenReply, PenRequest, PenSource};
+
 /// The present time on both clocks. Failure detection uses the one that cannot be set, people are
 /// shown the one on the wall, and neither is ever computed from the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +85,24 @@ pub enum Input {
     },
     /// A watcher is gone.
     Unwatch(WatcherId),
+    /// What the store of pens says of a topic.
+    Pen {
+        /// Which.
+        topic: TopicName,
+        /// Where the events come from.
+        source: PenSource,
+        /// What has happened, in order.
+        news: Vec<PenNews>,
+        /// The answer to whoever asked.
+        reply: Option<PenReply>,
+    },
+    /// A pen was read for those who watch its topic.
+    PenRead {
+        /// Whose.
+        topic: TopicName,
+        /// The pen.
+        reading: PenReading,
+    },
     /// A message of the same shard on another replica. Any bytes are allowed.
     Bus(Bytes),
     /// This replica is about to stop: the others keep its sessions for `grace`, in which their clients
@@ -123,6 +143,8 @@ pub struct Join {
     pub resume: Option<ResumeClaim>,
     /// Where the client stopped listening.
     pub since: Option<Since>,
+    /// What was read of the topic's pen.
+    pub pen: PenAtJoin,
 }
 
 /// The person behind a session.
@@ -189,6 +211,8 @@ pub enum Request {
     Track(Bytes),
     /// To be hidden from now on.
     Untrack,
+    /// Something about the pen.
+    Pen(PenRequest),
 }
 
 /// Whether somebody types.

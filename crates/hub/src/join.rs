@@ -5,11 +5,10 @@ use std::sync::Arc;
 use penholder_presence::{Incarnation, Mode, Presence, SessionId, Signal, Status, Topic, Viewer};
 use penholder_protocol::encode::{self, Address, ReplyStatus};
 use penholder_protocol::realtime::{self, Dialect};
-use penholder_protocol::{
-    Encoded, JoinReply, Json, PresenceMode, Ref, Since, TopicName, ViewerSummary,
-};
+use penholder_protocol::{Encoded, JoinReply, Json, PresenceMode, Ref, TopicName, ViewerSummary};
 
 use crate::hub::{Hub, Membership};
+use crate::pen::PenInReply;
 use crate::room::{Room, Seat, Sight};
 use crate::session::{Session, Shown};
 use crate::{Departure, Join, MemberId, Now, ResumeClaim};
@@ -25,10 +24,12 @@ impl Hub {
             self.end_session(now, &old.session);
         }
         self.seat(join, &id);
+        self.join_pen(now, join, &id);
         self.show(now, &id);
         self.mark(now, &join.topic);
         let reply = self.join_reply(join, &id);
         self.deliver(join.member, reply);
+        self.tell_missed(join);
         if let Some(member) = join.replaces {
             self.close(member);
             self.unseat(member, Departure::Replaced);
@@ -49,7 +50,10 @@ impl Hub {
     pub(crate) fn lose(&mut self, now: Now, member: MemberId) {
         let resumes = self.seat_of(member).is_some_and(|(_, seat)| seat.dialect.resumes());
         match self.unseat(member, Departure::Left) {
-            Some(id) if resumes => self.signal(now, &id, &[Signal::Lost]),
+            Some(id) if resumes => {
+                self.lose_pen(&id);
+                self.signal(now, &id, &[Signal::Lost]);
+            }
             Some(id) => self.end_session(now, &id),
             None => {}
         }
@@ -67,6 +71,7 @@ impl Hub {
     pub(crate) fn demote(&mut self, now: Now, member: MemberId) {
         let Some(id) = self.members.get(&member).map(|seat| seat.session.clone()) else { return };
         self.signal(now, &id, &[Signal::TypingEnded]);
+        self.leave_pen(&id);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.allow(now, Mode::View);
         }
@@ -202,6 +207,7 @@ impl Hub {
         if let Some(member) = self.sessions.get(id).and_then(|session| session.member) {
             self.displace(member);
         }
+        self.keep_pen(id);
         self.end_session(now, id);
     }
 
@@ -220,6 +226,7 @@ impl Hub {
             last_input_at: now.wall,
             generation: claim.map_or(0, |claim| claim.generation).max(generation) + 1,
             liveness: self.liveness(now, &join.topic),
+            claims_pen: false,
             member: None,
             wake_at: None,
         };
@@ -251,6 +258,7 @@ impl Hub {
 
     fn join_reply(&mut self, join: &Join, id: &SessionId) -> Encoded {
         let summary = self.join_summary(join, id);
+        let PenInReply { seq, pen, recovered } = self.pen_in_reply(join);
         let session = &self.sessions[id];
         let claim = ResumeClaim {
             topic: join.topic.clone(),
@@ -266,12 +274,10 @@ impl Hub {
             key: join.viewer.key.as_str().to_owned(),
             joined_at: session.joined_at.0,
             mode: crate::encode::mode(session.mode),
-            // No topic has durable events yet: the head is 0, and only who claims to have seen more
-            // has to fetch the state anew.
-            seq: 0,
-            recovered: join.since.map(|since| since == Since::After(0)),
+            seq,
+            recovered,
             summary,
-            pen: None,
+            pen,
             limits: self.config.limits,
         };
         let address = Address {

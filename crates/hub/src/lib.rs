@@ -37,6 +37,12 @@
 //! - a frame is encoded once per topic and wire format, and a broadcast once per dialect, and shared by
 //!   all who receive it (`a_frame_is_encoded_once_and_shared`).
 //!
+//! # Pens
+//!
+//! A shard decides nothing about a pen. It asks the store with [`Output::Pen`], and tells its topic what
+//! the store answers with [`Input::Pen`], in order with everything else of the topic. A driver without a
+//! store drops what is asked.
+//!
 //! # Crowds
 //!
 //! Above `full_max` people a topic is shown as its first `full_max` people, those who are editing,
@@ -50,6 +56,7 @@ mod input;
 mod join;
 mod outline;
 mod output;
+mod pen;
 mod push;
 mod queue;
 mod read;
@@ -65,5 +72,9 @@ pub use input::{
     ResumeClaim, SignResume, Typing, Viewer, WatcherId,
 };
 pub use output::{Class, Departure, Frame, Output};
+pub use pen::{
+    HolderReply, PenAsk, PenAsker, PenAtJoin, PenNews, PenReading, PenReply, PenRequest, PenSource,
+    PenTask,
+};
 pub use queue::{Pushed, QueueLimits, SendQueue};
 pub use read::{Census, Evidence, SummaryQuery, Tally, TopicCount, TopicsQuery};

@@ -88,13 +88,13 @@ impl Outline {
     }
 
     /// One line for a list of topics.
-    pub(crate) fn row(&self, topic: &TopicName) -> TopicRow {
+    pub(crate) fn row(&self, topic: &TopicName, holder: Option<PersonBrief>) -> TopicRow {
         let people = self.summary.presences.iter();
         TopicRow {
             topic: topic.as_str().to_owned(),
             count: count(self.count),
             names: people.take(ROW_NAMES_MAX).filter_map(card).map(|card| card.name).collect(),
-            holder: None,
+            holder,
             prior: self.summary.prior_user_presence().and_then(card).map(brief),
         }
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use penholder_presence::{Incarnation, PeerEvent, Recipient};
 use penholder_protocol::{Encoded, TopicRow};
 
-use crate::{MemberId, WatcherId};
+use crate::{MemberId, PenAsk, WatcherId};
 
 /// An effect that a driver performs.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub enum Output {
         /// The life that took its place.
         by: Incarnation,
     },
+    /// Ask the store of pens. The answer may come late or never.
+    Pen(PenAsk),
     /// The row of a topic, new or changed, for each of these watchers.
     Row {
         /// For whom; never empty.

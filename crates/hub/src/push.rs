@@ -7,7 +7,9 @@ use penholder_protocol::{ErrorCode, Json, PresenceUpdateReply, TopicName, Typing
 use crate::hub::{Hub, Membership};
 use crate::room::Sight;
 use crate::session::Shown;
-use crate::{Broadcast, Content, Echo, MemberId, Now, PresenceChange, Push, Request, Typing};
+use crate::{
+    Broadcast, Content, Echo, MemberId, Now, PenAsker, PresenceChange, Push, Request, Typing,
+};
 
 impl Hub {
     pub(crate) fn push(&mut self, now: Now, push: Push) {
@@ -22,6 +24,14 @@ impl Hub {
             }
             Request::Track(custom) => self.track(now, (member, &id), custom),
             Request::Untrack => self.untrack(now, &id),
+            Request::Pen(request) => {
+                let asker = PenAsker { member, reference: reference.clone() };
+                match self.request_pen(now, asker, request) {
+                    // The store answers.
+                    Ok(()) => return,
+                    Err(code) => Err(code),
+                }
+            }
         };
         self.answer(member, reference.as_ref(), result);
     }

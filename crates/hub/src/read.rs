@@ -113,7 +113,8 @@ impl Hub {
     /// The row of `topic` in a list of topics.
     #[must_use]
     pub fn row(&self, topic: &TopicName) -> TopicRow {
-        self.outline(topic, &self.config.options(topic).priority).row(topic)
+        let holder = self.rooms.get(topic).and_then(|room| room.pen.as_ref()?.holder());
+        self.outline(topic, &self.config.options(topic).priority).row(topic, holder)
     }
 
     /// Topics with somebody present that `query` asks for, in order of name.

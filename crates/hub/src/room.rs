@@ -10,6 +10,7 @@ use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{Json, Ref, TopicName, TopicRow, ViewerSummary, Wire};
 
 use crate::outline::Outline;
+use crate::pen::KnownPen;
 use crate::spread::Spread;
 use crate::view::{View, ViewDiff};
 use crate::{Broadcast, Class, Content, MemberId, Output, TopicOptions, WatcherId, encode};
@@ -23,6 +24,8 @@ pub(crate) struct Room {
     pub(crate) watchers: BTreeSet<WatcherId>,
     /// When the changes since the last flush are due; none when there are none.
     pub(crate) flush_at: Option<MonoMs>,
+    /// The pen, as far as it is known.
+    pub(crate) pen: Option<KnownPen>,
     view: View,
     summary: Option<Json>,
     row: Option<TopicRow>,
@@ -79,6 +82,7 @@ impl Room {
             seats: BTreeMap::new(),
             watchers: BTreeSet::new(),
             flush_at: None,
+            pen: None,
             view: View::default(),
             summary: None,
             row: None,
@@ -103,6 +107,11 @@ impl Room {
     pub(crate) fn watch(&mut self, watcher: WatcherId, present: TopicRow) -> TopicRow {
         self.watchers.insert(watcher);
         self.row.get_or_insert(present).clone()
+    }
+
+    /// What the row says has changed while nobody watched it.
+    pub(crate) fn forget_row(&mut self) {
+        self.row = None;
     }
 
     /// Tells everybody but `except` of something.
@@ -231,7 +240,7 @@ impl Room {
         newcomers: &BTreeSet<MemberId>,
         outputs: &mut Vec<Output>,
     ) {
-        let row = outline.row(&self.name);
+        let row = outline.row(&self.name, self.pen.as_ref().and_then(KnownPen::holder));
         if self.row.as_ref() != Some(&row) {
             if !self.watchers.is_empty() {
                 let to = self.watchers.iter().copied().collect();

@@ -20,6 +20,8 @@ pub(crate) struct Session {
     /// Counts the resume tokens given for it.
     pub(crate) generation: u32,
     pub(crate) liveness: Liveness,
+    /// Whether it may hold a pen or wait for one.
+    pub(crate) claims_pen: bool,
     /// The connection it is on; none while it is lost.
     pub(crate) member: Option<MemberId>,
     /// The one entry that this session has among the hub's timers.

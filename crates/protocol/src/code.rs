@@ -85,6 +85,16 @@ named! {
         ReservedEvent = "reserved_event",
         /// The payload does not fit the event.
         InvalidPayload = "invalid_payload",
+        /// The session does not hold the pen under that fence.
+        LeaseLost = "lease_lost",
+        /// Somebody else has the pen; over HTTP only.
+        PenHeld = "pen_held",
+        /// A write carries the fence of a pen that has gone on.
+        StaleFence = "stale_fence",
+        /// The time to live is not one that a pen may have.
+        InvalidTtl = "invalid_ttl",
+        /// As many wait for the pen as may.
+        QueueFull = "queue_full",
         /// There is no such thing; over HTTP only.
         NotFound = "not_found",
         /// A defect of the server.
@@ -136,6 +146,18 @@ impl ErrorCode {
                 "Choose another name; only the server sends events of that name."
             }
             ErrorCode::InvalidPayload => "Send the payload that the event wants.",
+            ErrorCode::LeaseLost => {
+                "You do not hold the pen under this fence any more. Stop writing; leave a draft, and \
+                 acquire it anew."
+            }
+            ErrorCode::PenHeld => "Somebody else has the pen; wait for it, or ask for it.",
+            ErrorCode::StaleFence => {
+                "The pen has gone on since. Acquire it anew, and look at what was written meanwhile."
+            }
+            ErrorCode::InvalidTtl => {
+                "ttl_ms is a whole number of milliseconds, from 1000 to what the server allows."
+            }
+            ErrorCode::QueueFull => "As many wait for this pen as may; try again after a moment.",
             ErrorCode::NotFound => "Nothing is there; check the name.",
             ErrorCode::Internal => {
                 "A defect of the server. Try again; if it stays, report it with the time."
@@ -191,6 +213,10 @@ pub struct ErrorReply {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "typescript", ts(optional))]
     pub retry_after_ms: Option<u64>,
+    /// The pen as it is, where one was lost or another has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(optional, type = "Pen"))]
+    pub pen: Option<Json>,
 }
 
 impl ErrorReply {
@@ -201,6 +227,7 @@ impl ErrorReply {
             code: code.code().into(),
             message: code.message().into(),
             retry_after_ms: None,
+            pen: None,
         }
     }
 
@@ -214,6 +241,12 @@ impl ErrorReply {
     #[must_use]
     pub fn retry_after_ms(self, retry_after_ms: u64) -> ErrorReply {
         ErrorReply { retry_after_ms: Some(retry_after_ms), ..self }
+    }
+
+    /// The same with the pen as it is.
+    #[must_use]
+    pub fn pen(self, pen: Json) -> ErrorReply {
+        ErrorReply { pen: Some(pen), ..self }
     }
 
     /// The code, if this version of the protocol knows it.

@@ -27,6 +27,20 @@ pub enum ClientEvent<'a> {
     Broadcast,
     /// `broadcast:NAME`, as a binary push names the event; not yet checked.
     BroadcastNamed(&'a str),
+    /// `pen_acquire`.
+    PenAcquire,
+    /// `pen_renew`.
+    PenRenew,
+    /// `pen_release`.
+    PenRelease,
+    /// `pen_request`.
+    PenRequest,
+    /// `pen_answer`.
+    PenAnswer,
+    /// `pen_take_over`.
+    PenTakeOver,
+    /// `pen_draft`.
+    PenDraft,
     /// `token`.
     Token,
     /// `presence`, by which a channel of [`realtime`](crate::realtime) is shown and hidden.
@@ -55,6 +69,13 @@ impl<'a> ClientEvent<'a> {
             "presence_update" => ClientEvent::PresenceUpdate,
             "typing" => ClientEvent::Typing,
             "broadcast" => ClientEvent::Broadcast,
+            "pen_acquire" => ClientEvent::PenAcquire,
+            "pen_renew" => ClientEvent::PenRenew,
+            "pen_release" => ClientEvent::PenRelease,
+            "pen_request" => ClientEvent::PenRequest,
+            "pen_answer" => ClientEvent::PenAnswer,
+            "pen_take_over" => ClientEvent::PenTakeOver,
+            "pen_draft" => ClientEvent::PenDraft,
             "token" => ClientEvent::Token,
             "presence" => ClientEvent::Presence,
             "access_token" => ClientEvent::AccessToken,
@@ -91,6 +112,8 @@ pub enum ServerEvent {
     PresenceDiff,
     /// Who has edit priority.
     PresenceSummary,
+    /// Something has happened to the pen.
+    Pen,
     /// Somebody types, or no longer.
     Typing,
     /// The token is about to expire.
@@ -109,6 +132,7 @@ impl ServerEvent {
             ServerEvent::PresenceState => "presence_state",
             ServerEvent::PresenceDiff => "presence_diff",
             ServerEvent::PresenceSummary => "presence_summary",
+            ServerEvent::Pen => "pen",
             ServerEvent::Typing => "typing",
             ServerEvent::TokenExpiring => "token_expiring",
             ServerEvent::Summaries => "summaries",
@@ -243,8 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn events_of_pens_are_unknown_until_there_are_pens() {
-        for name in ["pen_acquire", "", "shout", "phx_close", "broadcast_"] {
+    fn events_that_nobody_knows_are_unknown() {
+        for name in ["pen_steal", "pen", "", "shout", "phx_close", "broadcast_"] {
             assert_eq!(ClientEvent::parse(name), ClientEvent::Unknown, "{name}");
         }
     }

@@ -61,11 +61,13 @@ pub use meta::{
     presence_state,
 };
 pub use payload::{
-    Activity, Broadcast, Certainty, JoinPayload, JoinReply, Kind, Limits, Mode, PersonBrief,
-    PresenceDiff, PresenceEntry, PresenceMeta, PresenceMode, PresenceState, PresenceSummary,
-    PresenceUpdate, PresenceUpdateReply, Role, Since, Status, Summaries, SummariesJoin,
-    SummaryPerson, TokenExpiring, TokenRefresh, TokenRefreshReply, TopicRow, Typing, TypingEvent,
-    UserCard, ViewerSummary,
+    Activity, Broadcast, Certainty, Fence, JoinPayload, JoinReply, Kind, Limits, Mode, Pen,
+    PenAcquire, PenAcquireReply, PenAnswer, PenAnswerWord, PenChange, PenDraft, PenDraftReply,
+    PenEvent, PenHeld, PenReason, PenReply, PenRequestReply, PenRule, PenState, PenTakeOverReply,
+    PenWaiting, PersonBrief, PresenceDiff, PresenceEntry, PresenceMeta, PresenceMode,
+    PresenceState, PresenceSummary, PresenceUpdate, PresenceUpdateReply, Role, Since, Status,
+    Summaries, SummariesJoin, SummaryPerson, TokenExpiring, TokenRefresh, TokenRefreshReply,
+    TopicRow, TtlMs, Typing, TypingEvent, UserCard, ViewerSummary,
 };
 pub use reference::{REF_BYTES_MAX, Ref, RefError};
 pub use server_frame::{ServerBody, ServerFrame};

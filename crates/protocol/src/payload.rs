@@ -5,12 +5,18 @@
 //! a [`Json`](crate::Json) and is spliced; the TypeScript type shows its real shape.
 
 mod join;
+mod pen;
 mod person;
 mod presence;
 mod push;
 mod summary;
 
 pub use join::{JoinPayload, JoinReply, Limits, PresenceMode, Since, SummariesJoin};
+pub use pen::{
+    Fence, Pen, PenAcquire, PenAcquireReply, PenAnswer, PenAnswerWord, PenChange, PenDraft,
+    PenDraftReply, PenEvent, PenHeld, PenReason, PenReply, PenRequestReply, PenRule, PenState,
+    PenTakeOverReply, PenWaiting, TtlMs,
+};
 pub use person::{Kind, PersonBrief, Role, UserCard};
 pub use presence::{
     Activity, Mode, PresenceDiff, PresenceEntry, PresenceMeta, PresenceState, Status,

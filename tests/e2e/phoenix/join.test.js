@@ -46,7 +46,15 @@ suite("join", {}, ({ test, each, server }) => {
       mode: "edit",
       seq: 0,
       recovered: null,
-      pen: null,
+      pen: {
+        state: "free",
+        holder: null,
+        session: null,
+        fence: "0",
+        since: null,
+        deadline: null,
+        queue: [],
+      },
       limits: LIMITS,
     });
     assert.match(session, /./);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use penholder_hub::{InputSeen, Join, MemberId, PresenceChange, SendQueue, Viewer};
+use penholder_hub::{InputSeen, Join, MemberId, PenAtJoin, PresenceChange, SendQueue, Viewer};
 use penholder_presence::{Activity, Kind, Mode, SessionId};
 use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{PresenceMode, Ref, Wire};
@@ -376,5 +376,6 @@ fn join(member: MemberId, (key, topic): (String, String)) -> Join {
         session: SessionId::from(format!("s{}", member.0)),
         resume: None,
         since: None,
+        pen: PenAtJoin::None,
     }
 }

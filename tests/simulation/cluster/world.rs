@@ -270,7 +270,7 @@ impl World {
                 let detail = format!("{name} takes itself for superseded by {by:?}");
                 Err(Violation { rule: Rule::OneLife, detail })
             }
-            Output::Row { .. } => panic!("nobody watches"),
+            Output::Row { .. } | Output::Pen(_) => panic!("nobody watches"),
         }
     }
 

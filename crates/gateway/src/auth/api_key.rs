@@ -53,13 +53,20 @@ impl Backend {
         self.scopes.contains(&Scope::Admin)
     }
 
+    /// Whether the key may take pens, and take them away.
+    #[must_use]
+    pub fn is_for_pens(&self) -> bool {
+        self.scopes.contains(&Scope::PensWrite) || self.is_admin()
+    }
+
     /// What the key's scopes allow on every topic.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
-        use Capability::{Manage, Publish, View};
+        use Capability::{Edit, Manage, Publish, View};
         let of_scope = |scope: &Scope| match scope {
             Scope::PresenceRead => Capabilities::from_iter([View]),
             Scope::PresenceWrite => Capabilities::from_iter([Publish, Manage]),
+            Scope::PensWrite => Capabilities::from_iter([View, Edit]),
             Scope::Admin => Capabilities::ALL,
         };
         self.scopes.iter().map(of_scope).fold(Capabilities::NONE, Capabilities::union)

@@ -151,6 +151,18 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if !public_url.is_empty() && !public_url.split_once("://").is_some_and(is_web_address) {
         return Err(ConfigError::Unfit("server.public_url must begin with http:// or https://"));
     }
+    let pens = config.namespace.values().map(|own| own.pen.over(&config.pen));
+    if !pens.chain([config.pen.clone()]).all(|pen| pen.ttl.as_ms() <= pen.ttl_max.as_ms()) {
+        return Err(ConfigError::Unfit("pen.ttl must not be longer than pen.ttl_max"));
+    }
+    let storage = config.storage.url.expose();
+    if !storage.is_empty()
+        && !["postgres://", "postgresql://"].iter().any(|scheme| storage.starts_with(scheme))
+    {
+        return Err(ConfigError::Unfit(
+            "storage.url must be empty, or begin with postgres:// or postgresql://",
+        ));
+    }
     let collector = config.telemetry.otlp_endpoint.as_str();
     if !collector.is_empty() && !cfg!(feature = "otlp") {
         return Err(ConfigError::Unfit(
@@ -234,8 +246,9 @@ mod tests {
     fn the_printed_default_names_every_key() {
         let printed: Table = toml::from_str(DEFAULT_TOML).unwrap();
         let keys = |section: &str| printed[section].as_table().unwrap().len();
-        let sections = ["server", "auth", "presence", "limits", "cluster", "telemetry"];
-        assert_eq!(sections.map(keys), [9, 8, 6, 12, 2, 2]);
+        let sections =
+            ["server", "storage", "auth", "presence", "pen", "limits", "cluster", "telemetry"];
+        assert_eq!(sections.map(keys), [9, 2, 8, 6, 13, 12, 2, 2]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use penholder_protocol::{ErrorCode, ErrorReply};
+use penholder_protocol::{self as protocol, ErrorCode, ErrorReply};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,12 +25,17 @@ pub(crate) struct ErrorBody {
     code: String,
     /// What to do about it, for a developer to read.
     message: String,
+    /// The pen as it is, where one was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<penholder_protocol::Pen>)]
+    pen: Option<protocol::Json>,
 }
 
 impl ApiError {
     /// An error with a message of its own.
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        let body = ErrorBody { code: code.code().to_owned(), message: message.into() };
+        let (code_name, message) = (code.code().to_owned(), message.into());
+        let body = ErrorBody { code: code_name, message, pen: None };
         Self { status: status(code), body }
     }
 
@@ -53,14 +58,16 @@ fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::NotFound | ErrorCode::UnmatchedTopic | ErrorCode::UnknownEvent => {
             StatusCode::NOT_FOUND
         }
-        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::RateLimited | ErrorCode::QueueFull => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::Malformed => StatusCode::BAD_REQUEST,
+        ErrorCode::LeaseLost | ErrorCode::PenHeld | ErrorCode::StaleFence => StatusCode::CONFLICT,
         ErrorCode::InvalidTopic
         | ErrorCode::InvalidMeta
         | ErrorCode::MetaTooLarge
         | ErrorCode::TooManyTopics
         | ErrorCode::ReservedEvent
+        | ErrorCode::InvalidTtl
         | ErrorCode::InvalidPayload => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -85,7 +92,9 @@ impl From<ErrorCode> for ApiError {
 
 impl From<ErrorReply> for ApiError {
     fn from(reply: ErrorReply) -> Self {
-        Self::new(reply.known_code().unwrap_or(ErrorCode::Internal), reply.message)
+        let mut error = Self::new(reply.known_code().unwrap_or(ErrorCode::Internal), reply.message);
+        error.body.pen = reply.pen;
+        error
     }
 }
 

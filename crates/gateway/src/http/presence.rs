@@ -17,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::error::{ApiError, ErrorBody};
 use crate::app::App;
 use crate::auth::{Caller, Capability};
+use crate::pens::brief;
 use crate::summaries::watchable;
 
 /// Everybody on a topic.
@@ -135,7 +136,10 @@ pub(super) async fn summaries(
     let topics = watchable(&topics, |topic| caller.capabilities(topic))?;
     let mut data: Vec<TopicRow> = Vec::with_capacity(topics.len());
     for topic in topics {
-        data.push(app.shards.ask(&topic.clone(), move |hub| hub.row(&topic)).await?);
+        let holder = app.pens.recent(&topic).await.and_then(|reading| reading.pen.holder);
+        let mut row = app.shards.ask(&topic.clone(), move |hub| hub.row(&topic)).await?;
+        row.holder = holder.as_ref().map(brief);
+        data.push(row);
     }
     Ok(Json(Summaries { data }))
 }

@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{console, dev, error, health, presence, revocations, topics};
+use super::{console, dev, error, health, pens, presence, revocations, topics};
 use crate::app::App;
 use crate::socket;
 use crate::telemetry::{self, metrics};
@@ -61,6 +61,17 @@ pub fn router(app: App) -> Router {
         .routes(routes!(presence::summaries))
         .routes(routes!(presence::why))
         .routes(routes!(presence::kick))
+        .routes(routes!(pens::list))
+        .routes(routes!(pens::keys))
+        .routes(routes!(pens::pen))
+        .routes(routes!(pens::acquire))
+        .routes(routes!(pens::renew))
+        .routes(routes!(pens::release))
+        .routes(routes!(pens::request))
+        .routes(routes!(pens::take_over))
+        .routes(routes!(pens::revoke))
+        .routes(routes!(pens::log))
+        .routes(routes!(pens::draft, pens::leave_draft))
         .routes(routes!(revocations::list, revocations::revoke, revocations::withdraw))
         .routes(routes!(dev::token))
         .routes(routes!(health::healthz))

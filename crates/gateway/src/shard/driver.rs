@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use penholder_hub::{Hub, Input, Join, MemberId, Output, WatcherId};
+use penholder_hub::{Hub, Input, Join, MemberId, Output, PenAsk, PenReply, PenSource, WatcherId};
 use penholder_presence::{MonoMs, PeerEvent, ReplicaName};
 use penholder_protocol::TopicName;
 use rustc_hash::FxHashMap;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::{Feed, Outbox};
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::pens::{PenDesk, away};
 use crate::telemetry::metrics::ShardMetrics;
 
 /// What a shard is asked to do.
@@ -32,6 +33,7 @@ const EXIT_SUPERSEDED: i32 = 3;
 pub(super) struct Driver {
     pub(super) hub: Hub,
     clock: Clock,
+    pens: PenDesk,
     // The numbers are ours, so nobody can choose them to collide.
     outboxes: FxHashMap<MemberId, Arc<Outbox>>,
     feeds: FxHashMap<WatcherId, Arc<Feed>>,
@@ -55,9 +57,9 @@ impl Link {
 }
 
 impl Driver {
-    pub(super) fn new(hub: Hub, clock: Clock, link: Option<Link>) -> Self {
+    pub(super) fn new(hub: Hub, (clock, pens): (Clock, PenDesk), link: Option<Link>) -> Self {
         let (outboxes, feeds) = (FxHashMap::default(), FxHashMap::default());
-        Self { hub, clock, outboxes, feeds, link, metrics: ShardMetrics::new() }
+        Self { hub, clock, pens, outboxes, feeds, link, metrics: ShardMetrics::new() }
     }
 
     /// Runs until every sender of `commands` is gone.
@@ -128,6 +130,11 @@ impl Driver {
     fn drain(&mut self) {
         while let Some(output) = self.hub.poll_output() {
             match output {
+                Output::Pen(ask) => {
+                    if let Err(ask) = self.pens.take(ask) {
+                        self.turn_away(*ask);
+                    }
+                }
                 Output::Deliver { to, frame } => {
                     self.metrics.fan_out(to.len());
                     for member in to {
@@ -161,6 +168,16 @@ impl Driver {
                 }
             }
         }
+    }
+}
+
+impl Driver {
+    /// Answers a question that too many others wait before.
+    fn turn_away(&mut self, ask: PenAsk) {
+        let PenAsk { topic, asker, .. } = ask;
+        let reply = asker.map(|asker| PenReply { asker, result: Err(away()) });
+        let (source, news) = (PenSource::Store, Vec::new());
+        self.hub.handle(self.clock.now(), Input::Pen { topic, source, news, reply });
     }
 }
 

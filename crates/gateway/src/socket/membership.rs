@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use penholder_hub::{Input, Join, MemberId};
+use penholder_hub::{Input, Join, MemberId, PenAtJoin};
 use penholder_presence::SessionId;
 use penholder_protocol::encode;
 use penholder_protocol::realtime::{Config, Dialect};
@@ -78,8 +78,9 @@ impl Connection {
                 let summaries = self.join_summaries(frame, member, &payload).await?;
                 (topic, member, Kept::Summaries(summaries))
             }
-            Asked::Topic(join, rights) => {
+            Asked::Topic(mut join, rights) => {
                 let (topic, member) = (join.topic.clone(), join.member);
+                join.pen = self.app.pens.at_join(&topic, join.since).await;
                 let outbox = Arc::clone(&self.outbox);
                 self.app.shards.join(join, outbox).await.map_err(|_| ErrorCode::Unavailable)?;
                 (topic, member, Kept::Topic(rights))
@@ -154,6 +155,7 @@ impl Connection {
             resume: resume
                 .and_then(|token| self.app.resume.read(&token, self.identity.subject(), topic)),
             since,
+            pen: PenAtJoin::None,
         };
         Ok((join, rights))
     }

@@ -201,6 +201,13 @@ impl Connection {
                 let to_self = rights.realtime.is_some_and(|config| config.to_self);
                 broadcast(event, content, echo(to_self))
             }
+            ClientEvent::PenAcquire
+            | ClientEvent::PenRenew
+            | ClientEvent::PenRelease
+            | ClientEvent::PenRequest
+            | ClientEvent::PenAnswer
+            | ClientEvent::PenTakeOver
+            | ClientEvent::PenDraft => self.read_pen(event, frame),
             ClientEvent::Join
             | ClientEvent::Leave
             | ClientEvent::Heartbeat
@@ -305,7 +312,7 @@ impl Connection {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(frame: &ClientFrame) -> Result<T, Refused> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(frame: &ClientFrame) -> Result<T, Refused> {
     let payload = frame.payload.as_json().ok_or(ErrorCode::InvalidPayload)?;
     payload.parse_into().map_err(|error| invalid(&error))
 }

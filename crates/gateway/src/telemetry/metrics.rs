@@ -9,6 +9,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use penholder_hub::{Census, Tally};
+use penholder_lease::{Command, EventKind, Outcome, Refusal, Rule};
 use penholder_protocol::{CloseCode, ErrorCode};
 
 const CONNECTIONS: &str = "penholder_connections";
@@ -35,6 +36,12 @@ const QUEUED: &str = "penholder_send_queue_frames";
 const BACKLOG: &str = "penholder_shard_backlog";
 const REQUESTS: &str = "penholder_http_request_seconds";
 
+const PEN_COMMANDS: &str = "penholder_pen_commands_total";
+const PEN_EVENTS: &str = "penholder_pen_events_total";
+const PEN_TIMES: &str = "penholder_pen_store_seconds";
+const PEN_FAILURES: &str = "penholder_pen_store_failures_total";
+const PEN_WAITING: &str = "penholder_pen_commands_waiting";
+
 /// Upper bounds of the request histogram. Unit: seconds.
 const REQUEST_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0];
 
@@ -54,6 +61,7 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Full(REQUESTS.into()), &REQUEST_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(JOIN_TIMES.into()), &STEP_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(STEPS.into()), &STEP_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(PEN_TIMES.into()), &REQUEST_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(FAN_OUT.into()), &COUNT_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(QUEUED.into()), &COUNT_BUCKETS)?
         .install_recorder()?;
@@ -92,7 +100,53 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
         REQUESTS,
         "Time to answer HTTP requests, by route and status. Unit: seconds."
     );
+    describe_pens();
     Ok(handle)
+}
+
+fn describe_pens() {
+    describe_counter!(PEN_COMMANDS, "Commands to pens that the store obeyed or refused.");
+    describe_counter!(PEN_EVENTS, "What happened to pens, by type and rule.");
+    describe_histogram!(
+        PEN_TIMES,
+        "Time of the store for one command, or one batch of renewals. Unit: seconds."
+    );
+    describe_counter!(PEN_FAILURES, "Questions that the store of pens did not answer.");
+    describe_gauge!(PEN_WAITING, "Commands to pens that wait for the store.");
+}
+
+pub(crate) fn pen_command(command: &Command, outcome: &Result<Outcome, Refusal>) {
+    let name = match command {
+        Command::Acquire { .. } => "acquire",
+        Command::Renew { .. } => "renew",
+        Command::Release { .. } => "release",
+        Command::Request { .. } => "request",
+        Command::Answer { .. } => "answer",
+        Command::TakeOver { .. } => "take_over",
+        Command::Revoke { .. } => "revoke",
+        Command::Disconnect { .. } => "disconnect",
+        Command::Leave { .. } => "leave",
+        Command::Resume { .. } => "resume",
+        Command::Tick => "tick",
+    };
+    let outcome = if outcome.is_ok() { "obeyed" } else { "refused" };
+    counter!(PEN_COMMANDS, "command" => name, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn pen_event(kind: EventKind, rule: Rule) {
+    counter!(PEN_EVENTS, "type" => kind.as_str(), "rule" => rule.as_str()).increment(1);
+}
+
+pub(crate) fn pen_store(took: Duration) {
+    histogram!(PEN_TIMES).record(took);
+}
+
+pub(crate) fn pen_store_failed() {
+    counter!(PEN_FAILURES).increment(1);
+}
+
+pub(crate) fn pens_waiting(count: usize) {
+    gauge!(PEN_WAITING).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }
 
 pub(crate) fn connected() {

@@ -1,6 +1,6 @@
 //! Joins as tests write them.
 
-use penholder_hub::{Join, MemberId, ResumeClaim, Viewer};
+use penholder_hub::{Join, MemberId, PenAtJoin, ResumeClaim, Viewer};
 use penholder_presence::{Key, Kind, Mode, SessionId};
 use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{PresenceMode, Ref, Since, Wire};
@@ -19,6 +19,7 @@ pub(crate) struct Joining {
     replaces: Option<MemberId>,
     resume: Option<ResumeClaim>,
     since: Option<Since>,
+    pen: PenAtJoin,
     custom: String,
 }
 
@@ -34,6 +35,7 @@ impl Joining {
             replaces: None,
             resume: None,
             since: None,
+            pen: PenAtJoin::None,
             custom: "{}".to_owned(),
         }
     }
@@ -67,6 +69,10 @@ impl Joining {
         Self { since: Some(since), ..self }
     }
 
+    pub(crate) fn pen(self, pen: PenAtJoin) -> Self {
+        Self { pen, ..self }
+    }
+
     pub(crate) fn custom(self, custom: impl Into<String>) -> Self {
         Self { custom: custom.into(), ..self }
     }
@@ -96,6 +102,7 @@ impl Joining {
             session: SessionId::from(format!("s{number}")),
             resume: self.resume,
             since: self.since,
+            pen: self.pen,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Index;
 
 use bytes::Bytes;
 use penholder_hub::{
-    Config, Hub, Input, MemberId, Now, Output, PresenceChange, Push, QueueLimits, Request,
+    Config, Hub, Input, MemberId, Now, Output, PenAsk, PresenceChange, Push, QueueLimits, Request,
     ResumeClaim, SendQueue, SummaryQuery, TopicOptions, TopicsQuery, Typing, WatcherId,
 };
 use penholder_presence::{
@@ -88,6 +88,8 @@ pub(crate) struct World {
     pub(crate) encoded: usize,
     /// Messages for other replicas; none from one that is alone.
     pub(crate) published: Vec<Bytes>,
+    /// What the store of pens was asked and has not answered.
+    pub(crate) asks: Vec<PenAsk>,
     /// The number of the last client; also names its session.
     pub(crate) next: u64,
 }
@@ -119,6 +121,7 @@ impl World {
             log: None,
             encoded: 0,
             published: Vec::new(),
+            asks: Vec::new(),
             next: 0,
         };
         world.input(Input::Tick);
@@ -309,6 +312,7 @@ impl World {
                 self.rows.extend(to.into_iter().map(|watcher| (watcher, row.clone())));
             }
             Output::Publish { message, .. } => self.published.push(message),
+            Output::Pen(ask) => self.asks.push(ask),
             Output::Peer(_) => {}
             Output::Superseded { by } => panic!("superseded by {by:?}"),
         }

@@ -7,6 +7,7 @@ mod events;
 mod harness;
 mod liveness;
 mod order;
+mod pens;
 mod realtime;
 mod replicas;
 mod resume;

@@ -154,8 +154,8 @@ pub struct JoinReply {
     pub recovered: Option<bool>,
     /// Who has edit priority, for this session; null when it does not receive presence.
     pub summary: Option<ViewerSummary>,
-    /// Who has the pen; null where there are no pens.
-    #[cfg_attr(feature = "typescript", ts(type = "null"))]
+    /// The pen as it was read last; null where there are none, and while their store is away.
+    #[cfg_attr(feature = "typescript", ts(type = "Pen | null"))]
     pub pen: Option<Json>,
     /// The limits that bind a client.
     pub limits: Limits,

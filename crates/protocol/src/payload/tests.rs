@@ -2,9 +2,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Broadcast, Certainty, JoinPayload, JoinReply, Kind, Limits, Mode, PresenceDiff, PresenceMeta,
-    PresenceMode, PresenceSummary, PresenceUpdate, PresenceUpdateReply, Role, Since, Status,
-    SummaryPerson, TokenRefresh, Typing, UserCard, ViewerSummary,
+    Broadcast, Certainty, Fence, JoinPayload, JoinReply, Kind, Limits, Mode, Pen, PenAcquire,
+    PenAcquireReply, PenDraft, PenHeld, PenState, PresenceDiff, PresenceMeta, PresenceMode,
+    PresenceSummary, PresenceUpdate, PresenceUpdateReply, Role, Since, Status, SummaryPerson,
+    TokenRefresh, TtlMs, Typing, UserCard, ViewerSummary,
 };
 use crate::json::{Json, JsonLimits, PayloadError};
 
@@ -187,4 +188,55 @@ fn words_are_read_back() {
     assert_eq!(Role::default(), Role::Customer);
     assert_eq!(Status::Reconnecting.to_string(), "reconnecting");
     assert!("Admin".parse::<Role>().is_err());
+}
+
+#[test]
+fn a_fence_is_a_string_and_nothing_else() {
+    let held: PenHeld = parse(r#"{"fence":"9007199254740993"}"#).unwrap();
+    assert_eq!(held.fence, Fence((1 << 53) + 1));
+    assert_eq!(text(&held), r#"{"fence":"9007199254740993"}"#);
+    for wrong in ["7", "null", "\"\"", "\"07\"", "\"-1\"", "\"7 \"", "\"18446744073709551616\""] {
+        let error = parse::<PenHeld>(&format!("{{\"fence\":{wrong}}}")).unwrap_err();
+        assert!(error.detail.contains("fence"), "{wrong}: {error}");
+    }
+    assert!(parse::<PenHeld>("{}").is_err());
+}
+
+#[test]
+fn a_ttl_that_no_pen_can_have_parses_to_be_refused_by_its_own_code() {
+    let ttl = |text: &str| parse::<PenAcquire>(text).unwrap().ttl_ms;
+    assert_eq!(ttl("{}"), None);
+    assert_eq!(ttl(r#"{"ttl_ms":null}"#), None);
+    assert_eq!(ttl(r#"{"ttl_ms":1000}"#), Some(TtlMs::Of(1000)));
+    assert_eq!(ttl(r#"{"ttl_ms":0}"#), Some(TtlMs::Of(0)));
+    for impossible in ["-1", "1.5", "\"x\"", "\"1000\"", "1e3", "{}", "100000000000000000000"] {
+        let payload = format!("{{\"ttl_ms\":{impossible}}}");
+        assert_eq!(ttl(&payload), Some(TtlMs::Impossible), "{impossible}");
+    }
+}
+
+#[test]
+fn a_place_is_absent_null_or_a_number() {
+    let pen = Pen {
+        state: PenState::Free,
+        holder: None,
+        session: None,
+        fence: Fence(0),
+        since: None,
+        deadline: None,
+        queue: Vec::new(),
+    };
+    for (place, is) in [(None, None), (Some(None), Some("null")), (Some(Some(2)), Some("2"))] {
+        let reply = PenAcquireReply { granted: false, pen: pen.clone(), receipt: None, place };
+        let wire = text(&reply);
+        let shown = wire.split_once("\"place\":").map(|(_, rest)| rest.trim_end_matches('}'));
+        assert_eq!(shown, is, "{wire}");
+        assert_eq!(parse::<PenAcquireReply>(&wire).unwrap(), reply);
+    }
+}
+
+#[test]
+fn a_draft_is_not_shown_by_debug() {
+    let draft: PenDraft = parse(r#"{"draft":"secret words"}"#).unwrap();
+    assert!(!format!("{draft:?}").contains("secret"));
 }

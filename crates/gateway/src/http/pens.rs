@@ -1,0 +1,466 @@
+//! Pens over HTTP, for backends and AI agents: a caller is one session, whatever the number of its
+//! connections, and renews its pen itself.
+
+use axum::body::Bytes;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, http};
+use penholder_hub::PenTask;
+use penholder_lease::{Claimant, Command, Fence, Kind, Person, PersonId, Role, SessionId, Terms};
+use penholder_protocol::{
+    self as protocol, ErrorCode, JsonLimits, Pen, PenAcquire, PenAcquireReply, PenDraft,
+    PenDraftReply, PenEvent, PenHeld, PenReason, PenReply, PenRequestReply, PenTakeOverReply,
+    TopicName,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::{ApiError, ErrorBody};
+use crate::app::App;
+use crate::auth::{Caller, Capability};
+use crate::pens::asked;
+use crate::pens::{Jwk, Said, log_away, refused, wire};
+
+/// How many entries a page has where the caller does not say.
+const LIMIT: u32 = 100;
+
+/// How many entries a page has at most.
+const LIMIT_MAX: u32 = 1000;
+
+impl Caller {
+    /// The caller as somebody who may hold a pen.
+    fn claimant(&self) -> Claimant {
+        match self {
+            Self::Person(identity) => Claimant {
+                session: SessionId::from(format!("http:{}", identity.subject())),
+                person: Person {
+                    id: PersonId::from(identity.subject()),
+                    name: identity.card.name.clone(),
+                    kind: match identity.card.kind {
+                        protocol::Kind::Human => Kind::Human,
+                        protocol::Kind::Ai => Kind::Ai,
+                    },
+                },
+                role: match identity.card.role {
+                    protocol::Role::Admin => Role::Admin,
+                    protocol::Role::Agent => Role::Agent,
+                    protocol::Role::Customer => Role::Customer,
+                    protocol::Role::Viewer => Role::Viewer,
+                    protocol::Role::Guest => Role::Guest,
+                },
+            },
+            // A program: it gives way to people where the policy says so.
+            Self::Backend(backend) => Claimant {
+                session: SessionId::from(format!("key:{}", backend.id)),
+                person: Person {
+                    id: PersonId::from(format!("key:{}", backend.id)),
+                    name: backend.id.to_string(),
+                    kind: Kind::Ai,
+                },
+                role: if backend.is_admin() { Role::Admin } else { Role::Agent },
+            },
+        }
+    }
+
+    /// Reads a topic of a path whose pen the caller may take.
+    fn pen_topic(&self, path: Result<Path<String>, PathRejection>) -> Result<TopicName, ApiError> {
+        let topic = self.topic(&path?, Capability::Edit)?;
+        let may = match self {
+            Self::Person(_) => true,
+            Self::Backend(backend) => backend.is_for_pens(),
+        };
+        if may { Ok(topic) } else { Err(ErrorCode::NotAuthorized.into()) }
+    }
+}
+
+/// Reads a body; none counts as an empty object.
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
+    let text = if body.is_empty() { &b"{}"[..] } else { body };
+    let json = protocol::Json::parse(text, &JsonLimits::default())
+        .map_err(|error| ApiError::new(ErrorCode::Malformed, error.to_string()))?;
+    json.parse_into().map_err(|error| ApiError::new(ErrorCode::InvalidPayload, error.detail))
+}
+
+async fn obey(app: &App, topic: &TopicName, command: Command) -> Result<Response, ApiError> {
+    ask(app, topic, PenTask::Obey(command)).await
+}
+
+async fn ask(app: &App, topic: &TopicName, task: PenTask) -> Result<Response, ApiError> {
+    match app.pens.call(topic, task).await? {
+        Said::Done(json) => Ok(Json(json).into_response()),
+        Said::Held(json) => {
+            let reply = json.parse_into::<PenAcquireReply>().map_err(|_| ErrorCode::Internal)?;
+            let (code, message) = (ErrorCode::PenHeld, ErrorCode::PenHeld.message());
+            let body = NotGranted { code: code.code(), message, reply };
+            Ok((StatusCode::CONFLICT, Json(body)).into_response())
+        }
+    }
+}
+
+/// Why a pen was not granted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NotGranted {
+    #[schema(example = "pen_held")]
+    code: &'static str,
+    message: &'static str,
+    #[serde(flatten)]
+    reply: PenAcquireReply,
+}
+
+/// Reads the pen of a topic.
+#[utoipa::path(
+    get, path = "/v1/pens/{topic}", tag = "pens",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    responses(
+        (status = 200, body = Pen),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn pen(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Pen>, ApiError> {
+    let topic = caller.topic(&path?, Capability::View)?;
+    let reading = app.pens.reading(&topic).await.inspect_err(log_away);
+    Ok(Json(wire(&reading.map_err(|error| refused(&error))?.pen)))
+}
+
+/// Acquires the pen for the caller. It lasts `ttl_ms` unless it is renewed.
+#[utoipa::path(
+    post, path = "/v1/pens/{topic}/acquire", tag = "pens",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    request_body = PenAcquire,
+    responses(
+        (status = 200, body = PenAcquireReply),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 409, body = NotGranted),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn acquire(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let topic = caller.pen_topic(path)?;
+    let terms: Terms = asked::terms(read::<PenAcquire>(&body)?)?;
+    let claimant = caller.claimant();
+    obey(&app, &topic, Command::Acquire { claimant, terms }).await
+}
+
+/// Renews the pen that the caller holds.
+#[utoipa::path(
+    post, path = "/v1/pens/{topic}/renew", tag = "pens",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    request_body = PenHeld,
+    responses(
+        (status = 200, body = PenReply),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "`lease_lost`, with the pen."),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn renew(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let topic = caller.pen_topic(path)?;
+    let PenHeld { fence } = read(&body)?;
+    let (session, fence) = (caller.claimant().session, Fence(fence.0));
+    // Who calls is there.
+    ask(&app, &topic, PenTask::Renew { session, fence, input_ms_ago: 0 }).await
+}
+
+/// Gives back the pen that the caller holds.
+#[utoipa::path(
+    post, path = "/v1/pens/{topic}/release", tag = "pens",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    request_body = PenHeld,
+    responses(
+        (status = 200, body = PenReply),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "`lease_lost`, with the pen."),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn release(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let topic = caller.pen_topic(path)?;
+    let PenHeld { fence } = read(&body)?;
+    let (session, fence) = (caller.claimant().session, Fence(fence.0));
+    obey(&app, &topic, Command::Release { session, fence }).await
+}
+
+/// Asks the holder to give way, and waits in the queue.
+#[utoipa::path(
+    post, path = "/v1/pens/{topic}/request", tag = "pens",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    request_body = PenReason,
+    responses(
+        (status = 200, body = PenRequestReply),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn request(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let topic = caller.pen_topic(path)?;
+    let PenReason { reason } = read(&body)?;
+    let (claimant, reason) = (caller.claimant(), asked::reason(reason)?);
+    obey(&app, &topic, Command::Request { claimant, reason }).await
+}
+
+/// Takes the pen over, once its holder has had time to save. For roles that may.
+#[utoipa::path(
+    post, path = "/v1/pens/{topic}/take_over", tag = "pens",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    request_body = PenReason,
+    responses(
+        (status = 200, body = PenTakeOverReply),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn take_over(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let topic = caller.pen_topic(path)?;
+    let PenReason { reason } = read(&body)?;
+    let (claimant, reason) = (caller.claimant(), asked::reason(reason)?);
+    obey(&app, &topic, Command::TakeOver { claimant, reason }).await
+}
+
+/// Takes the pen away from whoever has it. Needs `manage`, or a key of the scope `pens:write`.
+#[utoipa::path(
+    post, path = "/v1/pens/{topic}/revoke", tag = "pens",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    request_body = PenReason,
+    responses(
+        (status = 200, body = PenReply),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn revoke(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let topic = match &caller {
+        Caller::Person(_) => caller.topic(&path?, Capability::Manage)?,
+        Caller::Backend(_) => caller.pen_topic(path)?,
+    };
+    let PenReason { reason } = read(&body)?;
+    let (by, reason) = (caller.claimant().person, asked::reason(reason)?);
+    tracing::info!(topic = topic.as_str(), "pen revoked");
+    obey(&app, &topic, Command::Revoke { by, reason }).await
+}
+
+/// The pens of somebody.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct HolderQuery {
+    /// Whose pens: the person's id.
+    holder: String,
+    /// How many at most: 1 to 1000.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+}
+
+/// A topic and its pen.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TopicPen {
+    topic: String,
+    pen: Pen,
+}
+
+/// Pens, in order of topics.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PenList {
+    data: Vec<TopicPen>,
+}
+
+/// Lists the pens that somebody holds, of topics that the caller may view.
+#[utoipa::path(
+    get, path = "/v1/pens", tag = "pens", params(HolderQuery),
+    responses(
+        (status = 200, body = PenList),
+        (status = 401, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    query: Result<Query<HolderQuery>, QueryRejection>,
+) -> Result<Json<PenList>, ApiError> {
+    let Query(HolderQuery { holder, limit }) = query?;
+    let held = app.pens.held_by(&PersonId::from(holder), page(limit)?).await.inspect_err(log_away);
+    let may_view = |name: &str| {
+        TopicName::parse(name).is_ok_and(|it| caller.capabilities(&it).allow(Capability::View))
+    };
+    let held = held.map_err(|error| refused(&error))?.into_iter();
+    let held = held.filter(|reading| may_view(&reading.topic));
+    let data = held.map(|it| TopicPen { pen: wire(&it.pen), topic: it.topic });
+    Ok(Json(PenList { data: data.collect() }))
+}
+
+fn page(limit: Option<u32>) -> Result<u32, ApiError> {
+    let limit = limit.unwrap_or(LIMIT);
+    if (1..=LIMIT_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(ApiError::new(ErrorCode::InvalidPayload, "limit is 1 to 1000"))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct LogQuery {
+    /// Only events after this one: the `next_cursor` of the page before, or a `seq`.
+    #[serde(default)]
+    cursor: u64,
+    /// How many at most: 1 to 1000.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+}
+
+/// A page of what has happened to a pen, the oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LogPage {
+    #[schema(value_type = Vec<PenEvent>)]
+    data: Vec<penholder_hub::PenNews>,
+    /// Where the next page begins; null on the last.
+    next_cursor: Option<u64>,
+}
+
+/// Lists what has happened to a pen: the answer to "why did they get it?".
+#[utoipa::path(
+    get, path = "/v1/pens/{topic}/log", tag = "pens",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment."), LogQuery),
+    responses(
+        (status = 200, body = LogPage),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn log(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Result<Json<LogPage>, ApiError> {
+    let topic = caller.topic(&path?, Capability::View)?;
+    let Query(LogQuery { cursor, limit }) = query?;
+    let limit = page(limit)?;
+    let data = app.pens.log(&topic, cursor, limit + 1).await.inspect_err(log_away);
+    let mut data = data.map_err(|error| refused(&error))?;
+    let has_more = data.len() > limit as usize;
+    data.truncate(limit as usize);
+    let next_cursor = data.last().filter(|_| has_more).map(|last| last.seq);
+    Ok(Json(LogPage { data, next_cursor }))
+}
+
+/// Leaves a draft in escrow, in the place of an earlier one of the same person.
+#[utoipa::path(
+    put, path = "/v1/pens/{topic}/draft", tag = "pens",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    request_body = PenDraft,
+    responses(
+        (status = 200, body = PenDraftReply),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 413, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn leave_draft(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let topic = caller.pen_topic(path)?;
+    let PenDraft { draft } = read(&body)?;
+    let draft =
+        draft.ok_or_else(|| ApiError::new(ErrorCode::InvalidPayload, "missing field `draft`"))?;
+    let bytes_max = app.config.draft_bytes_max(&topic);
+    if draft.len() > bytes_max {
+        return Err(ApiError::too_large(format!("a draft has at most {bytes_max} bytes")));
+    }
+    let (person, draft) = (caller.claimant().person, Some(draft));
+    ask(&app, &topic, PenTask::Draft { person, draft }).await
+}
+
+/// Fetches the draft that the caller may read: their own, else that of the holder before them where the
+/// policy lets them.
+#[utoipa::path(
+    get, path = "/v1/pens/{topic}/draft", tag = "pens",
+    params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
+    responses(
+        (status = 200, body = PenDraftReply),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn draft(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let topic = caller.pen_topic(path)?;
+    ask(&app, &topic, PenTask::Draft { person: caller.claimant().person, draft: None }).await
+}
+
+/// Public keys, as RFC 7517 lists them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct KeySet {
+    keys: Vec<Jwk>,
+}
+
+/// Lists the keys that the receipts of pens can be checked with, the newest first.
+#[utoipa::path(
+    get, path = "/v1/pens/keys", tag = "pens", security(()),
+    responses((status = 200, body = KeySet)),
+)]
+pub(super) async fn keys(State(app): State<App>) -> Response {
+    let cache = (http::header::CACHE_CONTROL, "public, max-age=60");
+    ([cache], Json(KeySet { keys: app.pens.receipts().public() })).into_response()
+}

@@ -1,0 +1,384 @@
+//! The pens at work: every command goes to the store, in order per topic, and what comes of it to the
+//! topic's shard, which tells everybody and answers whoever asked.
+//!
+//! A shard never waits for the store: it leaves a question in the lane of its topic and goes on. While the
+//! store is away, commands are answered `unavailable`, nobody is granted anything, and presence goes on.
+
+pub(crate) mod asked;
+mod deadlines;
+mod lanes;
+mod readings;
+mod receipts;
+mod renewals;
+mod reply;
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use penholder_desk::{Answered, Draft, Logged, Pens, Renewal, Storage, StoreError};
+use penholder_hub::{
+    Input, PenAsk, PenAsker, PenAtJoin, PenNews, PenReading, PenReply, PenSource, PenTask,
+};
+use penholder_lease::{Command, Person, PersonId, Policies, Timeline};
+use penholder_protocol::{ErrorCode, ErrorReply, Json, PenDraftReply, Since, TopicName};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::lanes::{Job, Lanes};
+use self::readings::Readings;
+use self::renewals::Renewing;
+use crate::config::Config;
+use crate::data_dir::DataDirectory;
+use crate::shard::Shards;
+use crate::telemetry::metrics;
+
+pub(crate) use self::receipts::Jwk;
+pub use self::receipts::{ReceiptError, ReceiptKeys};
+pub(crate) use self::reply::{Said, brief, wire};
+
+/// Connections to a database.
+const CONNECTIONS: u32 = 8;
+
+/// Most events that a join or a shard gets at a time.
+const EVENTS_MAX: u32 = 200;
+
+/// How long a join waits for the store.
+const JOIN_WAIT: Duration = Duration::from_millis(500);
+
+/// When to try again after the store was away. Unit: milliseconds.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// The pens of all topics. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct PenDesk(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    store: Pens,
+    receipts: ReceiptKeys,
+    lanes: Lanes,
+    readings: Readings,
+    renewing: Renewing,
+    /// Wakes whoever waits for the next deadline.
+    changed: Notify,
+    shards: OnceLock<Shards>,
+    tasks: TaskTracker,
+    ending: CancellationToken,
+    log_keep_ms: u64,
+}
+
+/// What came of a command, or why not.
+pub(crate) type Told = Result<Said, ErrorReply>;
+
+/// Who waits for what comes of a command.
+#[derive(Debug)]
+enum Asker {
+    Nobody,
+    Member(PenAsker),
+    Caller(oneshot::Sender<Told>),
+}
+
+impl PenDesk {
+    /// Opens the store. Nothing happens before [`Self::start`].
+    pub(crate) async fn open(
+        config: &Config,
+        data: &DataDirectory,
+        receipts: ReceiptKeys,
+    ) -> Result<Self, StoreError> {
+        let policies: Policies = config.pen_policies();
+        let url = config.storage.url.expose();
+        let storage = if url.is_empty() {
+            Storage::Sqlite { path: data.path().join("pens.sqlite"), timeline: Timeline(0) }
+        } else {
+            Storage::Postgres { url: url.to_owned(), connections: CONNECTIONS }
+        };
+        let store = Pens::open(&storage, policies).await?;
+        let (renewing, renewals) = mpsc::channel(renewals::WAITING_MAX);
+        let desk = Self(Arc::new(Parts {
+            store: store.clone(),
+            receipts,
+            lanes: Lanes::default(),
+            readings: Readings::default(),
+            renewing: Renewing::new(renewing),
+            changed: Notify::new(),
+            shards: OnceLock::new(),
+            tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
+            log_keep_ms: config.storage.retention.as_ms(),
+        }));
+        tokio::spawn(renewals::run(store, renewals));
+        Ok(desk)
+    }
+
+    /// Begins to serve deadlines; from now on `shards` hear what happens.
+    pub(crate) fn start(&self, shards: &Shards) {
+        // Set once, by whoever has started both.
+        self.0.shards.set(shards.clone()).ok();
+        self.0.tasks.spawn(deadlines::run(self.clone()));
+        self.0.tasks.spawn(deadlines::tidy(self.clone()));
+    }
+
+    /// Ends when what is under way has been written, and closes the store.
+    pub(crate) async fn close(&self) {
+        self.0.ending.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.store.close().await;
+    }
+
+    /// The keys of the receipts.
+    pub(crate) fn receipts(&self) -> &ReceiptKeys {
+        &self.0.receipts
+    }
+
+    /// Takes a question of a shard, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Too many wait already; the question is returned. One that nobody waits for is always taken.
+    pub(crate) fn take(&self, ask: PenAsk) -> Result<(), Box<PenAsk>> {
+        let PenAsk { topic, task, asker } = ask;
+        let is_awaited = asker.is_some();
+        if is_awaited && self.0.lanes.is_full(&topic) {
+            return Err(Box::new(PenAsk { topic, task, asker }));
+        }
+        let asker = asker.map_or(Asker::Nobody, Asker::Member);
+        self.enter(Job { topic, task, asker });
+        Ok(())
+    }
+
+    /// Obeys a command of a caller over HTTP.
+    pub(crate) async fn call(&self, topic: &TopicName, task: PenTask) -> Told {
+        if self.0.lanes.is_full(topic) {
+            return Err(away());
+        }
+        let (answer, told) = oneshot::channel();
+        self.enter(Job { topic: topic.clone(), task, asker: Asker::Caller(answer) });
+        told.await.unwrap_or_else(|_| Err(away()))
+    }
+
+    fn enter(&self, job: Job) {
+        let topic = job.topic.clone();
+        if self.0.lanes.push(job) {
+            let desk = self.clone();
+            self.0.tasks.spawn(async move {
+                while let Some(job) = desk.0.lanes.next(&topic) {
+                    desk.serve(job).await;
+                }
+            });
+        }
+    }
+
+    async fn serve(&self, job: Job) {
+        let Job { topic, task, asker } = job;
+        match task {
+            PenTask::Obey(command) => {
+                let started = Instant::now();
+                let answered = self.0.store.obey(topic.as_str(), &command).await;
+                let answered = answered.inspect_err(log_away).map_err(|error| refused(&error));
+                metrics::pen_store(started.elapsed());
+                self.conclude(&topic, (&command, answered), asker).await;
+            }
+            PenTask::Renew { session, fence, input_ms_ago } => {
+                let (name, holder) = (topic.as_str().to_owned(), session.clone());
+                let renewal = Renewal { topic: name, session: holder, fence, input_ms_ago };
+                let answered = self.0.renewing.renew(renewal).await;
+                let command = Command::Renew { session, fence, input_ms_ago };
+                self.conclude(&topic, (&command, answered), asker).await;
+            }
+            PenTask::Draft { person, draft } => {
+                let told = self.draft(&topic, &person, draft).await;
+                self.tell(&topic, Vec::new(), (told, asker)).await;
+            }
+            PenTask::Read => match self.reading(&topic).await {
+                Ok(reading) => {
+                    self.input(&topic, Input::PenRead { topic: topic.clone(), reading }).await;
+                }
+                Err(error) => log_away(&error),
+            },
+            PenTask::Follow(after) => match self.log(&topic, after, EVENTS_MAX).await {
+                Ok(news) if news.is_empty() => {}
+                Ok(news) => {
+                    let source = PenSource::Log;
+                    let topic_name = topic.clone();
+                    let input = Input::Pen { topic: topic_name, source, news, reply: None };
+                    self.input(&topic, input).await;
+                }
+                Err(error) => log_away(&error),
+            },
+        }
+    }
+
+    /// Tells what came of a command.
+    async fn conclude(
+        &self,
+        topic: &TopicName,
+        (command, answered): (&Command, Result<Answered, ErrorReply>),
+        asker: Asker,
+    ) {
+        let answered = match answered {
+            Ok(answered) => answered,
+            Err(refused) => return self.tell(topic, Vec::new(), (Err(refused), asker)).await,
+        };
+        metrics::pen_command(command, &answered.outcome);
+        if let Some(last) = answered.events.last() {
+            let reading = PenReading { seq: last.seq, pen: last.event.pen.clone() };
+            self.0.readings.put(topic, reading);
+            self.0.changed.notify_one();
+        }
+        let told = match asker {
+            Asker::Nobody => Ok(Said::Done(Json::empty_object())),
+            Asker::Member(_) | Asker::Caller(_) => {
+                reply::of((topic, command), &answered, &self.0.receipts)
+            }
+        };
+        let news = answered.events.into_iter().map(news).collect();
+        self.tell(topic, news, (told, asker)).await;
+    }
+
+    async fn tell(&self, topic: &TopicName, news: Vec<PenNews>, (told, asker): (Told, Asker)) {
+        news.iter().for_each(|news| metrics::pen_event(news.event.kind, news.event.rule));
+        let (reply, caller) = match asker {
+            Asker::Nobody => (None, None),
+            Asker::Member(asker) => {
+                let result = told.clone().map(Said::into_json);
+                (Some(PenReply { asker, result }), None)
+            }
+            Asker::Caller(caller) => (None, Some(caller)),
+        };
+        if !news.is_empty() || reply.is_some() {
+            let source = PenSource::Store;
+            self.input(topic, Input::Pen { topic: topic.clone(), source, news, reply }).await;
+        }
+        if let Some(caller) = caller {
+            // Whoever asked may have gone away.
+            caller.send(told).ok();
+        }
+    }
+
+    async fn input(&self, topic: &TopicName, input: Input) {
+        if let Some(shards) = self.0.shards.get() {
+            // A shard that has stopped has nobody to tell.
+            shards.tell(topic, input).await.ok();
+        }
+    }
+
+    async fn draft(&self, topic: &TopicName, person: &Person, draft: Option<String>) -> Told {
+        let reply = match draft {
+            Some(text) => {
+                let left = self.0.store.leave_draft(topic.as_str(), person, text.as_bytes()).await;
+                let at = left.map_err(|error| refused(&error))?;
+                PenDraftReply { draft: Some(text), left_by: Some(brief(person)), at: Some(at.0) }
+            }
+            None => {
+                let kept = self.0.store.draft(topic.as_str(), &person.id).await;
+                match kept.map_err(|error| refused(&error))? {
+                    Some(Draft { draft, left_by, at }) => PenDraftReply {
+                        draft: Some(String::from_utf8_lossy(&draft).into_owned()),
+                        left_by: Some(brief(&left_by)),
+                        at: Some(at.0),
+                    },
+                    None => PenDraftReply { draft: None, left_by: None, at: None },
+                }
+            }
+        };
+        Ok(Said::Done(Json::of(&reply)))
+    }
+
+    /// Reads a pen as it is now.
+    pub(crate) async fn reading(&self, topic: &TopicName) -> Result<PenReading, StoreError> {
+        // In this order: what happens in between is told once more, rather than not at all.
+        let seq = self.0.store.last_seq(topic.as_str()).await?;
+        let pen = self.0.store.pen(topic.as_str()).await?.pen;
+        Ok(PenReading { seq, pen })
+    }
+
+    /// Reads a pen as it was a moment ago, so that many who ask at once cost one read; none while the store
+    /// is away.
+    pub(crate) async fn recent(&self, topic: &TopicName) -> Option<PenReading> {
+        self.0.readings.recent(topic, || self.reading(topic)).await
+    }
+
+    /// What a join says of the pen, and what its client has missed.
+    pub(crate) async fn at_join(&self, topic: &TopicName, since: Option<Since>) -> PenAtJoin {
+        let read = async {
+            let reading = self.recent(topic).await?;
+            let missed = match since {
+                Some(Since::After(after)) if after < reading.seq => {
+                    self.missed(topic, (after, reading.seq)).await
+                }
+                Some(_) | None => None,
+            };
+            Some(PenAtJoin::Read { reading, missed })
+        };
+        timeout(JOIN_WAIT, read).await.ok().flatten().unwrap_or(PenAtJoin::Away)
+    }
+
+    async fn missed(&self, topic: &TopicName, (after, last): (u64, u64)) -> Option<Vec<PenNews>> {
+        let count = last - after;
+        if count > u64::from(EVENTS_MAX) {
+            return None;
+        }
+        let mut news = self.log(topic, after, EVENTS_MAX).await.ok()?;
+        news.retain(|news| news.seq <= last);
+        (news.len() as u64 == count).then_some(news)
+    }
+
+    /// Reads events with numbers above `after`, in order.
+    pub(crate) async fn log(
+        &self,
+        topic: &TopicName,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<PenNews>, StoreError> {
+        let logged = self.0.store.log(topic.as_str(), after, limit).await?;
+        Ok(logged.into_iter().map(news).collect())
+    }
+
+    /// Reads the pens that somebody holds, in order of topics.
+    pub(crate) async fn held_by(
+        &self,
+        person: &PersonId,
+        limit: u32,
+    ) -> Result<Vec<penholder_desk::Reading>, StoreError> {
+        let mut held = self.0.store.held_by(person, limit).await?;
+        held.retain(|reading| reading.pen.holder.as_ref().is_some_and(|it| it.id == *person));
+        Ok(held)
+    }
+
+    /// How many commands wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.lanes.len()
+    }
+}
+
+fn news(Logged { seq, event }: Logged) -> PenNews {
+    PenNews { seq, event }
+}
+
+/// What is answered while the store is away.
+pub(crate) fn away() -> ErrorReply {
+    ErrorReply::new(ErrorCode::Unavailable).retry_after_ms(RETRY_AFTER_MS)
+}
+
+/// The answer for what the store would not do.
+pub(crate) fn refused(error: &StoreError) -> ErrorReply {
+    let invalid = |message| ErrorReply::new(ErrorCode::InvalidPayload).message(message);
+    match error {
+        StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Schema(_) => away(),
+        StoreError::Unstorable => invalid("no text has the character U+0000"),
+        StoreError::DraftTooLong => invalid("the draft is too long"),
+    }
+}
+
+pub(crate) fn log_away(error: &StoreError) {
+    match error {
+        StoreError::Unstorable | StoreError::DraftTooLong => {}
+        StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Schema(_) => {
+            metrics::pen_store_failed();
+            tracing::warn!(error = error as &dyn std::error::Error, "store of pens");
+        }
+    }
+}

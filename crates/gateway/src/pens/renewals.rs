@@ -1,0 +1,74 @@
+//! Renewals, gathered: a thousand holders cost some tens of transactions in each third of a ttl.
+
+use std::time::{Duration, Instant};
+
+use penholder_desk::{Answered, Pens, Renewal};
+use penholder_protocol::ErrorReply;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{log_away, refused};
+use crate::telemetry::metrics;
+
+/// How long renewals are gathered.
+const WINDOW: Duration = Duration::from_millis(20);
+
+/// Most renewals of one transaction.
+const BATCH_MAX: usize = 256;
+
+/// Most renewals that wait for their turn.
+pub(super) const WAITING_MAX: usize = 4096;
+
+/// A renewal and who waits for it.
+pub(super) struct Asked {
+    renewal: Renewal,
+    answer: oneshot::Sender<Result<Answered, ErrorReply>>,
+}
+
+/// Where renewals are left.
+#[derive(Debug)]
+pub(super) struct Renewing(mpsc::Sender<Asked>);
+
+impl Renewing {
+    pub(super) fn new(sender: mpsc::Sender<Asked>) -> Self {
+        Self(sender)
+    }
+
+    /// Renews with the next batch.
+    pub(super) async fn renew(&self, renewal: Renewal) -> Result<Answered, ErrorReply> {
+        let (answer, told) = oneshot::channel();
+        // Closed only when the process ends.
+        self.0.send(Asked { renewal, answer }).await.ok();
+        told.await.unwrap_or_else(|_| Err(super::away()))
+    }
+}
+
+/// Gathers renewals until every sender is gone.
+pub(super) async fn run(store: Pens, mut asked: mpsc::Receiver<Asked>) {
+    let mut batch = Vec::new();
+    while asked.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        tokio::time::sleep(WINDOW).await;
+        while batch.len() < BATCH_MAX
+            && let Ok(more) = asked.try_recv()
+        {
+            batch.push(more);
+        }
+        let (renewals, waiting): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|Asked { renewal, answer }| (renewal, answer)).unzip();
+        let started = Instant::now();
+        match store.renew(&renewals).await {
+            Ok(answers) => {
+                for (answer, answered) in waiting.into_iter().zip(answers) {
+                    // Whoever asked may have gone away.
+                    answer.send(Ok(answered)).ok();
+                }
+            }
+            Err(error) => {
+                log_away(&error);
+                for answer in waiting {
+                    answer.send(Err(refused(&error))).ok();
+                }
+            }
+        }
+        metrics::pen_store(started.elapsed());
+    }
+}

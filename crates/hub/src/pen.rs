@@ -1,0 +1,556 @@
+//! Where presence and the pen meet: who asks for it, who is still there to keep it, who is told.
+//!
+//! The store decides; a shard asks it by [`Output::Pen`](crate::Output::Pen) and is told by
+//! [`Input::Pen`]. What it knows of a pen is what it was told last, good enough to show and to know whom
+//! to renew, and never enough to grant anything.
+//!
+//! - Events of a topic are told in the order of their numbers, none twice
+//!   (`events_are_told_once_and_in_order`); what is missing is read from the log before anything later is
+//!   told (`a_gap_is_read_from_the_log_first`).
+//! - What was read before a join never replaces what was told since (`a_stale_reading_loses_to_news`).
+//! - Whoever holds a pen is renewed while connected, with the span since their last input, which the store
+//!   judges (`a_connected_holder_is_renewed_in_time`).
+
+use penholder_lease::{
+    Answer, Claimant, Command, Event, Fence, Kind, Pen, Person, Recipient, Role, SessionId as Name,
+    Terms,
+};
+use penholder_presence::{Mode, MonoMs, SessionId, Signal};
+use penholder_protocol::encode::{self, Message};
+use penholder_protocol::{
+    self as protocol, ErrorCode, ErrorReply, Json, PersonBrief, Ref, Since, TopicName, UserCard,
+};
+use serde::Serialize;
+
+use crate::hub::{Hub, Timer};
+use crate::{Content, Join, MemberId, Now, Output};
+
+/// How often a holder is renewed within a time to live: two may be lost.
+const RENEWALS_PER_TTL: u64 = 3;
+
+/// How often input hastens a renewal, at most. Unit: milliseconds.
+const HASTE_MS: u64 = 1_000;
+
+/// What a session asks of its topic's pen. Checked and authorised by the driver.
+#[derive(Debug)]
+pub enum PenRequest {
+    /// To have it.
+    Acquire(Terms),
+    /// To keep it.
+    Renew(Fence),
+    /// To give it back.
+    Release(Fence),
+    /// That the holder gives way.
+    Request {
+        /// What the person says.
+        reason: Option<String>,
+    },
+    /// To answer whoever asked.
+    Answer {
+        /// The fence that the session holds.
+        fence: Fence,
+        /// What.
+        reply: HolderReply,
+        /// What the person says.
+        reason: Option<String>,
+    },
+    /// To take it over.
+    TakeOver {
+        /// What the person says.
+        reason: Option<String>,
+    },
+    /// To leave a draft, or to fetch it.
+    Draft(Option<String>),
+}
+
+/// What a holder says to whoever asked.
+#[derive(Debug)]
+pub enum HolderReply {
+    /// Gives it to this session or person, or to whoever asked first.
+    HandOver(Option<String>),
+    /// Keeps it.
+    Decline,
+}
+
+/// A question to the store of pens, in order with all others of the topic.
+#[derive(Debug)]
+pub struct PenAsk {
+    /// Whose pen.
+    pub topic: TopicName,
+    /// What is asked.
+    pub task: PenTask,
+    /// Who waits for the answer.
+    pub asker: Option<PenAsker>,
+}
+
+/// A member that waits for an answer.
+#[derive(Clone, Debug)]
+pub struct PenAsker {
+    /// Who.
+    pub member: MemberId,
+    /// The reference to answer; nobody is answered without one.
+    pub reference: Option<Ref>,
+}
+
+/// What the store of pens is asked.
+#[derive(Debug)]
+pub enum PenTask {
+    /// A command; the answer is [`Input::Pen`](crate::Input::Pen).
+    Obey(Command),
+    /// A holder who is connected keeps the pen.
+    Renew {
+        /// The holder's session.
+        session: Name,
+        /// The holder's fence.
+        fence: Fence,
+        /// How long ago there was input.
+        input_ms_ago: u64,
+    },
+    /// A draft to leave, or none: to fetch the one there is.
+    Draft {
+        /// Who leaves or fetches it.
+        person: Person,
+        /// The draft.
+        draft: Option<String>,
+    },
+    /// What the pen is; the answer is [`Input::PenRead`](crate::Input::PenRead).
+    Read,
+    /// The events after this number; the answer is [`Input::Pen`](crate::Input::Pen), from the log.
+    Follow(u64),
+}
+
+/// An event of a pen with its number in the topic.
+#[derive(Clone, Debug, Serialize)]
+pub struct PenNews {
+    /// The number.
+    pub seq: u64,
+    /// What has happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Where events come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PenSource {
+    /// They have just been written.
+    Store,
+    /// They were read from the log: what is missing between them is lost for good.
+    Log,
+}
+
+/// An answer of the store for a member.
+#[derive(Debug)]
+pub struct PenReply {
+    /// Whom it is for.
+    pub asker: PenAsker,
+    /// The response, or why not.
+    pub result: Result<Json, ErrorReply>,
+}
+
+/// A pen as the store had it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PenReading {
+    /// The number of the topic's last event when it was read.
+    pub seq: u64,
+    /// The pen.
+    pub pen: Pen,
+}
+
+/// What was read of the pen for a join.
+#[derive(Clone, Debug, Default)]
+pub enum PenAtJoin {
+    /// There are no pens here.
+    #[default]
+    None,
+    /// The store is away.
+    Away,
+    /// The pen, and the events that the client has missed, where it said since when.
+    Read {
+        /// The pen.
+        reading: PenReading,
+        /// What was missed; none when it cannot be told any more.
+        missed: Option<Vec<PenNews>>,
+    },
+}
+
+impl PenAtJoin {
+    fn reading(&self) -> Option<&PenReading> {
+        match self {
+            Self::Read { reading, .. } => Some(reading),
+            Self::None | Self::Away => None,
+        }
+    }
+}
+
+/// What a shard knows of a topic's pen.
+#[derive(Debug)]
+pub(crate) struct KnownPen {
+    pub(crate) reading: PenReading,
+    ttl_ms: u64,
+    /// When the deadline was last moved, as far as is known here.
+    prolonged_at: MonoMs,
+    asked_at: MonoMs,
+    /// The one entry among the hub's timers.
+    pub(crate) renew_at: Option<MonoMs>,
+}
+
+impl KnownPen {
+    fn new(now: Now, reading: PenReading) -> Self {
+        let (prolonged_at, asked_at) = (now.mono, MonoMs(0));
+        Self { reading, ttl_ms: 0, prolonged_at, asked_at, renew_at: None }
+    }
+
+    fn is_held_by(&self, id: &SessionId) -> bool {
+        self.reading.pen.session.as_ref().is_some_and(|session| session.as_str() == id.as_str())
+    }
+
+    pub(crate) fn holder(&self) -> Option<PersonBrief> {
+        let holder = self.reading.pen.holder.as_ref()?;
+        Some(PersonBrief {
+            id: holder.id.as_str().to_owned(),
+            name: holder.name.clone(),
+            kind: match holder.kind {
+                Kind::Human => protocol::Kind::Human,
+                Kind::Ai => protocol::Kind::Ai,
+            },
+        })
+    }
+}
+
+/// What a join reply says of durable events.
+pub(crate) struct PenInReply {
+    pub(crate) seq: u64,
+    pub(crate) pen: Option<Json>,
+    pub(crate) recovered: Option<bool>,
+}
+
+impl Hub {
+    /// Passes a request on to the store; whoever may only view is refused.
+    pub(crate) fn request_pen(
+        &mut self,
+        now: Now,
+        asker: PenAsker,
+        request: PenRequest,
+    ) -> Result<(), ErrorCode> {
+        let member = self.members.get(&asker.member).ok_or(ErrorCode::UnmatchedTopic)?;
+        let (topic, id) = (member.topic.clone(), member.session.clone());
+        let claimant = self.claimant(&id).ok_or(ErrorCode::UnmatchedTopic)?;
+        if self.sessions.get(&id).is_none_or(|session| session.mode == Mode::View) {
+            return Err(ErrorCode::Forbidden);
+        }
+        let renews = matches!(request, PenRequest::Renew(_));
+        if !renews && !matches!(request, PenRequest::Draft(_)) {
+            // To ask for a pen, or to answer, is as good as a touch of the keyboard.
+            self.signal(now, &id, &[Signal::Input]);
+        }
+        let session = self.sessions.get_mut(&id).ok_or(ErrorCode::UnmatchedTopic)?;
+        session.claims_pen = true;
+        let input_ms_ago = now.mono.since(session.liveness.last_input());
+        let name = claimant.session.clone();
+        let task = match request {
+            PenRequest::Acquire(terms) => PenTask::Obey(Command::Acquire { claimant, terms }),
+            PenRequest::Renew(fence) => PenTask::Renew { session: name, fence, input_ms_ago },
+            PenRequest::Release(fence) => PenTask::Obey(Command::Release { session: name, fence }),
+            PenRequest::Request { reason } => PenTask::Obey(Command::Request { claimant, reason }),
+            PenRequest::Answer { fence, reply, reason } => {
+                let answer = self.holder_answer(&topic, reply);
+                PenTask::Obey(Command::Answer { session: name, fence, answer, reason })
+            }
+            PenRequest::TakeOver { reason } => {
+                PenTask::Obey(Command::TakeOver { claimant, reason })
+            }
+            PenRequest::Draft(draft) => PenTask::Draft { person: claimant.person, draft },
+        };
+        self.outputs.push_back(Output::Pen(PenAsk { topic, task, asker: Some(asker) }));
+        Ok(())
+    }
+
+    /// To whom a holder gives way: who is named may be here without waiting.
+    fn holder_answer(&self, topic: &TopicName, reply: HolderReply) -> Answer {
+        let HolderReply::HandOver(to) = reply else { return Answer::Decline };
+        let Some(name) = to else { return Answer::HandOver(Recipient::Asker) };
+        let seats = self.members.values().filter(|member| member.topic == *topic);
+        let editors = seats.filter_map(|member| {
+            let session = self.sessions.get(&member.session)?;
+            let claimant = self.claimant(&member.session)?;
+            let is_meant = claimant.session.as_str() == name || claimant.person.id.as_str() == name;
+            (is_meant && session.mode == Mode::Edit).then_some((session.joined_at, claimant))
+        });
+        let earliest = editors.min_by(|(a, one), (b, other)| (a, one).cmp(&(b, other)));
+        let recipient =
+            earliest.map_or(Recipient::Waiting(name), |(_, claimant)| Recipient::Anybody(claimant));
+        Answer::HandOver(recipient)
+    }
+
+    fn claimant(&self, id: &SessionId) -> Option<Claimant> {
+        let session = self.sessions.get(id)?;
+        let card: UserCard = crate::encode::text(&session.viewer.profile).parse_into().ok()?;
+        Some(Claimant {
+            session: Name::from(id.as_str()),
+            person: Person {
+                id: card.id.into(),
+                name: card.name,
+                kind: match card.kind {
+                    protocol::Kind::Human => Kind::Human,
+                    protocol::Kind::Ai => Kind::Ai,
+                },
+            },
+            role: match card.role {
+                protocol::Role::Admin => Role::Admin,
+                protocol::Role::Agent => Role::Agent,
+                protocol::Role::Customer => Role::Customer,
+                protocol::Role::Viewer => Role::Viewer,
+                protocol::Role::Guest => Role::Guest,
+            },
+        })
+    }
+
+    /// Takes what the store says: tells everybody on the topic, then answers whoever asked.
+    pub(crate) fn take_pen(
+        &mut self,
+        now: Now,
+        topic: &TopicName,
+        (source, news): (PenSource, Vec<PenNews>),
+        reply: Option<PenReply>,
+    ) {
+        for news in news {
+            let known = self.rooms.get(topic).and_then(|room| room.pen.as_ref());
+            let seen = known.map(|known| known.reading.seq);
+            match seen {
+                Some(seen) if news.seq <= seen => {}
+                Some(seen) if news.seq > seen + 1 && source == PenSource::Store => {
+                    self.ask_pen(topic, PenTask::Follow(seen));
+                    break;
+                }
+                _ => self.tell_pen(now, topic, news),
+            }
+        }
+        if let Some(PenReply { asker, result }) = reply {
+            self.respond(asker.member, asker.reference.as_ref(), result);
+        }
+    }
+
+    fn tell_pen(&mut self, now: Now, topic: &TopicName, news: PenNews) {
+        self.settle_newcomers(topic);
+        let Some(room) = self.rooms.get_mut(topic) else { return };
+        self.outputs.extend(room.tell("pen", &Content::Json(Json::of(&news)), None));
+        let PenNews { seq, event } = news;
+        let old = room.pen.take();
+        let planned = old.as_ref().and_then(|old| old.renew_at);
+        let holder_before = old.as_ref().and_then(KnownPen::holder);
+        let moved_on =
+            old.as_ref().is_none_or(|old| old.reading.pen.deadline != event.pen.deadline);
+        let mut known = KnownPen::new(now, PenReading { seq, pen: event.pen });
+        known.renew_at = planned;
+        if let Some(old) = old {
+            (known.ttl_ms, known.asked_at) = (old.ttl_ms, old.asked_at);
+            if !moved_on {
+                known.prolonged_at = old.prolonged_at;
+            }
+        }
+        let is_prolonged = event.kind.is_grant()
+            || matches!(
+                event.kind,
+                penholder_lease::EventKind::Renewed | penholder_lease::EventKind::Resumed
+            );
+        if is_prolonged {
+            let deadline = known.reading.pen.deadline;
+            known.ttl_ms = deadline.map_or(0, |deadline| deadline.0.saturating_sub(event.at.0));
+        }
+        let is_news = holder_before != known.holder();
+        let session = known.reading.pen.session.clone();
+        let ttl_ms = known.ttl_ms;
+        room.pen = Some(known);
+        let is_watched = !room.watchers.is_empty();
+        if is_news && !is_watched {
+            room.forget_row();
+        }
+        if let Some(session) = session.map(|session| SessionId::from(session.as_str()))
+            && let Some(session) = self.sessions.get_mut(&session)
+        {
+            session.claims_pen = true;
+        }
+        self.plan_renewal(topic, is_prolonged.then(|| now.mono.after(ttl_ms / RENEWALS_PER_TTL)));
+        if is_watched && is_news {
+            self.mark(now, topic);
+        }
+    }
+
+    /// Plans the renewal of a holder who is connected here, `at` or when it was planned before; forgets
+    /// that of anybody else.
+    fn plan_renewal(&mut self, topic: &TopicName, at: Option<MonoMs>) {
+        let Some(known) = self.rooms.get_mut(topic).and_then(|room| room.pen.as_mut()) else {
+            return;
+        };
+        let session = known.reading.pen.session.as_ref();
+        let session = session.and_then(|name| self.sessions.get(&SessionId::from(name.as_str())));
+        let is_here =
+            session.is_some_and(|session| session.topic == *topic && session.member.is_some());
+        let next = at.or(known.renew_at).filter(|_| is_here);
+        if known.renew_at == next {
+            return;
+        }
+        let before = std::mem::replace(&mut known.renew_at, next);
+        self.unplan(topic, before);
+        if let Some(at) = next {
+            self.timers.insert((at, Timer::Renew(topic.clone())));
+        }
+    }
+
+    pub(crate) fn unplan(&mut self, topic: &TopicName, at: Option<MonoMs>) {
+        if let Some(at) = at {
+            self.timers.remove(&(at, Timer::Renew(topic.clone())));
+        }
+    }
+
+    /// Renews a holder whose time has come.
+    pub(crate) fn serve_renewal(&mut self, now: Now, topic: &TopicName) {
+        let Some(known) = self.rooms.get_mut(topic).and_then(|room| room.pen.as_mut()) else {
+            return;
+        };
+        known.renew_at = None;
+        known.asked_at = now.mono;
+        let (ttl_ms, fence) = (known.ttl_ms.max(HASTE_MS), known.reading.pen.fence);
+        let Some(name) = known.reading.pen.session.clone() else { return };
+        let session = self.sessions.get(&SessionId::from(name.as_str()));
+        let Some(session) = session.filter(|session| session.member.is_some()) else { return };
+        let input_ms_ago = now.mono.since(session.liveness.last_input());
+        self.ask_pen(topic, PenTask::Renew { session: name, fence, input_ms_ago });
+        // No event comes of it while the holder is idle, or the store away.
+        self.plan_renewal(topic, Some(now.mono.after(ttl_ms / RENEWALS_PER_TTL)));
+    }
+
+    /// A holder has touched the thing. Where somebody waits for an answer, or the holder was idle for so
+    /// long that the pen ran down, the store hears of it soon.
+    pub(crate) fn hasten_renewal(&mut self, now: Now, id: &SessionId) {
+        let Some(session) = self.sessions.get(id).filter(|session| session.claims_pen) else {
+            return;
+        };
+        let topic = session.topic.clone();
+        let Some(known) = self.rooms.get(&topic).and_then(|room| room.pen.as_ref()) else { return };
+        let Some(planned) = known.renew_at.filter(|_| known.is_held_by(id)) else { return };
+        let has_run_down = now.mono.since(known.prolonged_at) > known.ttl_ms / 2;
+        if known.reading.pen.queue.is_empty() && !has_run_down {
+            return;
+        }
+        let soon = now.mono.max(known.asked_at.after(HASTE_MS));
+        if soon < planned {
+            self.plan_renewal(&topic, Some(soon));
+        }
+    }
+
+    fn ask_pen(&mut self, topic: &TopicName, task: PenTask) {
+        self.outputs.push_back(Output::Pen(PenAsk { topic: topic.clone(), task, asker: None }));
+    }
+
+    /// Somebody watches a topic: its row names the holder.
+    pub(crate) fn read_pen(&mut self, topic: &TopicName) {
+        if self.rooms.get(topic).is_some_and(|room| room.pen.is_none()) {
+            self.ask_pen(topic, PenTask::Read);
+        }
+    }
+
+    /// Takes a reading for want of anything better: what was told is at least as new, or on its way.
+    pub(crate) fn take_reading(&mut self, now: Now, topic: &TopicName, reading: PenReading) {
+        let Some(room) = self.rooms.get_mut(topic).filter(|room| room.pen.is_none()) else {
+            return;
+        };
+        room.pen = Some(KnownPen::new(now, reading));
+        self.mark(now, topic);
+    }
+
+    /// Learns what was read for a join, and tells the store when it is the holder who is back.
+    pub(crate) fn join_pen(&mut self, now: Now, join: &Join, id: &SessionId) {
+        let Some(room) = self.rooms.get_mut(&join.topic) else { return };
+        if let Some(reading) = join.pen.reading()
+            && room.pen.is_none()
+        {
+            let seq = reading.seq;
+            room.pen = Some(KnownPen::new(now, reading.clone()));
+            // What was written between the reading and now was told to nobody.
+            self.ask_pen(&join.topic, PenTask::Follow(seq));
+        }
+        let is_resumed = *id != join.session;
+        if !is_resumed {
+            return;
+        }
+        let person = self.claimant(id).map(|claimant| claimant.person.id);
+        let known = self.rooms.get(&join.topic).and_then(|room| room.pen.as_ref());
+        let is_holder = known.is_some_and(|known| known.is_held_by(id));
+        let waits = known.is_some_and(|known| {
+            known.reading.pen.queue.iter().any(|waiting| Some(&waiting.id) == person.as_ref())
+        });
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.claims_pen |= is_holder || waits;
+        if session.claims_pen {
+            let session = Name::from(id.as_str());
+            self.ask_pen(&join.topic, PenTask::Obey(Command::Resume { session }));
+        }
+        if is_holder {
+            self.plan_renewal(&join.topic, Some(now.mono));
+        }
+    }
+
+    /// What the reply to a join says.
+    pub(crate) fn pen_in_reply(&self, join: &Join) -> PenInReply {
+        let known = self.rooms.get(&join.topic).and_then(|room| room.pen.as_ref());
+        let (known, read) = (known.map(|known| &known.reading), join.pen.reading());
+        let newest = [known, read].into_iter().flatten().max_by_key(|reading| reading.seq);
+        let seq = newest.map_or(0, |reading| reading.seq);
+        let recovers = |since| match (since, &join.pen) {
+            (Since::Impossible, _) | (_, PenAtJoin::Away) => false,
+            (Since::After(since), PenAtJoin::None) => since == seq,
+            (Since::After(since), PenAtJoin::Read { reading, missed }) => {
+                let has_all = missed.is_some() && reading.seq == seq;
+                since == seq || (since < seq && has_all)
+            }
+        };
+        PenInReply {
+            seq,
+            pen: newest.map(|reading| Json::of(&reading.pen)),
+            recovered: join.since.map(recovers),
+        }
+    }
+
+    /// Tells a newcomer what it has missed, right after the reply.
+    pub(crate) fn tell_missed(&mut self, join: &Join) {
+        let PenAtJoin::Read { missed: Some(missed), .. } = &join.pen else { return };
+        if self.pen_in_reply(join).recovered != Some(true) {
+            return;
+        }
+        for news in missed {
+            let payload = Json::of(news);
+            let message = Message { topic: join.topic.as_str(), event: "pen", payload: &payload };
+            let body = encode::push(join.wire, join.join_ref.as_ref(), &message);
+            self.deliver(join.member, body);
+        }
+    }
+
+    /// A session's connection is lost.
+    pub(crate) fn lose_pen(&mut self, id: &SessionId) {
+        let Some(session) = self.sessions.get(id).filter(|session| session.claims_pen) else {
+            return;
+        };
+        let topic = session.topic.clone();
+        let session = Name::from(id.as_str());
+        self.ask_pen(&topic, PenTask::Obey(Command::Disconnect { session }));
+        self.plan_renewal(&topic, None);
+    }
+
+    /// A session ends without a word to the store: its pen is another's matter.
+    pub(crate) fn keep_pen(&mut self, id: &SessionId) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.claims_pen = false;
+        }
+    }
+
+    /// A session has ended, or may not edit any more.
+    pub(crate) fn leave_pen(&mut self, id: &SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if std::mem::take(&mut session.claims_pen) {
+            let topic = session.topic.clone();
+            let session = Name::from(id.as_str());
+            self.ask_pen(&topic, PenTask::Obey(Command::Leave { session }));
+        }
+    }
+}

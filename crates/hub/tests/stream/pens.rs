@@ -1,0 +1,406 @@
+//! Pens: what the store is asked, and what a topic is told.
+
+use std::collections::BTreeMap;
+
+use penholder_hub::{
+    HolderReply, Input, InputSeen, MemberId, PenAsk, PenAtJoin, PenNews, PenReading, PenReply,
+    PenRequest, PenSource, PenTask, PresenceChange, Push, Request, WatcherId,
+};
+use penholder_lease::{
+    Command, EventKind, Lease, Pen, Policy, Rule, StoreMs, StoreTime, Terms, Timeline, decide,
+};
+use penholder_protocol::{Json, PenEvent, PenState, Ref, Since};
+use serde_json::{Value, json};
+
+use crate::harness::{DOC, Joining, World, claim, topic};
+
+/// A store of pens, whose clock is that of the world.
+#[derive(Default)]
+struct Store {
+    leases: BTreeMap<String, (Lease, Vec<PenNews>)>,
+}
+
+impl Store {
+    fn obey(&mut self, at: u64, name: &str, command: &Command) -> (Vec<PenNews>, bool) {
+        let (lease, log) = self.leases.entry(name.to_owned()).or_default();
+        let time = StoreTime { at: StoreMs(at), timeline: Timeline(0) };
+        let decision = decide(lease, command, time, &Policy::default());
+        *lease = decision.lease;
+        let first = log.len();
+        let news =
+            (1..).zip(decision.events).map(|(n, event)| PenNews { seq: first as u64 + n, event });
+        log.extend(news);
+        (log[first..].to_vec(), decision.outcome.is_ok())
+    }
+
+    fn read(&self, at: u64, name: &str) -> PenReading {
+        let empty = (Lease::default(), Vec::new());
+        let (lease, log) = self.leases.get(name).unwrap_or(&empty);
+        PenReading { seq: log.len() as u64, pen: lease.view(StoreMs(at)) }
+    }
+
+    fn at_join(&self, at: u64) -> PenAtJoin {
+        PenAtJoin::Read { reading: self.read(at, DOC), missed: None }
+    }
+
+    /// Answers one question, as a driver with this store would.
+    fn answer(&mut self, at: u64, ask: PenAsk) -> Input {
+        let PenAsk { topic, task, asker } = ask;
+        let name = topic.as_str().to_owned();
+        let (source, (news, is_ok)) = match task {
+            PenTask::Obey(command) => (PenSource::Store, self.obey(at, &name, &command)),
+            PenTask::Renew { session, fence, input_ms_ago } => {
+                let command = Command::Renew { session, fence, input_ms_ago };
+                (PenSource::Store, self.obey(at, &name, &command))
+            }
+            PenTask::Follow(after) => {
+                let log = self.leases.get(&name).map_or(&[][..], |(_, log)| log);
+                let later = log.iter().filter(|news| news.seq > after).cloned().collect();
+                (PenSource::Log, (later, true))
+            }
+            PenTask::Read => return Input::PenRead { reading: self.read(at, &name), topic },
+            PenTask::Draft { .. } => (PenSource::Store, (Vec::new(), true)),
+        };
+        let ok = || Ok(Json::empty_object());
+        let lost = || Err(penholder_protocol::ErrorCode::LeaseLost.into());
+        let reply =
+            asker.map(|asker| PenReply { asker, result: if is_ok { ok() } else { lost() } });
+        Input::Pen { topic, source, news, reply }
+    }
+}
+
+/// Lets the store answer all that it was asked.
+fn serve(world: &mut World, store: &mut Store) {
+    while !world.asks.is_empty() {
+        let ask = world.asks.remove(0);
+        let input = store.answer(world.now, ask);
+        world.input(input);
+    }
+}
+
+/// Lets time pass in small steps, with a store that answers at once.
+fn pass(world: &mut World, store: &mut Store, span_ms: u64) {
+    for _ in 0..span_ms / 10 {
+        world.pass(10);
+        serve(world, store);
+    }
+}
+
+fn arrive(world: &mut World, store: &mut Store, key: &str) -> MemberId {
+    let member = world.join(Joining::new(DOC, key).pen(store.at_join(world.now)));
+    world.settle();
+    serve(world, store);
+    member
+}
+
+fn ask(world: &mut World, member: MemberId, request: PenRequest) {
+    let reference = Some(Ref::counter(1_000 + world.now));
+    world.input(Input::Push(Push { member, reference, request: Request::Pen(request) }));
+}
+
+fn acquire() -> PenRequest {
+    PenRequest::Acquire(Terms::default())
+}
+
+fn events(world: &World, member: MemberId) -> Vec<PenEvent> {
+    let frames = world[member].frames.iter().filter(|frame| frame.event == "pen");
+    frames.map(|frame| serde_json::from_value(frame.payload.clone()).expect("an event")).collect()
+}
+
+fn kinds(world: &World, member: MemberId) -> Vec<(u64, String)> {
+    events(world, member).iter().map(|event| (event.seq, event.kind.to_string())).collect()
+}
+
+fn pen(store: &Store, world: &World) -> Pen {
+    store.read(world.now, DOC).pen
+}
+
+fn touch(world: &mut World, member: MemberId) {
+    world.update(member, PresenceChange { input: Some(InputSeen), ..PresenceChange::default() });
+}
+
+fn reply(world: &World, member: MemberId) -> Value {
+    world[member]
+        .frames
+        .iter()
+        .find(|frame| frame.event == "phx_reply")
+        .expect("an answer")
+        .payload
+        .clone()
+}
+
+#[test]
+fn what_the_store_says_is_what_the_protocol_has() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let ada = arrive(&mut world, &mut store, "ada");
+    ask(&mut world, ada, acquire());
+    serve(&mut world, &mut store);
+    let frame = world[ada].frames.iter().find(|frame| frame.event == "pen").unwrap();
+    let event: PenEvent = serde_json::from_value(frame.payload.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&event).unwrap(), frame.payload);
+    assert_eq!(event.pen.state, PenState::Held);
+    assert_eq!(event.pen.session.as_deref(), Some("s1"));
+    assert_eq!(event.pen.holder.unwrap().id, "ada");
+    // Every word that the store has is one of the protocol, and the other way round.
+    for kind in EventKind::ALL {
+        assert!(kind.as_str().parse::<penholder_protocol::PenChange>().is_ok(), "{kind}");
+    }
+    for rule in Rule::ALL {
+        assert!(rule.as_str().parse::<penholder_protocol::PenRule>().is_ok(), "{rule}");
+    }
+}
+
+#[test]
+fn events_are_told_once_and_in_order() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let (ada, bob) = (arrive(&mut world, &mut store, "ada"), arrive(&mut world, &mut store, "bob"));
+    ask(&mut world, ada, acquire());
+    let granted = store.answer(world.now, world.asks.remove(0));
+    let Input::Pen { topic, news, .. } = &granted else { panic!() };
+    let again = Input::Pen {
+        topic: topic.clone(),
+        source: PenSource::Store,
+        news: news.clone(),
+        reply: None,
+    };
+    world.clear();
+    world.input(granted);
+    world.input(again);
+    assert_eq!(kinds(&world, ada), [(1, "granted".to_owned())]);
+    assert_eq!(kinds(&world, bob), [(1, "granted".to_owned())]);
+    // First everybody hears of it, then who asked is answered.
+    let order: Vec<_> = world[ada].frames.iter().map(|frame| frame.event.as_str()).collect();
+    assert_eq!(order, ["pen", "phx_reply"]);
+}
+
+#[test]
+fn a_gap_is_read_from_the_log_first() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let (ada, bob) = (arrive(&mut world, &mut store, "ada"), arrive(&mut world, &mut store, "bob"));
+    ask(&mut world, ada, acquire());
+    ask(&mut world, bob, PenRequest::Request { reason: None });
+    // The first answer is lost on its way.
+    drop(store.answer(world.now, world.asks.remove(0)));
+    let second = store.answer(world.now, world.asks.remove(0));
+    // Without a reading nobody knows of a gap; here the shard knows that nothing had happened.
+    world.clear();
+    world.input(second);
+    assert_eq!(kinds(&world, ada), []);
+    assert!(
+        matches!(world.asks[..], [PenAsk { task: PenTask::Follow(0), .. }]),
+        "{:?}",
+        world.asks
+    );
+    serve(&mut world, &mut store);
+    let told = [(1, "granted".to_owned()), (2, "requested".to_owned())];
+    assert_eq!(kinds(&world, ada), told);
+    // What the log lacks is lost, and holds nobody up.
+    let (_, log) = store.leases.get_mut(DOC).unwrap();
+    let last = log.last().unwrap().clone();
+    let late = PenNews { seq: 9, ..last };
+    let source = PenSource::Log;
+    world.input(Input::Pen { topic: topic(DOC), source, news: vec![late], reply: None });
+    assert_eq!(kinds(&world, ada).last().unwrap().0, 9);
+}
+
+#[test]
+fn a_stale_reading_loses_to_news() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let stale = store.at_join(world.now);
+    let ada = arrive(&mut world, &mut store, "ada");
+    ask(&mut world, ada, acquire());
+    serve(&mut world, &mut store);
+    let bob = world.join(Joining::new(DOC, "bob").pen(stale.clone()));
+    let response = reply(&world, bob)["response"].clone();
+    assert_eq!((&response["seq"], &response["pen"]["holder"]["id"]), (&json!(1), &json!("ada")));
+    serve(&mut world, &mut store);
+    // Where nobody was, what came in between is told to who has just joined.
+    world.leave(ada);
+    world.leave(bob);
+    let cid = world.join(Joining::new(DOC, "cid").pen(stale));
+    assert_eq!(reply(&world, cid)["response"]["seq"], 0);
+    serve(&mut world, &mut store);
+    let told = [(1, "granted".to_owned()), (2, "released".to_owned())];
+    assert_eq!(kinds(&world, cid), told);
+}
+
+#[test]
+fn who_comes_back_gets_what_was_missed_or_is_told_to_fetch_anew() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let ada = arrive(&mut world, &mut store, "ada");
+    ask(&mut world, ada, acquire());
+    ask(&mut world, ada, PenRequest::Request { reason: None });
+    serve(&mut world, &mut store);
+    let reading = store.read(world.now, DOC);
+    let join = |since, missed: Option<Vec<PenNews>>| {
+        let pen = PenAtJoin::Read { reading: reading.clone(), missed };
+        Joining::new(DOC, "bob").since(since).pen(pen)
+    };
+    let log = store.leases[DOC].1.clone();
+    for (since, missed, recovered, told) in [
+        (Since::After(0), Some(log), true, 1),
+        (Since::After(0), None, false, 0),
+        (Since::After(1), None, true, 0),
+        (Since::After(2), Some(Vec::new()), false, 0),
+        (Since::Impossible, Some(Vec::new()), false, 0),
+    ] {
+        let bob = world.join(join(since, missed));
+        assert_eq!(reply(&world, bob)["response"]["recovered"], recovered, "{since:?}");
+        assert_eq!(events(&world, bob).len(), told, "{since:?}");
+    }
+    let away = world.join(Joining::new(DOC, "cid").since(Since::After(1)).pen(PenAtJoin::Away));
+    assert_eq!(reply(&world, away)["response"]["recovered"], false);
+}
+
+#[test]
+fn who_only_views_asks_for_nothing() {
+    let (mut world, store) = (World::new(), Store::default());
+    let eve = world.join(Joining::new(DOC, "eve").view().pen(store.at_join(0)));
+    world.asks.clear();
+    world.clear();
+    ask(&mut world, eve, acquire());
+    ask(&mut world, eve, PenRequest::Draft(None));
+    assert!(world.asks.is_empty());
+    let replies = world[eve].frames.iter().map(|frame| &frame.payload["response"]["code"]);
+    assert_eq!(replies.collect::<Vec<_>>(), ["forbidden", "forbidden"]);
+}
+
+#[test]
+fn a_connected_holder_is_renewed_in_time() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let ada = arrive(&mut world, &mut store, "ada");
+    ask(&mut world, ada, acquire());
+    serve(&mut world, &mut store);
+    let fence = pen(&store, &world).fence;
+    for _ in 0..20 {
+        pass(&mut world, &mut store, 5_000);
+        touch(&mut world, ada);
+        let pen = pen(&store, &world);
+        assert_eq!((pen.fence, pen.session.is_some()), (fence, true));
+        // Two renewals in a row may be lost.
+        assert!(pen.deadline.unwrap().0 - world.now > 15_000, "{pen:?}");
+    }
+    // Without input for so long that the policy calls it idle, the pen runs down.
+    pass(&mut world, &mut store, 100_000);
+    assert_eq!(pen(&store, &world).session, None);
+}
+
+#[test]
+fn an_idle_holder_who_comes_back_in_time_keeps_it() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let ada = arrive(&mut world, &mut store, "ada");
+    ask(&mut world, ada, acquire());
+    serve(&mut world, &mut store);
+    pass(&mut world, &mut store, 76_000);
+    let left = pen(&store, &world).deadline.unwrap().0 - world.now;
+    assert!(left < 5_000, "{left}");
+    touch(&mut world, ada);
+    pass(&mut world, &mut store, 1_100);
+    assert!(pen(&store, &world).deadline.unwrap().0 - world.now > 25_000);
+}
+
+#[test]
+fn a_lost_holder_is_reserved_and_back_with_the_same_fence() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let (ada, bob) = (arrive(&mut world, &mut store, "ada"), arrive(&mut world, &mut store, "bob"));
+    ask(&mut world, ada, acquire());
+    serve(&mut world, &mut store);
+    let token = reply(&world, ada)["response"]["resume"].as_str().unwrap().to_owned();
+    world.lose(ada);
+    serve(&mut world, &mut store);
+    pass(&mut world, &mut store, 3_000);
+    let back = Joining::new(DOC, "ada").resume(claim(&token)).pen(store.at_join(world.now));
+    let ada = world.join(back);
+    serve(&mut world, &mut store);
+    pass(&mut world, &mut store, 40_000);
+    let told: Vec<_> = kinds(&world, bob).into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(told[..3], ["granted", "reserved", "resumed"]);
+    assert!(told[3..].iter().all(|kind| kind == "renewed"), "{told:?}");
+    assert_eq!(pen(&store, &world).fence.0, 1);
+    world.leave(ada);
+    serve(&mut world, &mut store);
+    assert_eq!(kinds(&world, bob).last().unwrap().1, "released");
+}
+
+#[test]
+fn a_session_that_has_gone_has_no_timer_and_nothing_is_left() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let ada = arrive(&mut world, &mut store, "ada");
+    ask(&mut world, ada, acquire());
+    serve(&mut world, &mut store);
+    world.leave(ada);
+    serve(&mut world, &mut store);
+    let census = world.hub.census();
+    assert_eq!((census.timers, census.rooms, census.sessions), (0, 0, 0));
+    // Whoever never asked costs the store nothing.
+    let bob = arrive(&mut world, &mut store, "bob");
+    world.lose(bob);
+    assert!(world.asks.is_empty());
+}
+
+#[test]
+fn who_may_no_longer_edit_gives_the_pen_back() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let ada = arrive(&mut world, &mut store, "ada");
+    ask(&mut world, ada, acquire());
+    serve(&mut world, &mut store);
+    world.input(Input::Demote(ada));
+    serve(&mut world, &mut store);
+    assert_eq!(pen(&store, &world).session, None);
+}
+
+#[test]
+fn a_pen_is_handed_to_somebody_who_is_there_without_waiting() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let (ada, bob) = (arrive(&mut world, &mut store, "ada"), arrive(&mut world, &mut store, "bob"));
+    let eve = world.join(Joining::new(DOC, "eve").view());
+    ask(&mut world, ada, acquire());
+    serve(&mut world, &mut store);
+    let fence = pen(&store, &world).fence;
+    let to = |name: &str| HolderReply::HandOver(Some(name.to_owned()));
+    let answer = |name| PenRequest::Answer { fence, reply: to(name), reason: None };
+    // Who only views is nobody to hand it to.
+    ask(&mut world, ada, answer("eve"));
+    serve(&mut world, &mut store);
+    assert_eq!(pen(&store, &world).holder.unwrap().id.as_str(), "ada");
+    ask(&mut world, ada, answer("bob"));
+    serve(&mut world, &mut store);
+    assert_eq!(pen(&store, &world).holder.unwrap().id.as_str(), "bob");
+    world.leave(bob);
+    world.leave(eve);
+    serve(&mut world, &mut store);
+    assert_eq!(pen(&store, &world).session, None);
+}
+
+#[test]
+fn a_row_names_the_holder() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let ada = arrive(&mut world, &mut store, "ada");
+    ask(&mut world, ada, acquire());
+    serve(&mut world, &mut store);
+    world.input(Input::Watch { watcher: WatcherId(1), topics: vec![topic(DOC), topic("doc:2")] });
+    serve(&mut world, &mut store);
+    world.settle();
+    let holder = |world: &World, name: &str| {
+        let mut rows = world.rows.iter().rev().filter(|(_, row)| row.topic == name);
+        rows.next().unwrap().1.holder.clone().map(|holder| holder.id)
+    };
+    assert_eq!(holder(&world, DOC).as_deref(), Some("ada"));
+    assert_eq!(holder(&world, "doc:2"), None);
+    // A topic that nobody is on: its pen is read, and followed.
+    let elsewhere = penholder_lease::Claimant {
+        session: "caller".into(),
+        person: penholder_lease::Person {
+            id: "bot".into(),
+            name: "Bot".into(),
+            kind: penholder_lease::Kind::Ai,
+        },
+        role: penholder_lease::Role::Agent,
+    };
+    let command = Command::Acquire { claimant: elsewhere, terms: Terms::default() };
+    let (news, _) = store.obey(world.now, "doc:2", &command);
+    let source = PenSource::Store;
+    world.input(Input::Pen { topic: topic("doc:2"), source, news, reply: None });
+    world.settle();
+    assert_eq!(holder(&world, "doc:2").as_deref(), Some("bot"));
+}

@@ -1,0 +1,331 @@
+//! Pens over HTTP: the twins of the channel's events, and what happens while the store is away.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use penholder_tests::{Answer, Options, Request, Server, command, until};
+use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
+
+const PEN: &str = "/v1/pens/doc:1";
+const SOON: Duration = Duration::from_secs(5);
+
+/// Sends a request as the bearer of a token.
+async fn ask_as(
+    server: &Server,
+    token: &str,
+    (verb, path): (&str, &str),
+    body: &Value,
+) -> Result<Answer> {
+    let request = Request::new(verb, path).authorized(&format!("Bearer {token}"));
+    server.ask(if verb == "GET" { request } else { request.json(body) }).await
+}
+
+fn code(answer: &Answer) -> (u16, String) {
+    let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
+    (answer.status, code)
+}
+
+#[tokio::test]
+async fn a_backend_holds_renews_and_gives_back() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let free = server.get(PEN).await?.json();
+    assert_eq!((&free["state"], &free["fence"]), (&json!("free"), &json!("0")));
+    let granted = server.post(&format!("{PEN}/acquire"), &json!({"ttl_ms": 60_000})).await?;
+    let pen = &granted.json()["pen"];
+    assert_eq!((granted.status, &granted.json()["granted"]), (200, &json!(true)));
+    assert_eq!((&pen["holder"]["id"], &pen["holder"]["kind"]), (&json!("key:dev"), &json!("ai")));
+    assert_eq!(server.get(PEN).await?.json(), *pen);
+    let of_key = server.get("/v1/pens?holder=key:dev").await?.json();
+    assert_eq!(of_key, json!({"data": [{"topic": "doc:1", "pen": pen}]}));
+    assert_eq!(server.get("/v1/pens?holder=ann").await?.json(), json!({"data": []}));
+
+    // Held: the pen, and a place for who waits.
+    let ann = server.token("ann").await?;
+    let acquire = format!("{PEN}/acquire");
+    let held = ask_as(&server, &ann, ("POST", &acquire), &json!({})).await?;
+    assert_eq!(code(&held), (409, "pen_held".to_owned()));
+    assert_eq!((&held.json()["place"], &held.json()["granted"]), (&Value::Null, &json!(false)));
+    let waits = ask_as(&server, &ann, ("POST", &acquire), &json!({"wait": true})).await?;
+    assert_eq!((waits.status, &waits.json()["place"]), (409, &json!(1)));
+
+    let renew = server.post(&format!("{PEN}/renew"), &json!({"fence": "1"})).await?;
+    ensure!(renew.status == 200 && renew.json()["receipt"].is_string(), "{renew}");
+    for (verb, fence) in [("renew", "2"), ("release", "0")] {
+        let lost = server.post(&format!("{PEN}/{verb}"), &json!({"fence": fence})).await?;
+        assert_eq!(code(&lost), (409, "lease_lost".to_owned()));
+        assert_eq!(lost.json()["pen"]["holder"]["id"], "key:dev");
+    }
+    let released = server.post(&format!("{PEN}/release"), &json!({"fence": "1"})).await?;
+    assert_eq!((released.status, &released.json()["pen"]["holder"]["id"]), (200, &json!("ann")));
+    let log = server.get(&format!("{PEN}/log")).await?.json();
+    let rules = log["data"].as_array().into_iter().flatten().map(|it| it["rule"].clone());
+    let rules: Vec<_> = rules.filter(|rule| rule != "renewed").collect();
+    assert_eq!(rules.first(), Some(&json!("free")));
+    assert_eq!(rules.last(), Some(&json!("queue")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn people_on_the_topic_are_told_of_what_backends_do() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let token = server.token("ann").await?;
+    let mut ann = server.socket(&token).await?;
+    ann.join("doc:1").await?;
+    server.post(&format!("{PEN}/acquire"), &json!({"reason": "an import"})).await?;
+    let told = ann.event("pen").await?;
+    assert_eq!((&told["type"], &told["reason"]), (&json!("granted"), &json!("an import")));
+    // A program gives way to a person.
+    let asked = ann.ask("doc:1", "pen_request", &json!({})).await?;
+    assert_eq!(asked["response"]["pen"]["holder"]["id"], "ann", "{asked}");
+    // A key may take over, and a drain is no grant yet.
+    let taken = server.post(&format!("{PEN}/take_over"), &json!({})).await?;
+    ensure!(taken.json()["draining_until"].is_u64() && taken.status == 200, "{taken}");
+    let is = |kind: &'static str| move |frame: &Value| frame[4]["type"] == kind;
+    ann.until("draining", is("draining")).await?;
+    let revoked = server.post(&format!("{PEN}/revoke"), &json!({"reason": "enough"})).await?;
+    assert_eq!((revoked.status, &revoked.json()["pen"]["holder"]["id"]), (200, &json!("key:dev")));
+    ann.until("revoked", is("revoked")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_log_comes_in_pages() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    for fence in 1..=3 {
+        server.post(&format!("{PEN}/acquire"), &json!({})).await?;
+        let fence = json!({"fence": fence.to_string()});
+        assert_eq!(server.post(&format!("{PEN}/release"), &fence).await?.status, 200);
+    }
+    let (mut seen, mut cursor) = (Vec::new(), 0);
+    loop {
+        let page = server.get(&format!("{PEN}/log?limit=4&cursor={cursor}")).await?.json();
+        seen.extend(
+            page["data"].as_array().into_iter().flatten().filter_map(|it| it["seq"].as_u64()),
+        );
+        match page["next_cursor"].as_u64() {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 5, 6]);
+    for limit in ["0", "1001", "x"] {
+        assert_eq!(server.get(&format!("{PEN}/log?limit={limit}")).await?.status, 422, "{limit}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_and_does_nothing() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    for ttl in [json!(0), json!(-1), json!(1_000_000_000_000_u64), json!("x"), json!(999)] {
+        let answer = server.post(&format!("{PEN}/acquire"), &json!({"ttl_ms": ttl})).await?;
+        assert_eq!(code(&answer), (422, "invalid_ttl".to_owned()), "{ttl}");
+    }
+    for (verb, body) in [
+        ("renew", json!({"fence": 1})),
+        ("renew", json!({})),
+        ("release", json!({"fence": "01"})),
+        ("acquire", json!({"reason": "a".repeat(513)})),
+        ("acquire", json!({"reason": "a\u{0}b"})),
+        ("acquire", json!([])),
+        ("request", json!({"reason": 7})),
+    ] {
+        let answer = server.post(&format!("{PEN}/{verb}"), &body).await?;
+        assert_eq!(code(&answer), (422, "invalid_payload".to_owned()), "{verb} {body}");
+    }
+    let request = Request::new("POST", &format!("{PEN}/acquire")).authorized("ApiKey dev");
+    assert_eq!(code(&server.ask(request.body("{")).await?), (400, "malformed".to_owned()));
+    assert_eq!(server.get("/v1/pens/doc%00").await?.status, 422);
+    assert_eq!(server.get("/v1/pens").await?.status, 422);
+    assert_eq!(server.get(&format!("{PEN}/log")).await?.json()["data"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_verb_takes_its_right() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let viewer = crate::people::signed(&["--topic", "doc:*=view"])?;
+    let editor = crate::people::signed(&["--topic", "doc:*=view,edit"])?;
+    let manager = crate::people::signed(&["--topic", "doc:*=view,manage"])?;
+    for (verb, body) in [
+        ("acquire", json!({})),
+        ("renew", json!({"fence": "1"})),
+        ("release", json!({"fence": "1"})),
+        ("request", json!({})),
+        ("take_over", json!({})),
+    ] {
+        let path = format!("{PEN}/{verb}");
+        for token in [&viewer, &manager] {
+            let answer = ask_as(&server, token, ("POST", &path), &body).await?;
+            assert_eq!(code(&answer), (403, "not_authorized".to_owned()), "{verb}");
+        }
+    }
+    let (draft, revoke) = (format!("{PEN}/draft"), format!("{PEN}/revoke"));
+    for (verb, path) in [("GET", &draft), ("PUT", &draft), ("POST", &revoke)] {
+        let answer = ask_as(&server, &viewer, (verb, path), &json!({"draft": "x"})).await?;
+        assert_eq!(answer.status, 403, "{verb} {path}");
+    }
+    for path in [PEN.to_owned(), format!("{PEN}/log")] {
+        assert_eq!(ask_as(&server, &viewer, ("GET", &path), &Value::Null).await?.status, 200);
+        assert_eq!(server.ask(Request::new("GET", &path)).await?.status, 401);
+    }
+    assert_eq!(ask_as(&server, &editor, ("POST", &revoke), &json!({})).await?.status, 403);
+    assert_eq!(ask_as(&server, &manager, ("POST", &revoke), &json!({})).await?.status, 200);
+    // A customer may edit, but takes nothing over.
+    server.post(&format!("{PEN}/acquire"), &json!({})).await?;
+    let path = format!("{PEN}/take_over");
+    assert_eq!(ask_as(&server, &editor, ("POST", &path), &json!({})).await?.status, 403);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_api_key_needs_the_scope() -> Result<()> {
+    // The digests of "reader" and "writer".
+    let keys = r#"[
+        { id = "r", sha256 = "3d0941964aa3ebdcb00ccef58b1bb399f9f898465e9886d5aec7f31090a0fb30", scopes = ["presence:read"] },
+        { id = "w", sha256 = "b93006774cbdd4b299389a03ac3d88c3a76b460d538795bc12718011a909fba5", scopes = ["pens:write"] },
+    ]"#;
+    let keys = keys.replace('\n', " ");
+    let server = Server::start(Options::default().set("auth.api_keys", &keys)).await?;
+    let ask = async |key: &str, verb: &str, path: &str| -> Result<u16> {
+        let request = Request::new(verb, path).authorized(&format!("ApiKey {key}"));
+        Ok(server.ask(request.json(&json!({}))).await?.status)
+    };
+    let (acquire, revoke) = (format!("{PEN}/acquire"), format!("{PEN}/revoke"));
+    assert_eq!(ask("reader", "POST", &acquire).await?, 403);
+    assert_eq!(ask("writer", "POST", &acquire).await?, 200);
+    assert_eq!(ask("reader", "GET", PEN).await?, 200);
+    assert_eq!(ask("reader", "POST", &revoke).await?, 403);
+    assert_eq!(ask("writer", "POST", &revoke).await?, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_draft_waits_for_its_author() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let (ann, bob) = (server.token("ann").await?, server.token("bob").await?);
+    let path = format!("{PEN}/draft");
+    let none = ask_as(&server, &ann, ("GET", &path), &Value::Null).await?.json();
+    assert_eq!(none, json!({"draft": null, "left_by": null, "at": null}));
+    let draft = "ß".repeat(32 * 1024);
+    let left = ask_as(&server, &ann, ("PUT", &path), &json!({"draft": draft})).await?;
+    assert_eq!(left.status, 200, "exactly 64 KiB");
+    let longer = json!({"draft": draft.clone() + "x"});
+    assert_eq!(ask_as(&server, &ann, ("PUT", &path), &longer).await?.status, 413);
+    assert_eq!(ask_as(&server, &ann, ("PUT", &path), &json!({})).await?.status, 422);
+    let found = ask_as(&server, &ann, ("GET", &path), &Value::Null).await?.json();
+    assert_eq!((&found["draft"], &found["left_by"]["id"]), (&json!(draft), &json!("ann")));
+    let others = ask_as(&server, &bob, ("GET", &path), &Value::Null).await?.json();
+    assert_eq!(others["draft"], Value::Null);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_next_holder_reads_a_draft_where_the_policy_lets_them() -> Result<()> {
+    let options = Options::default()
+        .set("namespace.doc.pen.draft_readers", "author_and_next_holder")
+        .set("pen.drain", "0s");
+    let server = Server::start(options).await?;
+    let (ann, bob) = (server.token("ann").await?, server.token("bob").await?);
+    let path = format!("{PEN}/draft");
+    let acquire = format!("{PEN}/acquire");
+    ask_as(&server, &ann, ("POST", &acquire), &json!({})).await?;
+    ask_as(&server, &ann, ("PUT", &path), &json!({"draft": "half"})).await?;
+    let read = async || -> Result<Value> {
+        Ok(ask_as(&server, &bob, ("GET", &path), &Value::Null).await?.json()["draft"].clone())
+    };
+    assert_eq!(read().await?, Value::Null);
+    let taken = ask_as(&server, &bob, ("POST", &format!("{PEN}/take_over")), &json!({})).await?;
+    ensure!(taken.json()["receipt"].is_string(), "without a drain it is granted at once: {taken}");
+    assert_eq!(read().await?, "half");
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_are_rotated_under_a_running_server() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let keys = async || -> Result<Vec<Value>> {
+        // Public: no key is needed to read it.
+        let answer = server.ask(Request::new("GET", "/v1/pens/keys")).await?;
+        Ok(answer.json()["keys"].as_array().context("keys")?.clone())
+    };
+    let before = keys().await?;
+    assert_eq!(before.len(), 1);
+    let data = server.data().to_str().context("a path")?.to_owned();
+    let rotated = command(&["keys", "rotate", "--data", &data], &[])?;
+    ensure!(rotated.code == Some(0), "{rotated:?}");
+    let after = until("the server reads them", Duration::from_secs(10), async || {
+        let keys = keys().await?;
+        Ok((keys.len() == 2).then_some(keys))
+    })
+    .await?;
+    assert_eq!(after[0]["kid"], rotated.stdout.trim(), "the newest first");
+    assert_eq!(after[1], before[0]);
+    let wrong = command(&["keys", "rotate", "--data", "/nowhere/at/all"], &[])?;
+    assert_eq!(wrong.code, Some(2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_the_store_is_away_nobody_is_granted_anything_and_presence_goes_on() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let mut ann = server.socket(&server.token("ann").await?).await?;
+    ann.join("doc:1").await?;
+    let file = server.data().join("pens.sqlite");
+    let mut thief = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await?;
+    // Another process that writes and does not end.
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut thief).await?;
+    let asked = ann.ask("doc:1", "pen_acquire", &json!({})).await?;
+    assert_eq!(asked["response"]["code"], "unavailable");
+    ensure!(asked["response"]["retry_after_ms"].is_u64(), "{asked}");
+    let acquired = server.post("/v1/pens/doc:2/acquire", &json!({})).await?;
+    assert_eq!(code(&acquired), (503, "unavailable".to_owned()));
+    let mut bob = server.socket(&server.token("bob").await?).await?;
+    bob.join("doc:1").await?;
+    let count = server.get("/v1/topics/doc:1/presence").await?.json()["count"].clone();
+    assert_eq!(count, 2);
+    ensure!(server.metric("penholder_pen_store_failures_total").await? >= 2.0, "counted");
+
+    sqlx::query("ROLLBACK").execute(&mut thief).await?;
+    thief.close().await?;
+    let granted = ann.ask("doc:1", "pen_acquire", &json!({})).await?;
+    assert_eq!(granted["response"]["pen"]["fence"], "1", "{granted}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn fences_grow_over_restarts_and_a_stopped_server_reserves() -> Result<()> {
+    let mut server = Server::start(Options::default()).await?;
+    for fence in 1..=3_u32 {
+        let granted = server.post(&format!("{PEN}/acquire"), &json!({})).await?;
+        assert_eq!(granted.json()["pen"]["fence"], fence.to_string());
+        let body = json!({"fence": fence.to_string()});
+        server.post(&format!("{PEN}/release"), &body).await?;
+        server.restart().await?;
+    }
+    let mut ann = server.socket(&server.token("ann").await?).await?;
+    ann.join("doc:1").await?;
+    ann.ask("doc:1", "pen_acquire", &json!({})).await?;
+    drop(ann);
+    until("the pen is reserved", SOON, async || {
+        Ok((server.get(PEN).await?.json()["state"] == "reserved").then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn pens_are_counted() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    server.post(&format!("{PEN}/acquire"), &json!({})).await?;
+    server.post(&format!("{PEN}/release"), &json!({"fence": "9"})).await?;
+    for (series, value) in [
+        (r#"penholder_pen_commands_total{command="acquire",outcome="obeyed"}"#, 1.0),
+        (r#"penholder_pen_commands_total{command="release",outcome="refused"}"#, 1.0),
+        (r#"penholder_pen_events_total{type="granted",rule="free"}"#, 1.0),
+    ] {
+        let found = server.metric(series).await?;
+        ensure!((found - value).abs() < f64::EPSILON, "{series}: {found}");
+    }
+    Ok(())
+}
