@@ -46,6 +46,8 @@
 //!   `no_decision_while_a_write_is_under_way`.
 //! - A process that stops keeps nobody waiting for more than some seconds:
 //!   `process_that_stops_inside_a_transaction_blocks_nobody_for_long`.
+//! - Writers who stop for twice their leases write nothing under an old fence, and histories are linearizable:
+//!   `tests/stress`.
 //! - The log has every event, numbered without gaps: `log_tells_everything_in_order`.
 
 mod answer;
@@ -59,5 +61,5 @@ mod sqlite;
 
 pub use self::answer::{Answered, Draft, Due, Logged, Reading};
 pub use self::error::StoreError;
-pub use self::pens::{DRAFT_BYTES_MAX, Pens, Storage, Transaction};
+pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};
 pub use self::renewal::Renewal;

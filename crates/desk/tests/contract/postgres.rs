@@ -87,7 +87,7 @@ async fn process_that_stops_inside_a_transaction_blocks_nobody_for_long() -> Res
     let fence = acquire(&pens, TOPIC, "ada/1").await?;
     let ada = PersonId::from("ada");
     let claim = WriteClaim { by: &ada, fence };
-    let (_, stopped) = pens.begin_write(TOPIC, claim).await?;
+    let stopped = pens.begin_write(TOPIC, claim).await?.transaction;
     let start = Instant::now();
     let next = acquire_again(&pens, "ada/2").await?;
     assert!(Some(next) > fence);
