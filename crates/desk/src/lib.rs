@@ -44,6 +44,7 @@
 //!   `fences_grow_although_a_standby_has_lost_grants`.
 //! - No decision falls between the check of a fence and the write under it:
 //!   `no_decision_while_a_write_is_under_way`.
+//! - The time of a decision is read when the lock has been had: `time_is_read_after_the_lock`.
 //! - A process that stops keeps nobody waiting for more than some seconds:
 //!   `process_that_stops_inside_a_transaction_blocks_nobody_for_long`.
 //! - Writers who stop for twice their leases write nothing under an old fence, and histories are linearizable:

@@ -299,6 +299,38 @@ pub(crate) async fn no_decision_while_a_write_is_under_way(site: Site) -> Result
     Ok(())
 }
 
+pub(crate) async fn time_is_read_after_the_lock(site: Site) -> Result<()> {
+    let pens = site.pens;
+    let ada = PersonId::from("ada");
+    // The holder's deadline passes while another waits for the lock: then it has passed.
+    let topic = "short:waited";
+    let fence = acquire(&pens, topic, "ada/1").await?;
+    let write = pens.begin_write(topic, claim(&ada, fence)).await?;
+    let other = tokio::spawn({
+        let pens = pens.clone();
+        async move { pens.tick(topic).await }
+    });
+    sleep(Duration::from_millis(350)).await;
+    write.transaction.commit().await?;
+    assert_eq!(told(&other.await??.events), ["expired by expired"]);
+
+    // A free pen is granted from when the lock was had.
+    let topic = "doc:waited";
+    let fence = acquire(&pens, topic, "ada/1").await?.context("not granted")?;
+    let _ = pens.release(topic, "ada/1".into(), fence).await?;
+    let write = pens.begin_write(topic, claim(&ada, None)).await?;
+    let other = tokio::spawn({
+        let pens = pens.clone();
+        async move { pens.acquire(topic, claimant("bob/1"), Terms::default()).await }
+    });
+    sleep(Duration::from_millis(200)).await;
+    write.transaction.commit().await?;
+    let granted = other.await??;
+    assert!(granted.at >= write.at.after(200), "{:?} after {:?}", granted.at, write.at);
+    assert_eq!(granted.pen.deadline, Some(granted.at.after(30_000)));
+    Ok(())
+}
+
 pub(crate) async fn draft_is_kept_for_its_author(site: Site) -> Result<()> {
     let (pens, topic) = (site.pens, "doc:draft");
     let (ada, bob) = (claimant("ada/1").person, claimant("bob/1").person);
