@@ -1,7 +1,7 @@
 import type { PenholderError } from "./errors.ts";
 import type { Member } from "./presence.ts";
 import { type EditPriority, UNKNOWN_PRIORITY } from "./priority.ts";
-import type { Activity, JoinReply, Mode, PresenceMode, PresenceSummary } from "./protocol.ts";
+import type { Activity, JoinReply, Mode, Pen, PresenceMode, PresenceSummary } from "./protocol.ts";
 
 /** How to be on a topic. What is left out is the server's default. */
 export interface TopicOptions {
@@ -66,6 +66,8 @@ export interface TopicState {
   readonly self: Member | null;
   readonly summary: PresenceSummary | null;
   readonly priority: EditPriority;
+  /** Who may edit, as the server told last; null before the join and where it does not know. */
+  readonly pen: Pen | null;
   readonly typing: readonly Typist[];
   /** The newest last; at most 50. */
   readonly events: readonly TopicEvent[];
@@ -90,6 +92,7 @@ export function initialTopicState(topic: string, options: TopicOptions = {}): To
     self: null,
     summary: null,
     priority: UNKNOWN_PRIORITY,
+    pen: null,
     typing: [],
     events: [],
   };

@@ -12,6 +12,7 @@ import { editPriority } from "./priority.ts";
 import type {
   ErrorReply,
   JoinReply,
+  PenEvent,
   PresenceDiff,
   PresenceState,
   PresenceSummary,
@@ -56,6 +57,8 @@ export class TopicChannel {
   /** Diffs that came before the snapshot of this join; null once it is here. */
   #early: PresenceDiff[] | null = [];
   #seq: number | null = null;
+  /** The number of the event that the pen is as of. */
+  #penSeq = 0;
   #resuming = false;
   #inputAt = Number.NEGATIVE_INFINITY;
   #own: Required<Pick<SessionUpdate, "activity" | "unsaved">> = {
@@ -201,7 +204,9 @@ export class TopicChannel {
   #joined(reply: JoinReply): void {
     const resumed = this.store.getSnapshot().session === reply.session;
     this.#host.resume.set(this.topic, { resume: reply.resume, key: reply.key });
-    this.#seq ??= reply.seq ?? null;
+    // What cannot be told any more is given up: the next join asks for what comes from here on.
+    if (this.#seq === null || reply.recovered === false) this.#seq = reply.seq ?? null;
+    this.#penSeq = reply.seq ?? 0;
     this.#change({
       status: "joined",
       error: null,
@@ -211,6 +216,7 @@ export class TopicChannel {
       mode: reply.mode,
       recovered: reply.recovered,
       limits: reply.limits,
+      pen: reply.pen ?? null,
       summary: reply.summary ?? this.store.getSnapshot().summary,
     });
     if (!resumed) this.#ownTyping.reset();
@@ -277,6 +283,7 @@ export class TopicChannel {
   #event(event: string, payload: unknown): void {
     const seq = (payload as { seq?: unknown } | null)?.seq;
     if (typeof seq === "number") this.#seq = Math.max(this.#seq ?? 0, seq);
+    if (event === "pen" && this.#pen(payload as PenEvent).type === "renewed") return;
     const entry = {
       event,
       payload,
@@ -285,6 +292,15 @@ export class TopicChannel {
     };
     const events = [...this.store.getSnapshot().events, entry].slice(-EVENTS_MAX);
     this.store.patch({ events });
+  }
+
+  /** Takes the pen of an event, unless the join reply was newer. */
+  #pen(event: PenEvent): PenEvent {
+    if (event.seq > this.#penSeq) {
+      this.#penSeq = event.seq;
+      this.store.patch({ pen: event.pen });
+    }
+    return event;
   }
 
   /** Sets fields and recomputes what follows from them and from the presence set. */

@@ -328,6 +328,43 @@ describe("a topic", () => {
     expect(server.received.at(-1)?.[3]).toBe("typing");
   });
 
+  test("knows the pen: by the join, then by events, none older than what it knows", async () => {
+    const free = { state: "free", holder: null, session: null, fence: "4" };
+    server.answer = () => ({
+      status: "ok",
+      response: joinReply("ada", { seq: 5, pen: free as never }),
+    });
+    await start();
+    const session = await join();
+    expect(session.getSnapshot().pen).toEqual(free);
+    const pen = (holder: string) => ({ ...free, state: "held", holder: { id: holder } });
+    server.broadcast("doc:1", "pen", { seq: 5, type: "released", pen: pen("old") });
+    expect(session.getSnapshot().pen).toEqual(free);
+    server.broadcast("doc:1", "pen", { seq: 6, type: "granted", pen: pen("bob") });
+    server.broadcast("doc:1", "pen", { seq: 7, type: "renewed", pen: pen("bob") });
+    expect(session.getSnapshot().pen?.holder?.id).toBe("bob");
+    const types = session
+      .getSnapshot()
+      .events.map(({ payload }) => (payload as { type: string }).type);
+    expect(types).toEqual(["released", "granted"]);
+  });
+
+  test("asks from where it is, once it was told that events are lost", async () => {
+    let seq = 3;
+    let recovered: boolean | null = null;
+    server.answer = () => ({ status: "ok", response: joinReply("ada", { seq, recovered }) });
+    await start();
+    await join();
+    const since = () =>
+      server.pushes("phx_join").map((frame) => (frame[4] as { since?: number }).since);
+    for (const told of [9, 12]) {
+      [seq, recovered] = [told, false];
+      server.connection.end(1006);
+      await vi.advanceTimersByTimeAsync(10_000);
+    }
+    expect(since().slice(-2)).toEqual([3, 9]);
+  });
+
   test("reports other events, with their seq, and who is typing", async () => {
     await start();
     const session = await join();

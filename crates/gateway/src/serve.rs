@@ -1,8 +1,8 @@
 //! The listener: accepts connections, and sends everybody away in order when the process stops.
 //!
 //! The order of a stop: readiness goes off and new clients are refused; those here are sent away one
-//! after another, with code 1012; when the last has gone their pens are reserved and the store is closed,
-//! nobody listens any more, and what is under way is given until `server.drain` is over.
+//! after another, with code 1012; when the last has gone nobody listens any more, and what is under
+//! way is given until `server.drain` is over. Last, what pens are still owed is written.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -55,6 +55,9 @@ const LINGER_MAX: Duration = Duration::from_secs(2);
 /// How long a client that finds no place is asked to wait. Unit: seconds.
 const RETRY_SECS: u16 = 5;
 
+/// How long the store of pens may take to write what is under way, at the end.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
 /// How often gauges are set, histograms tidied, and changed keys read.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -84,13 +87,15 @@ pub async fn serve(listener: TcpListener, router: Router, app: App) {
     let gone = async {
         accept_until(app.connections.wait(), &listener, &requests, (&router, &app)).await;
         app.shards.retire().await;
-        app.pens.close().await;
         drop(listener);
         requests.close();
         requests.wait().await;
     };
     if timeout(app.config.server.drain.duration(), gone).await.is_err() {
         tracing::warn!(open = app.connections.len(), "drain is over with clients left");
+    }
+    if timeout(CLOSE_MAX, app.pens.close()).await.is_err() {
+        tracing::warn!(waiting = app.pens.waiting(), "commands to pens are left undone");
     }
     upkeep.abort();
 }

@@ -203,8 +203,9 @@ suite("pen", PENS, ({ test, each, server }) => {
       await happens(next, "granted", (event) => event.pen.holder.id === key);
       holder = next;
     }
+    const last = await happens(ann, "granted", (event) => event.pen.holder.id === "eve");
+    assert.deepEqual(last.pen.queue, []);
     checkOrder(ann);
-    assert.deepEqual(ann.received("pen").at(-1).pen.queue, []);
   });
 
   test("who asks is answered, or gets it when the time is over", async ({ page }) => {
@@ -362,17 +363,17 @@ suite("pen of who is idle", { PEN__TTL: "1s", PEN__IDLE_AFTER: "1500ms" }, ({ te
   });
 });
 
-suite("pen of a server that stops", { SERVER__DRAIN: "500ms" }, ({ test, server }) => {
+suite("pen of a server that stops", { SERVER__DRAIN: "3s" }, ({ test, server }) => {
   test("it is reserved before the end, and the holder is back after it", async (scene) => {
     const ann = await joinResuming(await scene.person("ann"), scene.topic);
     const { pen } = await ann.ask("pen_acquire");
     assert.deepEqual(await server.terminate(), { code: 0, signal: null });
     await server.start();
     await until("ann is back", () => ann.replies.length === 2, 10_000);
+    assert.equal((await ann.ask("pen_renew", { fence: pen.fence })).pen.state, "held");
     const log = await server.get(`/v1/pens/${encodeURIComponent(scene.topic)}/log`);
     const types = log.body.data.map(({ type }) => type);
     assert.deepEqual(types.slice(0, 3), ["granted", "reserved", "resumed"]);
-    assert.equal((await ann.ask("pen_renew", { fence: pen.fence })).pen.state, "held");
   });
 });
 

@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use penholder_protocol::{
     Activity, Broadcast, ClientMeta, CloseReason, ErrorReply, EventName, JoinPayload, Json,
-    JsonError, JsonLimits, MetaError, MetaStamp, Mode, PresenceUpdate, REF_BYTES_MAX, Ref, Status,
+    JsonError, JsonLimits, MetaError, MetaStamp, Mode, PenAcquire, PenAcquireReply, PenAnswer,
+    PenDraft, PenEvent, PenHeld, PenReason, PresenceUpdate, REF_BYTES_MAX, Ref, Status,
     SummariesJoin, TOPIC_BYTES_MAX, TokenRefresh, TopicName, TopicPattern, Typing, Wire,
     encode_meta, is_reserved_event, is_safe_key, presence_diff, presence_state,
 };
@@ -141,6 +142,13 @@ fn payloads(json: &Json) {
     round_trip::<Typing>(json);
     round_trip::<TokenRefresh>(json);
     round_trip::<SummariesJoin>(json);
+    round_trip::<PenAcquire>(json);
+    round_trip::<PenAcquireReply>(json);
+    round_trip::<PenHeld>(json);
+    round_trip::<PenReason>(json);
+    round_trip::<PenAnswer>(json);
+    round_trip::<PenDraft>(json);
+    round_trip::<PenEvent>(json);
     round_trip::<ErrorReply>(json);
     round_trip::<CloseReason>(json);
 }
