@@ -247,7 +247,8 @@ impl Pens {
         self.obey(topic, &Command::Tick).await
     }
 
-    /// Returns up to `limit` topics that want a [`tick`](Self::tick) now, and when to ask again.
+    /// Returns up to `limit` topics that want a [`tick`](Self::tick) now, and when to ask again. Those too whose
+    /// deadline lies further ahead than any may: the clock was set back, and the tick brings them back.
     ///
     /// Cost: in proportion to what is returned.
     ///
@@ -255,7 +256,7 @@ impl Pens {
     ///
     /// The store cannot be read.
     pub async fn due(&self, limit: u32) -> Result<Due, StoreError> {
-        store!(self.due(limit))
+        store!(self.due(limit, self.policies.ttl_ms_max()))
     }
 
     /// Reads a pen as it is now. Changes nothing.

@@ -162,9 +162,11 @@ impl PostgresStore {
         rows.into_iter().map(logged).collect()
     }
 
-    pub(crate) async fn due(&self, limit: u32) -> Result<Due, StoreError> {
-        let rows =
-            sqlx::query_as(sql::DUE).bind(i64::from(limit) + 1).fetch_all(&self.pool).await?;
+    pub(crate) async fn due(&self, limit: u32, span_ms_max: u64) -> Result<Due, StoreError> {
+        let far = sqlx::query_as(sql::DUE_TOO_FAR).bind(i64::from(limit)).bind(signed(span_ms_max));
+        let mut rows: Vec<_> = far.fetch_all(&self.pool).await?;
+        let near = sqlx::query_as(sql::DUE).bind(i64::from(limit) + 1);
+        rows.extend(near.fetch_all(&self.pool).await?);
         Due::sort(rows, limit)
     }
 }

@@ -93,11 +93,15 @@ pub(crate) fn answered(decision: Decision, time: StoreTime, last: u64) -> Answer
 
 impl Due {
     /// Parts what is due from what will be: topics with their due times and the clock, in the order of
-    /// the times, one more than `limit` if there are so many.
+    /// the times, one more than `limit` if there are so many; and before them those that lie too far
+    /// ahead, with the clock as their time, since it must have been set back.
     pub(crate) fn sort(rows: Vec<(String, i64, i64)>, limit: u32) -> Result<Self, StoreError> {
         let mut due = Self { topics: Vec::new(), next_in_ms: None };
         for (topic, at, now) in rows {
             let (at, now) = (unsigned(at)?, unsigned(now)?);
+            if due.topics.contains(&topic) {
+                continue;
+            }
             if at > now || due.topics.len() >= limit as usize {
                 due.next_in_ms = Some(at.saturating_sub(now));
                 break;

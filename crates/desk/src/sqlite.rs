@@ -173,14 +173,20 @@ impl SqliteStore {
         rows.into_iter().map(logged).collect()
     }
 
-    pub(crate) async fn due(&self, limit: u32) -> Result<Due, StoreError> {
-        let rows = sqlx::query_as(
+    pub(crate) async fn due(&self, limit: u32, span_ms_max: u64) -> Result<Due, StoreError> {
+        let now = self.clock.now();
+        let far = "SELECT topic, ?1, ?1 FROM pens WHERE due_ms > ?2 ORDER BY due_ms DESC LIMIT ?3";
+        let mut rows: Vec<_> = sqlx::query_as(far)
+            .bind(signed(now.0))
+            .bind(signed(now.after(span_ms_max).0))
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await?;
+        let near = sqlx::query_as(
             "SELECT topic, due_ms, ? FROM pens WHERE due_ms IS NOT NULL ORDER BY due_ms LIMIT ?",
-        )
-        .bind(signed(self.clock.now().0))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.readers)
-        .await?;
+        );
+        let near = near.bind(signed(now.0)).bind(i64::from(limit) + 1);
+        rows.extend(near.fetch_all(&self.readers).await?);
         Due::sort(rows, limit)
     }
 

@@ -88,10 +88,14 @@ impl Turn<'_> {
     }
 
     /// Sees to it that nothing lies further ahead than its span is long. It does when the store's clock
-    /// was set back, and the pen of a holder who died would be kept for as long as it was set back.
+    /// was set back, and the pen of a holder who died would be kept for as long as it was set back; or when
+    /// the policy allows less than it did.
     fn keep_within_spans(&mut self) {
         let (now, lease, policy) = (self.time.at, &mut self.lease, self.policy);
         let within = |span_ms| now.after(span_ms);
+        if let Some(tenure) = lease.claims.state.tenure_mut() {
+            tenure.ttl_ms = tenure.ttl_ms.min(policy.ttl_ms_max);
+        }
         lease.since = lease.since.min(now);
         lease.active_at = lease.active_at.min(now);
         let deadline_max = match &mut lease.claims.state {

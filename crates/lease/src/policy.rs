@@ -95,6 +95,14 @@ pub struct Policies {
 }
 
 impl Policies {
+    /// Returns the longest time to live that any of them allows. Nothing that is due lies further ahead,
+    /// unless the store's clock was set back.
+    #[must_use]
+    pub fn ttl_ms_max(&self) -> u64 {
+        let own = self.by_namespace.values().map(|policy| policy.ttl_ms_max);
+        own.max().unwrap_or_default().max(self.default.ttl_ms_max)
+    }
+
     /// Returns the policy of a topic, by its first segment.
     #[must_use]
     pub fn of(&self, topic: &str) -> &Policy {

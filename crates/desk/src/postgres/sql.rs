@@ -192,6 +192,14 @@ pub(super) const DUE: &str = concat!(
     " FROM pens WHERE due_ms IS NOT NULL ORDER BY due_ms LIMIT $1"
 );
 
+/// What lies further ahead than anything may, as if it were due now.
+pub(super) const DUE_TOO_FAR: &str = concat!(
+    "SELECT topic, ms, ms FROM pens, (SELECT ",
+    statement_clock!(),
+    " AS ms OFFSET 0) AS time
+    WHERE due_ms > ms + $2 ORDER BY due_ms DESC LIMIT $1"
+);
+
 pub(super) const LEAVE_DRAFT: &str = concat!(
     "INSERT INTO pen_drafts AS d (topic, author, left_by, left_ms, expires_ms, draft)
     SELECT $1, $2, $3, ms, ms + $4, $5 FROM (SELECT ",

@@ -56,6 +56,7 @@ contract! {
     rules::repeated_request_gets_the_same_fence,
     rules::log_tells_everything_in_order,
     rules::due_pens_are_found_and_ticked,
+    rules::pens_that_last_too_long_are_brought_back,
     rules::many_are_renewed_at_once,
     rules::renewal_that_is_too_late_is_refused_alone,
     rules::pens_of_a_person_are_found,

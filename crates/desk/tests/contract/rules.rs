@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use penholder_desk::{DRAFT_BYTES_MAX, Pens, Renewal, StoreError};
-use penholder_lease::{Fence, Outcome, PenState, PersonId, Refusal, Terms, WriteCheck, WriteClaim};
+use penholder_lease::{
+    Fence, Outcome, PenState, PersonId, Policies, Policy, Refusal, Terms, WriteCheck, WriteClaim,
+};
 use tokio::time::{sleep, timeout};
 
 use crate::Site;
@@ -169,6 +171,22 @@ pub(crate) async fn due_pens_are_found_and_ticked(site: Site) -> Result<()> {
     }
     let some = pens.due(2).await?;
     assert_eq!((some.topics.len(), some.next_in_ms), (2, Some(0)), "there is more");
+    Ok(())
+}
+
+/// The clock was set back, or what a policy allows: either way a pen lasts longer than it may.
+pub(crate) async fn pens_that_last_too_long_are_brought_back(site: Site) -> Result<()> {
+    let (pens, topic) = (site.pens, "doc:long");
+    acquire(&pens, topic, "ada/1").await?;
+    assert!(!pens.due(1000).await?.topics.iter().any(|due| due == topic));
+    let policy = Policy { ttl_ms: 200, ttl_ms_max: 200, ..Policy::default() };
+    let pens = site.place.open(Policies { default: policy, ..Policies::default() }).await?;
+    assert!(pens.due(1000).await?.topics.iter().any(|due| due == topic));
+    let ticked = pens.tick(topic).await?;
+    assert!(ticked.events.is_empty(), "it is held as before");
+    assert!(ticked.pen.deadline.is_some_and(|deadline| deadline <= ticked.at.after(200)));
+    until_due(&pens, topic).await?;
+    assert_eq!(told(&pens.tick(topic).await?.events), ["expired by expired"]);
     Ok(())
 }
 
