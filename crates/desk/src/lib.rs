@@ -44,8 +44,11 @@
 //!   `fences_grow_although_a_standby_has_lost_grants`.
 //! - No decision falls between the check of a fence and the write under it:
 //!   `no_decision_while_a_write_is_under_way`.
+//! - The time of a decision is read when the lock has been had: `time_is_read_after_the_lock`.
 //! - A process that stops keeps nobody waiting for more than some seconds:
 //!   `process_that_stops_inside_a_transaction_blocks_nobody_for_long`.
+//! - Writers who stop for twice their leases write nothing under an old fence, and histories are linearizable:
+//!   `tests/stress`.
 //! - The log has every event, numbered without gaps: `log_tells_everything_in_order`.
 
 mod answer;
@@ -59,5 +62,5 @@ mod sqlite;
 
 pub use self::answer::{Answered, Draft, Due, Logged, Reading};
 pub use self::error::StoreError;
-pub use self::pens::{DRAFT_BYTES_MAX, Pens, Storage, Transaction};
+pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};
 pub use self::renewal::Renewal;

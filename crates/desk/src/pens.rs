@@ -348,8 +348,8 @@ impl Pens {
         store!(self.expire(log_keep_ms))
     }
 
-    /// Begins a write under a fence: judges it, and gives the transaction in which to write if it may be
-    /// written. Until that ends, no decision on the topic is made, so the judgement stays true.
+    /// Begins a write under a fence: judges it, in the transaction in which it is to be written if it may be.
+    /// Until that ends, no decision on the topic is made, so the judgement stays true.
     ///
     /// # Errors
     ///
@@ -358,7 +358,7 @@ impl Pens {
         &self,
         topic: &str,
         claim: WriteClaim<'_>,
-    ) -> Result<(WriteCheck, Transaction), StoreError> {
+    ) -> Result<GuardedWrite, StoreError> {
         check_text(topic)?;
         let policy = self.policies.of(topic);
         match &self.store {
@@ -366,17 +366,30 @@ impl Pens {
                 let mut transaction = store.begin().await?;
                 let (row, time) = store.locked(&mut transaction, topic).await?;
                 let check = row.lease.check_write(claim, time.at, policy);
-                Ok((check, Transaction::Sqlite(transaction)))
+                let transaction = Transaction::Sqlite(transaction);
+                Ok(GuardedWrite { check, at: time.at, transaction })
             }
             Store::Postgres(store) => {
                 let mut transaction = store.begin().await?;
                 let lock = postgres::Lock::Fence;
                 let (row, time) = postgres::locked(&mut transaction, topic, lock).await?;
                 let check = row.lease.check_write(claim, time.at, policy);
-                Ok((check, Transaction::Postgres(transaction)))
+                let transaction = Transaction::Postgres(transaction);
+                Ok(GuardedWrite { check, at: time.at, transaction })
             }
         }
     }
+}
+
+/// A write that has been judged.
+#[derive(Debug)]
+pub struct GuardedWrite {
+    /// Whether it may be written.
+    pub check: WriteCheck,
+    /// When it was judged, by the store's clock.
+    pub at: StoreMs,
+    /// Where to write it.
+    pub transaction: Transaction,
 }
 
 /// A transaction of either store. Dropped, it undoes what was written in it.

@@ -62,6 +62,7 @@ contract! {
     rules::reading_changes_nothing,
     rules::stale_fence_writes_nothing,
     rules::no_decision_while_a_write_is_under_way,
+    rules::time_is_read_after_the_lock,
     rules::draft_is_kept_for_its_author,
     rules::next_holder_reads_the_draft_where_the_policy_says_so,
     rules::draft_is_bounded_and_expires,

@@ -262,8 +262,7 @@ fn claim(by: &PersonId, fence: Option<Fence>) -> WriteClaim<'_> {
 pub(crate) async fn stale_fence_writes_nothing(site: Site) -> Result<()> {
     let pens = site.pens;
     let (ada, bob) = (PersonId::from("ada"), PersonId::from("bob"));
-    let (unheld, _) = pens.begin_write(TOPIC, claim(&bob, None)).await?;
-    assert_eq!(unheld, WriteCheck::Accepted);
+    assert_eq!(check(&pens, claim(&bob, None)).await?, WriteCheck::Accepted);
     let first = acquire(&pens, TOPIC, "ada/1").await?;
     assert_eq!(check(&pens, claim(&ada, first)).await?, WriteCheck::Accepted);
     let collides = WriteCheck::Collides { holder: claimant("ada/1").person, flag: true };
@@ -278,25 +277,57 @@ pub(crate) async fn stale_fence_writes_nothing(site: Site) -> Result<()> {
 }
 
 async fn check(pens: &Pens, claim: WriteClaim<'_>) -> Result<WriteCheck> {
-    let (check, transaction) = pens.begin_write(TOPIC, claim).await?;
-    transaction.commit().await?;
-    Ok(check)
+    let write = pens.begin_write(TOPIC, claim).await?;
+    write.transaction.commit().await?;
+    Ok(write.check)
 }
 
 pub(crate) async fn no_decision_while_a_write_is_under_way(site: Site) -> Result<()> {
     let (pens, topic) = (site.pens, "doc:writing");
     let fence = acquire(&pens, topic, "ada/1").await?;
     let ada = PersonId::from("ada");
-    let (check, transaction) = pens.begin_write(topic, claim(&ada, fence)).await?;
-    assert_eq!(check, WriteCheck::Accepted);
+    let write = pens.begin_write(topic, claim(&ada, fence)).await?;
+    assert_eq!(write.check, WriteCheck::Accepted);
     let mut other = tokio::spawn({
         let pens = pens.clone();
         async move { acquire(&pens, topic, "ada/2").await }
     });
     let early = timeout(Duration::from_millis(200), &mut other).await;
     assert!(early.is_err(), "the pen went on under a write: {early:?}");
-    transaction.commit().await?;
+    write.transaction.commit().await?;
     assert!(other.await?? > fence);
+    Ok(())
+}
+
+pub(crate) async fn time_is_read_after_the_lock(site: Site) -> Result<()> {
+    let pens = site.pens;
+    let ada = PersonId::from("ada");
+    // The holder's deadline passes while another waits for the lock: then it has passed.
+    let topic = "short:waited";
+    let fence = acquire(&pens, topic, "ada/1").await?;
+    let write = pens.begin_write(topic, claim(&ada, fence)).await?;
+    let other = tokio::spawn({
+        let pens = pens.clone();
+        async move { pens.tick(topic).await }
+    });
+    sleep(Duration::from_millis(350)).await;
+    write.transaction.commit().await?;
+    assert_eq!(told(&other.await??.events), ["expired by expired"]);
+
+    // A free pen is granted from when the lock was had.
+    let topic = "doc:waited";
+    let fence = acquire(&pens, topic, "ada/1").await?.context("not granted")?;
+    let _ = pens.release(topic, "ada/1".into(), fence).await?;
+    let write = pens.begin_write(topic, claim(&ada, None)).await?;
+    let other = tokio::spawn({
+        let pens = pens.clone();
+        async move { pens.acquire(topic, claimant("bob/1"), Terms::default()).await }
+    });
+    sleep(Duration::from_millis(200)).await;
+    write.transaction.commit().await?;
+    let granted = other.await??;
+    assert!(granted.at >= write.at.after(200), "{:?} after {:?}", granted.at, write.at);
+    assert_eq!(granted.pen.deadline, Some(granted.at.after(30_000)));
     Ok(())
 }
 

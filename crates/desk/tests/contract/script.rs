@@ -8,23 +8,10 @@ use penholder_lease::{
 };
 
 use crate::Site;
-use crate::harness::{acquire, claimant, timeline};
+use crate::harness::{Draw, acquire, claimant, timeline};
 
 /// Steps on each topic.
 const STEPS: u64 = 400;
-
-/// Splitmix64 (Steele, Lea, Flood, 2014).
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
 
 pub(crate) async fn store_keeps_what_is_decided(site: Site) -> Result<()> {
     let pens = site.pens;

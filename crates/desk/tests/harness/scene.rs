@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 /// How long a condition may take to come true on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `short` topics live for a moment, `open` ones show drafts to the next holder, all others are as by
+/// Pens of `short` topics live for a moment, those of `blink` topics for less, `open` ones show drafts to the next holder, all others are as by
 /// default.
 pub(crate) fn policies() -> Policies {
     let short = Policy {
@@ -25,8 +25,13 @@ pub(crate) fn policies() -> Policies {
         draft_keep_ms: 100,
         ..Policy::default()
     };
+    let blink = Policy { ttl_ms: 30, ..Policy::default() };
     let open = Policy { draft_readers: DraftReaders::AuthorAndNextHolder, ..Policy::default() };
-    let by_namespace = BTreeMap::from([("short".to_owned(), short), ("open".to_owned(), open)]);
+    let by_namespace = BTreeMap::from([
+        ("short".to_owned(), short),
+        ("open".to_owned(), open),
+        ("blink".to_owned(), blink),
+    ]);
     Policies { by_namespace, ..Policies::default() }
 }
 
@@ -92,4 +97,19 @@ pub(crate) async fn until_due(pens: &Pens, topic: &str) -> Result<()> {
         sleep(Duration::from_millis(10)).await;
     }
     Ok(())
+}
+
+/// Splitmix64 (Steele, Lea, Flood, 2014).
+#[derive(Debug)]
+pub(crate) struct Draw(pub(crate) u64);
+
+impl Draw {
+    /// A number from 0 up to `bound`, which is left out.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
 }
