@@ -49,8 +49,10 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(WAIT);
         let pool = |connections| {
-            let pool = SqlitePoolOptions::new().max_connections(connections);
-            pool.acquire_timeout(WAIT)
+            // All at the start: the files that are open then are those that ever are.
+            let pool = SqlitePoolOptions::new().min_connections(connections);
+            pool.max_connections(connections)
+                .acquire_timeout(WAIT)
                 .test_before_acquire(false)
                 .idle_timeout(None)
                 .max_lifetime(None)

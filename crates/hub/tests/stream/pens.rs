@@ -217,6 +217,7 @@ fn a_stale_reading_loses_to_news() {
     // Where nobody was, what came in between is told to who has just joined.
     world.leave(ada);
     world.leave(bob);
+    serve(&mut world, &mut store);
     let cid = world.join(Joining::new(DOC, "cid").pen(stale));
     assert_eq!(reply(&world, cid)["response"]["seq"], 0);
     serve(&mut world, &mut store);
