@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "react";
-import { type UsePen, type UsePresence, usePen } from "../../../src/react.tsx";
+import type { UsePen, UsePresence } from "../../../src/react.tsx";
 import { demoTopic } from "../demo-topics.ts";
 import { DraftNotice, RequestNotice } from "./pen-notices.tsx";
 import { PenStrip } from "./pen-strip.tsx";
@@ -9,15 +9,15 @@ interface EditorProps {
   readonly topic: string;
   readonly thing: string;
   readonly state: UsePresence;
+  readonly pen: UsePen;
 }
 
 /**
  * A text that stands in for the application's editor: it drives activity and `unsaved`, and takes the
  * pen at the first key stroke.
  */
-export function Editor({ topic, thing, state }: EditorProps) {
+export function Editor({ topic, thing, state, pen }: EditorProps) {
   const { actions } = state;
-  const pen = usePen(topic);
   const [text, setText, original] = useText(topic);
   const [hasFocus, setFocus] = useState(false);
   const isReadOnly = isReadOnlyFor(state, pen);
