@@ -16,7 +16,17 @@ import {
 import type { PenholderClient } from "./client.ts";
 import type { ConnectionState } from "./connection.ts";
 import { PenholderError } from "./errors.ts";
+import { type PenView, penView } from "./pen.ts";
 import { type EditPriority, priorityMessage } from "./priority.ts";
+import type {
+  PenAcquire,
+  PenAcquireReply,
+  PenAnswerWord,
+  PenDraftReply,
+  PenReply,
+  PenRequestReply,
+  PenTakeOverReply,
+} from "./protocol.ts";
 import type { SummaryRows } from "./summaries.ts";
 import type { TopicSession } from "./topic-session.ts";
 import {
@@ -92,6 +102,48 @@ export function useTyping(topic: string): {
   return useMemo(() => ({ typing, setTyping: actions.typing }), [typing, actions]);
 }
 
+/** What a component can do with the pen. Stable; each rejects with a `PenholderError`. */
+export interface PenActions {
+  acquire(how?: PenAcquire): Promise<PenAcquireReply>;
+  release(): Promise<PenReply>;
+  /** Asks the holder to give way, and waits. */
+  request(reason?: string): Promise<PenRequestReply>;
+  answer(answer: PenAnswerWord, how?: { to?: string; reason?: string }): Promise<PenReply>;
+  takeOver(reason?: string): Promise<PenTakeOverReply>;
+  /** Leaves a text in escrow, in place of an earlier one. */
+  leaveDraft(draft: string): Promise<PenDraftReply>;
+  fetchDraft(): Promise<PenDraftReply>;
+}
+
+export interface UsePen extends PenView {
+  readonly actions: PenActions;
+}
+
+/** Who may write, for certain, and how to become or stop being that. */
+export function usePen(topic: string): UsePen {
+  const client = usePenholder();
+  const [{ pen, session, key, events }, , push] = useTopic(topic);
+  const view = useMemo(() => penView({ pen, session, key, events }), [pen, session, key, events]);
+  const actions = useMemo(() => penActions(push, () => client.peek(topic)), [push, client, topic]);
+  return useMemo(() => ({ ...view, actions }), [view, actions]);
+}
+
+/** The fence is read when something is done, not when the component was rendered. */
+function penActions(push: Push, now: () => TopicState | null): PenActions {
+  const fence = () => now()?.pen?.fence ?? "0";
+  const reasoned = (reason?: string) => (reason === undefined ? {} : { reason });
+  return {
+    acquire: (how = {}) => push("pen_acquire", how) as Promise<PenAcquireReply>,
+    release: () => push("pen_release", { fence: fence() }) as Promise<PenReply>,
+    request: (reason) => push("pen_request", reasoned(reason)) as Promise<PenRequestReply>,
+    answer: (answer, how) =>
+      push("pen_answer", { fence: fence(), answer, ...how }) as Promise<PenReply>,
+    takeOver: (reason) => push("pen_take_over", reasoned(reason)) as Promise<PenTakeOverReply>,
+    leaveDraft: (draft) => push("pen_draft", { draft }) as Promise<PenDraftReply>,
+    fetchDraft: () => push("pen_draft", {}) as Promise<PenDraftReply>,
+  };
+}
+
 /** Rows for a list of topics: how many are on each, and their first names. */
 export function useSummaries(topics: readonly string[]): SummaryRows {
   const client = usePenholder();
@@ -101,7 +153,9 @@ export function useSummaries(topics: readonly string[]): SummaryRows {
   return useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
 }
 
-function useTopic(topic: string, given?: TopicOptions): [TopicState, TopicActions] {
+type Push = TopicSession["push"];
+
+function useTopic(topic: string, given?: TopicOptions): [TopicState, TopicActions, Push] {
   const client = usePenholder();
   const options = useJsonStable(given);
   const session = useRef<TopicSession | null>(null);
@@ -135,13 +189,20 @@ function useTopic(topic: string, given?: TopicOptions): [TopicState, TopicAction
       update: (update) => session.current?.update(update),
       typing: (on) => session.current?.typing(on),
       broadcast: (event, payload, opts) =>
-        session.current?.broadcast(event, payload, opts) ??
-        Promise.reject(new PenholderError("not_joined", "The component is not mounted.")),
+        session.current?.broadcast(event, payload, opts) ?? unmounted(),
       rejoin: () => session.current?.rejoin(),
     }),
     [],
   );
-  return [state, actions];
+  const push = useCallback<Push>(
+    (event, payload) => session.current?.push(event, payload) ?? unmounted(),
+    [],
+  );
+  return [state, actions, push];
+}
+
+function unmounted(): Promise<never> {
+  return Promise.reject(new PenholderError("not_joined", "The component is not mounted."));
 }
 
 /** The same reference as long as the content, as JSON, is the same. */

@@ -1,5 +1,7 @@
 import type {
   JoinReply,
+  Pen,
+  PenEvent,
   PresenceMeta,
   PresenceSummary,
   SummaryPerson,
@@ -77,4 +79,30 @@ export function joinReply(id: string, fields: Partial<JoinReply> = {}): JoinRepl
 export function token(sub: string, expiresInMs = 3_600_000): string {
   const claims = { sub, exp: Math.floor((Date.now() + expiresInMs) / 1000) };
   return `e30.${btoa(JSON.stringify(claims)).replaceAll("=", "")}.c2ln`;
+}
+
+export const FREE: Pen = {
+  state: "free",
+  holder: null,
+  session: null,
+  fence: "0",
+  since: null,
+  deadline: null,
+  queue: [],
+};
+
+/** What a pen says of its holder, in the session `<id>-1`. */
+export function heldBy(id: string): Partial<Pen> {
+  const { name, kind } = user(id);
+  return { state: "held", holder: { id, name, kind }, session: `${id}-1`, since: 1000 };
+}
+
+export function penEvent(
+  seq: number,
+  type: PenEvent["type"],
+  pen: Partial<Pen>,
+  fields: Partial<PenEvent> = {},
+): PenEvent {
+  const after = { ...FREE, ...pen };
+  return { seq, type, rule: "free", by: null, fence: after.fence, at: 1000, pen: after, ...fields };
 }

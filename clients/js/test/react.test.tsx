@@ -6,12 +6,13 @@ import {
   PenholderProvider,
   useConnection,
   useEditPriority,
+  usePen,
   usePresence,
   useSummaries,
   useTyping,
 } from "../src/react.tsx";
 import { FakeServer, settle } from "./fake-server.ts";
-import { joinReply, meta, person, summary, token } from "./fixtures.ts";
+import { heldBy, joinReply, meta, penEvent, person, summary, token } from "./fixtures.ts";
 
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
 
@@ -148,4 +149,42 @@ test("fills a list of topics", async () => {
     server.broadcast("system:summaries", "summaries", { data: [{ topic: "doc:1", ...row }] }),
   );
   expect(container.textContent).toBe("doc:1=2");
+});
+
+function PenOf() {
+  const { pen, isMine, isTaken, place, actions } = usePen("doc:1");
+  const text = `${pen?.state} ${isMine ? "mine" : isTaken ? pen?.holder?.name : "-"} ${place}`;
+  return (
+    <>
+      <p>{text}</p>
+      <button type="button" onClick={() => actions.acquire({ wait: false })}>
+        Acquire
+      </button>
+      <button type="button" onClick={() => actions.answer("decline", { reason: "soon" })}>
+        Decline
+      </button>
+    </>
+  );
+}
+
+test("follows the pen, and answers under the fence of the moment", async () => {
+  await render(<PenOf />);
+  const press = (index: number) =>
+    act(async () => {
+      container.querySelectorAll("button")[index]?.click();
+      await settle();
+    });
+  await press(0);
+  expect(server.pushes("pen_acquire")[0]?.[4]).toEqual({ wait: false });
+  await receive("pen", penEvent(1, "granted", { fence: "7", ...heldBy("ada") }));
+  expect(container.querySelector("p")?.textContent).toBe("held mine null");
+  await press(1);
+  expect(server.pushes("pen_answer")[0]?.[4]).toEqual({
+    fence: "7",
+    answer: "decline",
+    reason: "soon",
+  });
+  const queue = [{ id: "ada", name: "Ada" }];
+  await receive("pen", penEvent(2, "taken_over", { fence: "8", ...heldBy("bruno"), queue }));
+  expect(container.querySelector("p")?.textContent).toBe("held Bruno 1");
 });

@@ -1,4 +1,4 @@
-import { priorityMessage, type TopicState } from "../../../src/index.ts";
+import { penView, priorityMessage, type TopicState } from "../../../src/index.ts";
 import { tabNames } from "../people.ts";
 
 export interface BannerText {
@@ -19,6 +19,8 @@ export function bannerText(state: TopicState, thing: string): BannerText {
     return calm("You are watching unseen.", "Nobody sees you here, and you have no place in line.");
   }
   if (state.mode === "view") return calm(`You are viewing this ${thing}.`, whoEdits(state, thing));
+  const pen = penAgainstPriority(state, thing);
+  if (pen !== null) return pen;
   if (priority.otherTab) return otherTab(state, thing);
   const message = priorityMessage(priority, thing);
   if (message !== null) {
@@ -31,6 +33,21 @@ export function bannerText(state: TopicState, thing: string): BannerText {
       ? "Nobody else is here."
       : `You are first in line. ${people(others)} here can edit once you close the editor.`;
   return { tone: "yours", title: `You can edit this ${thing}.`, detail };
+}
+
+/** Where the two differ the pen wins, and the banner says so. */
+function penAgainstPriority(state: TopicState, thing: string): BannerText | null {
+  const { pen, isMine, isTaken } = penView(state);
+  const { hasPriority, prior } = state.priority;
+  if (isMine && !hasPriority && prior !== null) {
+    const who = prior.key === state.key ? "Your other tab" : prior.user.name;
+    const title = `You have the pen, so you can edit this ${thing}.`;
+    return { tone: "yours", title, detail: `${who} has edit priority, which only advises.` };
+  }
+  if (!isTaken || pen?.holder == null || prior?.key === pen.holder.id) return null;
+  const title = `${pen.holder.name} has the pen, so you can't edit this ${thing} now.`;
+  const who = hasPriority ? "You have" : `${prior?.user.name ?? "Nobody"} has`;
+  return { tone: "theirs", title, detail: `${who} edit priority, which only advises.` };
 }
 
 function calm(title: string, detail: string | null): BannerText {

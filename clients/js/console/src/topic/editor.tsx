@@ -1,19 +1,31 @@
-import { useEffect, useState } from "react";
-import type { UsePresence } from "../../../src/react.tsx";
+import { useEffect, useRef, useState } from "react";
+import type { UsePen, UsePresence } from "../../../src/react.tsx";
 import { demoTopic } from "../demo-topics.ts";
+import { DraftNotice, RequestNotice } from "./pen-notices.tsx";
+import { PenStrip } from "./pen-strip.tsx";
+import { useDraft } from "./use-draft.ts";
 
 interface EditorProps {
   readonly topic: string;
   readonly thing: string;
   readonly state: UsePresence;
+  readonly pen: UsePen;
 }
 
-/** A text that stands in for the application's editor: it drives activity and `unsaved`. */
-export function Editor({ topic, thing, state }: EditorProps) {
-  const { actions, priority } = state;
-  const [text, setText, original] = useDraft(topic);
+/**
+ * A text that stands in for the application's editor: it drives activity and `unsaved`, and takes the
+ * pen at the first key stroke.
+ */
+export function Editor({ topic, thing, state, pen }: EditorProps) {
+  const { actions } = state;
+  const [text, setText, original] = useText(topic);
   const [hasFocus, setFocus] = useState(false);
-  const isReadOnly = priority.isReadOnly;
+  const isReadOnly = isReadOnlyFor(state, pen);
+  const { draft, keep, discard } = useDraft({
+    ...{ state, pen, text, original },
+    onKept: () => setText(original),
+  });
+  const take = useTake(pen);
   const isUnsaved = text !== original;
   const activity = hasFocus && !isReadOnly ? "editing" : "viewing";
 
@@ -27,6 +39,12 @@ export function Editor({ topic, thing, state }: EditorProps) {
   const change = (value: string) => {
     setText(value);
     actions.typing(true);
+    void take().then((taken) => (taken === "held" ? keep() : undefined));
+  };
+  const restore = async () => {
+    if (draft === null || (await take()) !== "granted") return;
+    setText(draft.text);
+    discard();
   };
   return (
     <section className="card editor" data-readonly={isReadOnly}>
@@ -45,6 +63,7 @@ export function Editor({ topic, thing, state }: EditorProps) {
           </button>
         )}
       </div>
+      <PenStrip state={state} pen={pen} isReadOnly={isReadOnly} />
       <textarea
         id="document"
         value={text}
@@ -56,9 +75,16 @@ export function Editor({ topic, thing, state }: EditorProps) {
         rows={10}
         data-testid="document"
       />
+      <RequestNotice pen={pen} />
+      <DraftNotice
+        draft={draft}
+        canRestore={!isReadOnly || mayTake(state, pen)}
+        onRestore={() => void restore()}
+        onDiscard={discard}
+      />
       <p id="document-note" className="muted small">
-        This text stays in this tab. Saving belongs to your application: Penholder tells it who is
-        here and who goes first.
+        Edit priority advises who goes first; the pen decides, for one session at a time, who may
+        write. This text stays in this tab: saving belongs to your application.
       </p>
     </section>
   );
@@ -70,8 +96,42 @@ const TEXT_NAMES: Record<string, string> = {
   workflow: "Description",
 };
 
+/** While somebody has the pen it decides; before that, who goes first does. */
+function isReadOnlyFor({ mode, priority }: UsePresence, pen: UsePen): boolean {
+  if (pen.isMine) return mode !== "edit";
+  return pen.isTaken || pen.otherTab || priority.isReadOnly;
+}
+
+/** Whether the pen is there to be taken: whoever asks for it in so many words need not be first. */
+function mayTake({ mode, presence }: UsePresence, { pen }: UsePen): boolean {
+  return pen?.state === "free" && mode === "edit" && presence === true;
+}
+
+/** `held`: by somebody who was faster; `unknown`: the server could not say. */
+type Taken = "granted" | "held" | "unknown";
+
+/** Takes the pen unless it is the session's already. */
+function useTake(pen: UsePen): () => Promise<Taken> {
+  const asking = useRef<Promise<Taken> | null>(null);
+  const latest = useRef(pen);
+  latest.current = pen;
+  return () => {
+    if (latest.current.isMine) return Promise.resolve("granted");
+    asking.current ??= latest.current.actions
+      .acquire({ wait: false })
+      .then<Taken, Taken>(
+        ({ granted }) => (granted ? "granted" : "held"),
+        () => "unknown",
+      )
+      .finally(() => {
+        asking.current = null;
+      });
+    return asking.current;
+  };
+}
+
 /** The text and how it began; in `sessionStorage`, so that a reload does not lose it. */
-function useDraft(topic: string): [string, (text: string) => void, string] {
+function useText(topic: string): [string, (text: string) => void, string] {
   const key = `penholder:console:draft:${topic}`;
   const original = demoTopic(topic)?.draft ?? "";
   const [text, setText] = useState(() => sessionStorage.getItem(key) ?? original);

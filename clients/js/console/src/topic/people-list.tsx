@@ -4,7 +4,7 @@ import { Avatar } from "../avatar.tsx";
 import { clockTime } from "./banner-text.ts";
 
 export function PeopleList({ state }: { state: TopicState }) {
-  const { members, summary, priority, key } = state;
+  const { members, summary, priority, pen, key } = state;
   const count = Math.max(summary?.count ?? 0, members.length);
   return (
     <section className="card" aria-labelledby="people-title">
@@ -21,6 +21,7 @@ export function PeopleList({ state }: { state: TopicState }) {
               member={member}
               isSelf={member.key === key}
               isPrior={member.key === priority.prior?.key}
+              hasPen={member.key === pen?.holder?.id}
             />
           ))}
         </ul>
@@ -38,9 +39,11 @@ interface MemberItemProps {
   readonly member: Member;
   readonly isSelf: boolean;
   readonly isPrior: boolean;
+  readonly hasPen: boolean;
 }
 
-const MemberItem = memo(function MemberItem({ member, isSelf, isPrior }: MemberItemProps) {
+const MemberItem = memo(function MemberItem(props: MemberItemProps) {
+  const { member, isSelf, isPrior, hasPen } = props;
   const { key, user, status, activity, sessions } = member;
   const isAi = user.kind === "ai";
   return (
@@ -50,6 +53,7 @@ const MemberItem = memo(function MemberItem({ member, isSelf, isPrior }: MemberI
       data-status={status}
       data-activity={activity}
       data-prior={isPrior}
+      data-pen={hasPen}
     >
       <Avatar id={key} name={user.name} isAi={isAi} status={status} />
       <div className="member-text">
@@ -66,6 +70,7 @@ const MemberItem = memo(function MemberItem({ member, isSelf, isPrior }: MemberI
           {user.role}, since {clockTime(member.joinedAt)}
         </p>
         <ul className="tags" aria-label={`About ${user.name}`}>
+          {hasPen && <li className="tag pen-tag">Has the pen</li>}
           {isPrior && <li className="tag accent">Edit priority</li>}
           {isAi && <li className="tag">AI</li>}
           {member.viewOnly && <li className="tag">View only</li>}

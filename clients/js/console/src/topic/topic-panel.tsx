@@ -1,5 +1,5 @@
 import { type RefObject, useEffect } from "react";
-import { usePresence } from "../../../src/react.tsx";
+import { usePen, usePresence } from "../../../src/react.tsx";
 import { labelOf, thingOf, titleOf } from "../demo-topics.ts";
 import { tabNames } from "../people.ts";
 import { Banner } from "./banner.tsx";
@@ -23,6 +23,8 @@ export function TopicPanel({ topic, heading, onClose }: TopicPanelProps) {
     mode: wish.mode,
     presence: wish.isInvisible ? "receive" : true,
   });
+  // After the options are given: a child's hook would join before them, as another session.
+  const pen = usePen(topic);
   const ownTabs = state.self?.sessions ?? [];
   const names = tabNames(ownTabs.map(({ session }) => session));
   const thisTab = names.size > 1 ? (names.get(state.session ?? "") ?? null) : null;
@@ -55,7 +57,7 @@ export function TopicPanel({ topic, heading, onClose }: TopicPanelProps) {
               <PeopleList state={state} />
               <OwnTabs sessions={ownTabs} state={state} />
             </div>
-            <Editor topic={topic} thing={thing} state={state} />
+            <Editor topic={topic} thing={thing} state={state} pen={pen} />
           </div>
           <Snippet topic={topic} />
         </>

@@ -1,0 +1,77 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import type { UsePen, UsePresence } from "../../../src/react.tsx";
+
+/** A text that its author wrote and could not save. */
+export interface Draft {
+  readonly text: string;
+  readonly at: number;
+}
+
+interface DraftOptions {
+  readonly state: UsePresence;
+  readonly pen: UsePen;
+  readonly text: string;
+  /** The unsaved text is safe in escrow, and not the topic's text any more. */
+  readonly onKept: () => void;
+}
+
+/** Keeps what was not saved when the pen goes, and fetches what an earlier visit has left. */
+export function useDraft(options: DraftOptions & { readonly original: string }): {
+  readonly draft: Draft | null;
+  /** Leaves the unsaved text in escrow. */
+  readonly keep: () => Promise<void>;
+  readonly discard: () => void;
+} {
+  const { state, pen, text, original, onKept } = options;
+  const { actions, isMine } = pen;
+  const [draft, setDraft] = useState<Draft | null>(null);
+  const latest = useRef({ text, isMine, original, onKept });
+  latest.current = { text, isMine, original, onKept };
+  const had = useRef(isMine);
+  const isJoined = state.status === "joined";
+  const isDraining = isMine && pen.pen?.state === "draining";
+
+  useEffect(() => {
+    if (!isJoined || state.session === null) return;
+    let isCurrent = true;
+    actions.fetchDraft().then(
+      ({ draft: left, left_by, at }) => {
+        const isOwn = left !== null && left !== "" && left_by?.id === state.key;
+        if (isCurrent) setDraft(isOwn && at !== null ? { text: left, at } : null);
+      },
+      () => undefined,
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [actions, isJoined, state.session, state.key]);
+
+  const keep = useCallback(async () => {
+    const unsaved = latest.current.text;
+    if (unsaved === latest.current.original) return;
+    try {
+      const { at } = await actions.leaveDraft(unsaved);
+      if (latest.current.isMine) return;
+      setDraft({ text: unsaved, at: at ?? Date.now() });
+      if (latest.current.text === unsaved) latest.current.onKept();
+    } catch {
+      // Not kept elsewhere, so it stays where it is: in this tab.
+    }
+  }, [actions]);
+
+  // Ahead of the loss, since whoever is cut off meanwhile could not leave it later.
+  useEffect(() => {
+    if (isDraining) void keep();
+  }, [isDraining, keep]);
+  useEffect(() => {
+    if (!isJoined) return;
+    if (had.current && !isMine) void keep();
+    had.current = isMine;
+  }, [isJoined, isMine, keep]);
+
+  const discard = useCallback(() => {
+    setDraft(null);
+    actions.leaveDraft("").catch(() => undefined);
+  }, [actions]);
+  return { draft, keep, discard };
+}
