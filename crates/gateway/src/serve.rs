@@ -55,6 +55,9 @@ const LINGER_MAX: Duration = Duration::from_secs(2);
 /// How long a client that finds no place is asked to wait. Unit: seconds.
 const RETRY_SECS: u16 = 5;
 
+/// How long requests that are under way may take, at the end.
+const REQUESTS_MAX: Duration = Duration::from_secs(2);
+
 /// How long the store of pens may take to write what is under way, at the end.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
@@ -84,15 +87,16 @@ pub async fn serve(listener: TcpListener, router: Router, app: App) {
     app.connections.close();
     let open = app.connections.len();
     tracing::info!(open, "draining");
-    let gone = async {
-        accept_until(app.connections.wait(), &listener, &requests, (&router, &app)).await;
-        app.shards.retire().await;
-        drop(listener);
-        requests.close();
-        requests.wait().await;
-    };
+    let gone = accept_until(app.connections.wait(), &listener, &requests, (&router, &app));
     if timeout(app.config.server.drain.duration(), gone).await.is_err() {
         tracing::warn!(open = app.connections.len(), "drain is over with clients left");
+    }
+    // Also when a client has kept it up: the others would take a silent replica for dead.
+    app.shards.retire().await;
+    drop(listener);
+    requests.close();
+    if timeout(REQUESTS_MAX, requests.wait()).await.is_err() {
+        tracing::warn!(left = requests.len(), "requests are left unanswered");
     }
     if timeout(CLOSE_MAX, app.pens.close()).await.is_err() {
         tracing::warn!(waiting = app.pens.waiting(), "commands to pens are left undone");
