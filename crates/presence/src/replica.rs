@@ -356,7 +356,7 @@ impl Replica {
     pub fn certainty(&self, topic: &Topic) -> Certainty {
         match self.basis {
             Certainty::Confirmed
-                if !self.unsettled.is_settled(topic) || self.set.keeps_in(topic) =>
+                if !self.unsettled.is_settled(topic) || self.set.shows_leaver(topic) =>
             {
                 Certainty::Provisional
             }

@@ -106,7 +106,10 @@ impl Life {
                 self.down.insert(name(id), id.incarnation);
                 self.unheard.insert(name(id));
             }
-            PeerEvent::Gone(id) => _ = self.down.remove(id.name.as_str()),
+            // Who leaves is shown again, silent or not.
+            PeerEvent::Gone(id) | PeerEvent::Leaving(id, _) => {
+                self.down.remove(id.name.as_str());
+            }
             PeerEvent::Up(id) | PeerEvent::Restarted(id) | PeerEvent::Left(id) => {
                 self.down.remove(id.name.as_str());
                 self.unheard.remove(id.name.as_str());

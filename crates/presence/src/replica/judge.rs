@@ -154,9 +154,13 @@ impl Replica {
         }
         if left_ms > 0 {
             if let Some(peer) = self.peers.known.get_mut(&replica.name) {
-                peer.leaves_at = Some(leaves_at);
+                (peer.leaves_at, peer.is_down) = (Some(leaves_at), false);
                 self.set.replica_leaves(&replica);
+                // Its silence was no failure: it is shown as all others show it.
+                let diff = self.set.replica_up(&replica.name);
                 self.event(PeerEvent::Leaving(replica, left_ms));
+                self.outputs.push_back(ReplicaOutput::Recheck(Recheck::All));
+                self.report(diff);
             }
             return;
         }
@@ -241,6 +245,7 @@ impl Replica {
                             && now.since(peer.last) <= patience_ms
                             && !self.lacks_of(peer)
                             && self.agrees_with(peer)
+                            && self.is_known_to(peer)
                     })
             }
         };
@@ -253,11 +258,27 @@ impl Replica {
             if **of == **self.set.replica() {
                 return !is_silent;
             }
+            if self.peers.is_barred(of) {
+                // It may show whom this one has forgotten.
+                return *is_silent;
+            }
             let known = self.peers.known.get(&of.name);
             let known = known.filter(|known| known.incarnation == of.incarnation);
             // Who leaves is shown until then, silent or not.
             known.is_none_or(|known| known.leaves_at.is_some() || known.is_down == *is_silent)
         })
+    }
+
+    /// Returns whether a replica knows every life that is shown here and has done something. One that has
+    /// forgotten it, or has yet to hear of it, may answer otherwise.
+    fn is_known_to(&self, peer: &Peer) -> bool {
+        let Some(digest) = &peer.digest else { return false };
+        let shown = self.set.context().iter().filter(|life| {
+            let name = &life.replica().name;
+            life.seen().upto() > 0 && !self.set.is_down(name)
+        });
+        let mut shown = shown.map(|life| life.replica());
+        shown.all(|of| digest.life(&of.name).is_some_and(|known| known.replica() == of))
     }
 
     /// Returns whether a replica has seen something that this one has not, or has not told.

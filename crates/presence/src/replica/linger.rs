@@ -73,7 +73,7 @@ impl Replica {
     fn is_known(&self, dot: &Dot, waits_for_all: bool) -> bool {
         let mut others = self.peers.known.iter().filter(|(name, _)| **name != dot.replica.name);
         others.all(|(_, peer)| {
-            let says = !peer.is_down && peer.digest.is_some();
+            let says = peer.is_live() && peer.digest.is_some();
             peer.has(&dot.replica) >= dot.counter || !says && !waits_for_all
         })
     }

@@ -145,6 +145,8 @@ impl Replica {
                 let left = ReplicaId { name: replica.name.clone(), incarnation };
                 self.peers.kept.insert(left, until);
             }
+            // What a life before left behind may be shown still, and others must hear of it.
+            _ if self.set.keeps(&replica.name) => {}
             _ => _ = self.peers.farewells.remove(&replica.name),
         }
         let diff = self.set.replica_up(&replica.name);

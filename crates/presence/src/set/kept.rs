@@ -9,12 +9,12 @@
 //! life of the name, which ends what the old one had, finds the entries *kept*: they go with the farewell's
 //! end, or with the return of their sessions, whichever comes first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::PresenceSet;
 use super::changes::Changes;
-use super::rooms::{Dismissed, RoomIx};
+use super::rooms::Dismissed;
 use super::slots::{SPENT, Slot};
 use crate::context::Life;
 use crate::diff::Diff;
@@ -26,8 +26,8 @@ use crate::name::{ReplicaName, Topic};
 pub(super) struct Farewells {
     /// The last life of each name that leaves.
     leaving: BTreeMap<ReplicaName, Incarnation>,
-    /// What is shown of lives that are over, each in its room.
-    kept: BTreeMap<ReplicaId, BTreeMap<Slot, RoomIx>>,
+    /// What is shown of lives that are over.
+    kept: BTreeMap<ReplicaId, BTreeSet<Slot>>,
 }
 
 impl Farewells {
@@ -48,7 +48,7 @@ impl Farewells {
 
     /// Returns how many entries of ended lives are shown.
     pub(super) fn kept_count(&self) -> usize {
-        self.kept.values().map(BTreeMap::len).sum()
+        self.kept.values().map(BTreeSet::len).sum()
     }
 }
 
@@ -72,7 +72,7 @@ impl PresenceSet {
     pub fn release(&mut self, replica: &ReplicaId) -> Diff {
         let kept = self.farewells.kept.remove(replica).unwrap_or_default();
         let mut changes = Changes::with_capacity(kept.len());
-        for slot in kept.into_keys() {
+        for slot in kept {
             self.remove(slot, &mut changes);
         }
         let runs = self.context.life(&replica.name).map(Life::replica);
@@ -88,11 +88,13 @@ impl PresenceSet {
         self.farewells.keeps(name)
     }
 
-    /// Returns whether a topic shows something of a life that is over.
-    pub(crate) fn keeps_in(&self, topic: &Topic) -> bool {
-        !self.farewells.kept.is_empty()
+    /// Returns whether a topic shows something of a life that leaves or has left: others may know that
+    /// it has moved and gone. Cost: in proportion to the topic, while somebody leaves.
+    pub(crate) fn shows_leaver(&self, topic: &Topic) -> bool {
+        !self.farewells.leaving.is_empty()
             && self.rooms.find(topic).is_some_and(|room| {
-                self.farewells.kept.values().any(|kept| kept.values().any(|&it| it == room))
+                let mut members = self.rooms.room(room).members();
+                members.any(|presence| self.farewells.is_leaving(&presence.dot.replica))
             })
     }
 
@@ -106,9 +108,8 @@ impl PresenceSet {
         let leaves = self.farewells.is_leaving(replica);
         for slot in live {
             if leaves && self.slots.has_room(slot) {
-                let room = self.slots.room(slot);
                 let kept = self.farewells.kept.entry(replica.clone()).or_default();
-                kept.insert(slot, room);
+                kept.insert(slot);
             } else {
                 self.remove(slot, changes);
             }

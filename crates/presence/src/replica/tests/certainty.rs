@@ -131,3 +131,37 @@ fn what_the_dead_did_is_waited_for_by_nobody() {
         assert_eq!(certainty(&world, name), Certainty::Confirmed, "{name}");
     }
 }
+
+/// One way is cut for so long that the one who does not hear forgets.
+#[test]
+fn who_has_forgotten_somebody_whom_others_show_is_not_certain_nor_are_they() {
+    let mut world = world(&["a", "b", "c"]);
+    world.join("c", "s");
+    world.run(3_000);
+    world.cut(|from, to, _| (from, to) != ("c", "a"));
+    world.run(620_000);
+    assert_eq!((world.listed("a"), world.listed("b")), (vec![], vec!["s".to_owned()]));
+    for name in ["a", "b", "c"] {
+        assert_eq!(world.at(name).replica.certainty(&topic()), Certainty::Provisional, "{name}");
+    }
+    world.cut(|_, _, _| true);
+    world.run(3_500);
+    for name in ["a", "b", "c"] {
+        assert_eq!(world.at(name).replica.certainty(&topic()), Certainty::Confirmed, "{name}");
+    }
+}
+
+#[test]
+fn nobody_is_certain_beside_a_newcomer_who_knows_nothing_yet() {
+    let mut world = world(&["a", "b"]);
+    world.join("a", "s");
+    world.run(3_000);
+    world.cut(|_, to, _| to != "n");
+    world.start("n", 1);
+    world.run(3_000);
+    world.join("n", "z");
+    world.run(3_000);
+    for name in ["a", "b"] {
+        assert_eq!(world.at(name).replica.certainty(&topic()), Certainty::Provisional, "{name}");
+    }
+}

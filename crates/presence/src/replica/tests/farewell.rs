@@ -124,3 +124,68 @@ fn a_new_life_that_dies_takes_nothing_of_the_old_one_with_it() {
     world.run(2_000);
     assert_eq!(world.listed_everywhere(), [""; 0]);
 }
+
+/// The ordinary next step of a rolling deploy: another one starts, and learns of the leaver from others.
+#[test]
+fn a_leaver_that_was_never_heard_is_shown_as_by_all_others() {
+    let mut world = where_one_leaves();
+    world.kill("a");
+    world.run(5_500);
+    world.start("d", 1);
+    world.run(1_500);
+    assert_eq!(world.listed_everywhere(), ["s1", "s2", "s3"]);
+    world.run(2_000);
+    assert_eq!(world.listed_everywhere(), [""; 0]);
+}
+
+#[test]
+fn a_farewell_shows_again_who_was_hidden() {
+    let mut world = world(&["a", "b", "c"]);
+    world.join("a", "s");
+    world.run(300);
+    world.cut(|from, to, _| (from, to) != ("a", "c"));
+    world.run(6_500);
+    assert_eq!((world.listed("b"), world.listed("c")), (vec!["s".to_owned()], vec![]));
+    let now = MonoMs(world.now);
+    world.members.get_mut("a").unwrap().replica.leave(now, Keep::For(8_000));
+    world.drain("a");
+    world.run(1_200);
+    world.kill("a");
+    assert_eq!(
+        (world.listed("b"), world.listed("c")),
+        (vec!["s".to_owned()], vec!["s".to_owned()])
+    );
+}
+
+#[test]
+fn a_third_life_hears_what_the_first_has_left() {
+    let mut world = where_one_leaves();
+    world.start("a", 2);
+    world.run(2_500);
+    world.kill("a");
+    world.run(100);
+    world.start("a", 3);
+    world.run(2_500);
+    assert_eq!((world.listed("a"), world.listed("b").len()), (vec![], 3));
+    for name in ["a", "b", "c"] {
+        assert_eq!(certainty(&world, name), Certainty::Provisional, "{name}");
+    }
+}
+
+/// `c` saw nothing of the session's time on `b`, which knows that it has gone.
+#[test]
+fn what_was_resumed_and_left_unseen_is_told_with_certainty_by_nobody() {
+    let mut world = where_one_leaves();
+    world.kill("a");
+    world.join("b", "x");
+    world.run(20);
+    world.track("b", "s1", 1);
+    world.run(20);
+    world.leave("b", "s1");
+    world.run(4_000);
+    assert_ne!(world.listed("b"), world.listed("c"));
+    assert_eq!(certainty(&world, "c"), Certainty::Provisional);
+    world.run(6_000);
+    assert_eq!(world.listed_everywhere(), ["x"]);
+    assert_eq!(certainty(&world, "c"), Certainty::Confirmed);
+}

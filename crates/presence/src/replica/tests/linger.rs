@@ -98,3 +98,20 @@ fn one_who_cannot_be_heard_is_waited_for_too_for_a_while() {
     assert_eq!((lingering(&world), world.listed_everywhere()), (0, vec!["s".to_owned()]));
     assert_eq!(leaves(&world, "c"), [""; 0]);
 }
+
+#[test]
+fn who_leaves_holds_nothing_up_for_longer_than_who_is_gone() {
+    let mut world = world(&["a", "b", "d"]);
+    world.join("a", "s");
+    world.run(300);
+    let now = MonoMs(world.now);
+    world.members.get_mut("d").unwrap().replica.leave(now, Keep::For(60_000));
+    world.drain("d");
+    world.run(200);
+    world.kill("d");
+    world.track("b", "s", 1);
+    world.run(300);
+    world.leave("a", "s");
+    world.run(6_500);
+    assert_eq!((lingering(&world), world.listed_everywhere()), (0, vec!["s".to_owned()]));
+}
