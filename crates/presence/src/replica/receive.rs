@@ -13,8 +13,13 @@ use crate::codec::DecodeError;
 use crate::context::Context;
 use crate::delta::Delta;
 use crate::dot::{Dot, ReplicaId};
+use crate::name::ReplicaName;
 use crate::time::MonoMs;
 use crate::traps::Trap;
+
+/// Of how many lives of one name something is shown beside the one that runs: a replica that leaves and starts
+/// again and again within its farewells makes nothing grow.
+const KEPT_LIVES_MAX: usize = 4;
 
 /// Whether a message is the newest of its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +149,7 @@ impl Replica {
             Some((incarnation, until)) if self.set.keeps(&replica.name) => {
                 let left = ReplicaId { name: replica.name.clone(), incarnation };
                 self.peers.kept.insert(left, until);
+                self.release_oldest(&replica.name);
             }
             // What a life before left behind may be shown still, and others must hear of it.
             _ if self.set.keeps(&replica.name) => {}
@@ -151,6 +157,18 @@ impl Replica {
         }
         let diff = self.set.replica_up(&replica.name);
         self.report(diff);
+    }
+
+    /// Ends what is shown of the oldest life of a name, when it is of more than may be.
+    fn release_oldest(&mut self, name: &ReplicaName) {
+        let mut of_name = self.peers.kept.keys().filter(|left| left.name == *name);
+        let (oldest, others) = (of_name.next().cloned(), of_name.count());
+        if let Some(oldest) = oldest.filter(|_| others >= KEPT_LIVES_MAX) {
+            self.peers.kept.remove(&oldest);
+            let diff = self.set.release(&oldest);
+            self.event(PeerEvent::Left(oldest));
+            self.report(diff);
+        }
     }
 
     /// Takes what a replica has seen, and asks for what is new here.

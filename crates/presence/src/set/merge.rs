@@ -297,20 +297,31 @@ impl PresenceSet {
                 changes.leave(room, Member::new(self.slots.get(old)));
                 changes.join(room, self.slots.get(slot));
                 changes.cross();
-                self.spend(old);
+                self.overshadow(old);
             }
             Admitted::Shadowed => {
                 changes.cross();
-                self.spend(slot);
+                self.overshadow(slot);
             }
+        }
+    }
+
+    /// Sees to an entry that has come into the shadow of another.
+    fn overshadow(&mut self, slot: Slot) {
+        if self.slots.get(slot).dot.replica == self.replica {
+            self.overtaken.insert(slot);
+        } else {
+            self.spend(slot);
         }
     }
 
     pub(super) fn hide(&mut self, (slot, prints): (Slot, Prints), changes: &mut Changes) {
         let room = self.slots.room(slot);
+        self.overtaken.remove(&slot);
         if let Dismissed::Shown(next) = self.rooms.dismiss(room, (slot, prints), &self.slots) {
             changes.leave(room, Member::new(self.slots.get(slot)));
             if let Some(next) = next {
+                self.overtaken.remove(&next);
                 changes.join(room, self.slots.get(next));
                 changes.cross();
             }

@@ -311,3 +311,28 @@ fn tracking_what_no_replica_would_accept_is_a_bug() {
     let custom = Bytes::from(vec![b' '; 4097]);
     let _ = set("a", 1).track(topic(), "k".into(), "s".into(), Meta { custom, ..meta(1) });
 }
+
+/// Who resumes the sessions of a crowd looks at none of the others.
+#[test]
+fn only_own_entries_count_as_overtaken() {
+    let (mut a, mut b) = (set("a", 1), set("b", 1));
+    for n in 0..10 {
+        let _ = b.merge(join(&mut a, &format!("s{n}"), n).delta);
+    }
+    let mut moved = Vec::new();
+    for n in 0..10 {
+        let meta = Meta { generation: 1, ..meta(n) };
+        let session = format!("s{n}");
+        let key = a.list(&topic()).find(|it| it.session.as_str() == session).unwrap().key.clone();
+        moved.push(b.track(topic(), key, session.as_str().into(), meta).unwrap().delta);
+    }
+    assert!(b.overtaken().is_empty());
+    moved.into_iter().for_each(|delta| drop(a.merge(delta)));
+    assert_eq!(a.overtaken().len(), 10);
+    let _ = leave(&mut a, "s3");
+    assert_eq!(a.overtaken().len(), 9);
+    let _ = a.replica_down(&"b".into());
+    assert!(a.overtaken().is_empty());
+    let _ = a.replica_up(&"b".into());
+    assert_eq!(a.overtaken().len(), 9);
+}

@@ -189,3 +189,21 @@ fn what_was_resumed_and_left_unseen_is_told_with_certainty_by_nobody() {
     assert_eq!(world.listed_everywhere(), ["x"]);
     assert_eq!(certainty(&world, "c"), Certainty::Confirmed);
 }
+
+#[test]
+fn farewells_of_many_lives_do_not_add_up() {
+    let mut world = world(&["a", "b"]);
+    for life in 2..40 {
+        (0..5).for_each(|n| world.join("a", &format!("s{life}-{n}")));
+        world.run(300);
+        let now = MonoMs(world.now);
+        world.members.get_mut("a").unwrap().replica.leave(now, Keep::For(600_000));
+        world.drain("a");
+        world.run(50);
+        world.start("a", life);
+        world.run(50);
+    }
+    let footprint = world.at("b").replica.footprint();
+    assert!(footprint.entries <= 5 * 5 && footprint.remembered <= 5, "{footprint:?}");
+    assert_eq!(world.listed("b").len(), 4 * 5, "those of the last lives");
+}
