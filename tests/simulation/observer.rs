@@ -62,7 +62,7 @@ pub(crate) struct Observer {
     key: String,
     topic: String,
     /// The session and its time of joining, which the join reply must name, where they are known.
-    expected: Option<(String, u64)>,
+    pub(crate) expected: Option<(String, u64)>,
     pub(crate) is_answered: bool,
     /// Presences by ref, each with its key.
     fold: Option<BTreeMap<String, (String, Value)>>,

@@ -13,8 +13,6 @@ mod sabotage;
 mod store;
 mod world;
 
-use std::ops::Range;
-
 use crate::seeds;
 use crate::violation::{Rule, Violation};
 use sabotage::Sabotage;
@@ -75,15 +73,7 @@ fn every_checker_of_pens_bites() {
         (Sabotage::CountFromReply, Rule::Belief),
     ];
     for (sabotage, rule) in found_by {
-        let found = is_found(sabotage, rule, 0..BITES_WITHIN);
+        let found = seeds::breaks(rule, 0..BITES_WITHIN, |seed| run(seed, Some(sabotage)));
         assert!(found, "{rule:?} misses {sabotage:?} in {BITES_WITHIN} seeds");
     }
-}
-
-fn is_found(sabotage: Sabotage, rule: Rule, seeds: Range<u64>) -> bool {
-    let found = seeds::first_broken(seeds, |seed| match run(seed, Some(sabotage)) {
-        Err(violation) if violation.rule == rule => Err(()),
-        _ => Ok(()),
-    });
-    found.is_some()
 }

@@ -202,7 +202,10 @@ impl Run {
             }
             // Nobody asks for a pen, and who watches hears of none.
             Output::Pen(_) => {}
-            Output::Publish { .. } | Output::Peer(_) | Output::Superseded { .. } => {
+            Output::Publish { .. }
+            | Output::Relay { .. }
+            | Output::Peer(_)
+            | Output::Superseded { .. } => {
                 panic!("a lone replica has nobody to talk to")
             }
         }

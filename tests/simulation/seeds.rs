@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::violation::Violation;
+use crate::violation::{Rule, Violation};
 
 /// How many seeds are run.
 const SEEDS: &str = "PENHOLDER_SEEDS";
@@ -38,16 +38,37 @@ pub(crate) fn keep_every_promise<T>(
     let count = asked.unwrap_or(count_unless_told);
     let progress = Progress::new(name, asked);
     let broken = first_broken(from..from.saturating_add(count), |seed| {
-        // What the code under test asserts has a seed too.
-        let result = catch_unwind(AssertUnwindSafe(|| run(seed)));
+        let result = attempt(seed, &run);
         progress.step();
-        match result {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(violation)) => Err(format!("breaks a promise: {violation}")),
-            Err(panic) => Err(format!("panics: {}", message(&*panic))),
-        }
+        result
     });
     progress.end();
+    expect_none(broken);
+}
+
+/// The same for seeds that found faults once.
+pub(crate) fn keep_promises_of<T>(
+    pinned: &[u64],
+    run: impl Fn(u64) -> Result<T, Violation> + Sync,
+) {
+    let mut seeds = pinned.to_vec();
+    seeds.sort_unstable();
+    let seed_at = |at: u64| seeds[usize::try_from(at).expect("an index")];
+    let broken = first_broken(0..seeds.len() as u64, |at| attempt(seed_at(at), &run));
+    expect_none(broken.map(|(at, why)| (seed_at(at), why)));
+}
+
+/// Runs a seed, and says what is wrong with it.
+fn attempt<T>(seed: u64, run: impl Fn(u64) -> Result<T, Violation>) -> Result<(), String> {
+    // What the code under test asserts has a seed too.
+    match catch_unwind(AssertUnwindSafe(|| run(seed))) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(violation)) => Err(format!("breaks a promise: {violation}")),
+        Err(panic) => Err(format!("panics: {}", message(&*panic))),
+    }
+}
+
+fn expect_none(broken: Option<(u64, String)>) {
     if let Some((seed, why)) = broken {
         panic!(
             "seed {seed} {why}\n\
@@ -84,6 +105,19 @@ pub(crate) fn first_broken<E: Ord + Send>(
         let found = hands.into_iter().map(|hand| hand.join().expect("a run does not panic"));
         found.flatten().min()
     })
+}
+
+/// Returns whether one of the seeds breaks a promise by this rule.
+pub(crate) fn breaks<T>(
+    rule: Rule,
+    seeds: Range<u64>,
+    run: impl Fn(u64) -> Result<T, Violation> + Sync,
+) -> bool {
+    let found = first_broken(seeds, |seed| match run(seed) {
+        Err(violation) if violation.rule == rule => Err(()),
+        _ => Ok(()),
+    });
+    found.is_some()
 }
 
 fn from_env(name: &str) -> Option<u64> {

@@ -9,6 +9,7 @@ use penholder_presence::{
 use penholder_protocol::encode::{self, Address, ReplyStatus};
 use penholder_protocol::{Encoded, ErrorCode, ErrorReply, Json, Ref, TopicName};
 
+use crate::relay::Relay;
 use crate::room::{Room, Seat};
 use crate::session::{Session, Shown};
 use crate::{
@@ -30,6 +31,7 @@ pub struct Hub {
     /// Sessions that ended while tokens of earlier lives still count.
     pub(crate) ended: BTreeSet<SessionId>,
     pub(crate) tally: Tally,
+    pub(crate) relay: Relay,
 }
 
 /// Where a member sits.
@@ -75,19 +77,25 @@ impl Hub {
             started: now.mono,
             ended: BTreeSet::new(),
             tally: Tally::default(),
+            relay: Relay::default(),
         };
         hub.perform(now);
         hub
     }
 
-    /// Takes one input. Deadlines that have passed by `now` are served first, but for [`Input::Bus`]: so
-    /// messages of other replicas that wait are to be handed in before anything else.
+    /// Takes one input. Deadlines that have passed by `now` are served first, but for [`Input::Bus`] and
+    /// [`Input::Relayed`]: so messages of other replicas that wait are to be handed in before anything else.
     ///
     /// An input that names a member that is gone is ignored: its departure is on the way.
     pub fn handle(&mut self, now: Now, input: Input) {
-        if let Input::Bus(message) = input {
-            return self.take_message(now, &message);
+        match input {
+            Input::Bus(message) => self.take_message(now, &message),
+            Input::Relayed(message) => self.take_relayed(now, &message),
+            input => self.take(now, input),
         }
+    }
+
+    fn take(&mut self, now: Now, input: Input) {
         self.serve_deadlines(now);
         match input {
             Input::Join(join) => self.join(now, &join),
@@ -103,12 +111,13 @@ impl Hub {
             Input::Kick { topic, session } => self.kick(now, &topic, &session),
             Input::Watch { watcher, topics } => self.watch(watcher, topics),
             Input::Pen { topic, source, news, reply } => {
+                self.relay_pen(&topic, source, &news);
                 self.take_pen(now, &topic, (source, news), reply);
             }
             Input::PenRead { topic, reading } => self.take_reading(now, &topic, reading),
             Input::Unwatch(watcher) => self.unwatch(watcher),
             Input::Retire => self.retire(now),
-            Input::Bus(_) | Input::Tick => {}
+            Input::Bus(_) | Input::Relayed(_) | Input::Tick => {}
         }
         self.perform(now);
         // With a window of zero a change is due in the step that made it.
@@ -157,6 +166,11 @@ impl Hub {
     /// say who is there, and who has gone on elsewhere.
     fn take_message(&mut self, now: Now, message: &[u8]) {
         self.replica.handle(now.mono, ReplicaInput::Message(message));
+        self.settle(now);
+    }
+
+    /// Performs what came of what another replica has said.
+    pub(crate) fn settle(&mut self, now: Now) {
         self.perform(now);
         self.serve_timers(now, |timer| matches!(timer, Timer::Flush(_)));
     }
@@ -185,7 +199,10 @@ impl Hub {
                 ReplicaOutput::Superseded { by } => {
                     self.outputs.push_back(Output::Superseded { by });
                 }
-                ReplicaOutput::Peer(event) => self.outputs.push_back(Output::Peer(event)),
+                ReplicaOutput::Peer(event) => {
+                    self.relay.forget(&event);
+                    self.outputs.push_back(Output::Peer(event));
+                }
             }
         }
     }

@@ -69,7 +69,7 @@ pub enum Input {
         /// What.
         broadcast: Broadcast,
     },
-    /// An administrator removes a session from a topic.
+    /// An administrator removes a session from a topic, wherever it is.
     Kick {
         /// Where.
         topic: TopicName,
@@ -105,6 +105,8 @@ pub enum Input {
     },
     /// A message of the same shard on another replica. Any bytes are allowed.
     Bus(Bytes),
+    /// An event that the same shard on another replica passes on. Any bytes are allowed.
+    Relayed(Bytes),
     /// This replica is about to stop: the others keep its sessions for `grace`, in which their clients
     /// come back elsewhere.
     Retire,

@@ -91,13 +91,21 @@ impl Hub {
 
     /// An administrator removes a session, connected or waiting to come back.
     pub(crate) fn kick(&mut self, now: Now, topic: &TopicName, id: &SessionId) {
+        if !self.kick_here(now, topic, id) {
+            self.relay_kick(topic, id);
+        }
+    }
+
+    /// Removes a session of this replica; returns whether there is one.
+    pub(crate) fn kick_here(&mut self, now: Now, topic: &TopicName, id: &SessionId) -> bool {
         let Some(session) = self.sessions.get(id).filter(|session| session.topic == *topic) else {
-            return;
+            return false;
         };
         match session.member {
             Some(member) => self.expel(now, member),
             None => self.end_session(now, id),
         }
+        true
     }
 
     /// Finds the session that a join goes on with, or begins one.

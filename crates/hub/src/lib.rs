@@ -15,7 +15,8 @@
 //!    hand in [`Input::Tick`]. Waking early or twice is a no-op; a deadline is pulled anew each time.
 //!
 //! [`Output::Publish`] goes to the same shard on other replicas, where it is an [`Input::Bus`]; it may
-//! be lost, late or repeated. A hub whose configuration says that it is alone publishes nothing.
+//! be lost, late or repeated. [`Output::Relay`] becomes [`Input::Relayed`] there, in the same way; what is
+//! late or repeated is left out. A hub whose configuration says that it is alone does neither.
 //!
 //! Frames of one member must reach its connection in the order in which they are polled. A driver
 //! that keeps one [`SendQueue`] per connection gets the overflow policy with it.
@@ -60,6 +61,7 @@ mod pen;
 mod push;
 mod queue;
 mod read;
+mod relay;
 mod room;
 mod session;
 mod spread;
@@ -74,7 +76,7 @@ pub use input::{
 pub use output::{Class, Departure, Frame, Output};
 pub use pen::{
     HolderReply, PenAsk, PenAsker, PenAtJoin, PenNews, PenReading, PenReply, PenRequest, PenSource,
-    PenTask,
+    PenTask, brief, claimant,
 };
 pub use queue::{Pushed, QueueLimits, SendQueue};
-pub use read::{Census, Evidence, SummaryQuery, Tally, TopicCount, TopicsQuery};
+pub use read::{Census, Connection, Evidence, SummaryQuery, Tally, TopicCount, TopicsQuery};

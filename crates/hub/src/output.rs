@@ -30,6 +30,14 @@ pub enum Output {
         /// The message.
         message: Bytes,
     },
+    /// Pass an event on to the same shard on other replicas, where it is an
+    /// [`Input::Relayed`](crate::Input::Relayed). It may be lost; nothing makes up for it.
+    Relay {
+        /// To whom.
+        to: Recipient,
+        /// The event.
+        message: Bytes,
+    },
     /// Something is thought anew of another replica: log and count it.
     Peer(PeerEvent),
     /// Another process runs under this replica's name and came later: this one has to stop.

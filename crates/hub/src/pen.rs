@@ -11,16 +11,19 @@
 //! - Whoever holds a pen is renewed while connected, with the span since their last input, which the store
 //!   judges (`a_connected_holder_is_renewed_in_time`).
 
+mod people;
+
 use penholder_lease::{
-    Answer, Claimant, Command, Event, Fence, Kind, Pen, Person, Recipient, Role, SessionId as Name,
-    Terms,
+    Answer, Claimant, Command, Event, Fence, Pen, Person, Recipient, SessionId as Name, Terms,
 };
 use penholder_presence::{Mode, MonoMs, SessionId, Signal};
 use penholder_protocol::encode::{self, Message};
 use penholder_protocol::{
-    self as protocol, ErrorCode, ErrorReply, Json, PersonBrief, Ref, Since, TopicName, UserCard,
+    ErrorCode, ErrorReply, Json, PersonBrief, Ref, Since, TopicName, UserCard,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+pub use self::people::{brief, claimant};
 
 use crate::hub::{Hub, Timer};
 use crate::{Content, Join, MemberId, Now, Output};
@@ -120,7 +123,7 @@ pub enum PenTask {
 }
 
 /// An event of a pen with its number in the topic.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PenNews {
     /// The number.
     pub seq: u64,
@@ -206,14 +209,7 @@ impl KnownPen {
 
     pub(crate) fn holder(&self) -> Option<PersonBrief> {
         let holder = self.reading.pen.holder.as_ref()?;
-        Some(PersonBrief {
-            id: holder.id.as_str().to_owned(),
-            name: holder.name.clone(),
-            kind: match holder.kind {
-                Kind::Human => protocol::Kind::Human,
-                Kind::Ai => protocol::Kind::Ai,
-            },
-        })
+        Some(brief(holder))
     }
 }
 
@@ -285,24 +281,7 @@ impl Hub {
     fn claimant(&self, id: &SessionId) -> Option<Claimant> {
         let session = self.sessions.get(id)?;
         let card: UserCard = crate::encode::text(&session.viewer.profile).parse_into().ok()?;
-        Some(Claimant {
-            session: Name::from(id.as_str()),
-            person: Person {
-                id: card.id.into(),
-                name: card.name,
-                kind: match card.kind {
-                    protocol::Kind::Human => Kind::Human,
-                    protocol::Kind::Ai => Kind::Ai,
-                },
-            },
-            role: match card.role {
-                protocol::Role::Admin => Role::Admin,
-                protocol::Role::Agent => Role::Agent,
-                protocol::Role::Customer => Role::Customer,
-                protocol::Role::Viewer => Role::Viewer,
-                protocol::Role::Guest => Role::Guest,
-            },
-        })
+        Some(claimant(Name::from(id.as_str()), card))
     }
 
     /// Takes what the store says: tells everybody on the topic, then answers whoever asked.
@@ -436,6 +415,16 @@ impl Hub {
         let soon = now.mono.max(known.asked_at.after(HASTE_MS));
         if soon < planned {
             self.plan_renewal(&topic, Some(soon));
+        }
+    }
+
+    /// The pen of a topic has got to this event, which cannot be told from here.
+    pub(crate) fn catch_up(&mut self, topic: &TopicName, seq: u64) {
+        let Some(room) = self.rooms.get(topic) else { return };
+        match room.pen.as_ref().map(|known| known.reading.seq) {
+            Some(seen) if seen < seq => self.ask_pen(topic, PenTask::Follow(seen)),
+            Some(_) => {}
+            None => self.ask_pen(topic, PenTask::Read),
         }
     }
 

@@ -127,9 +127,20 @@ impl Hub {
             session: id.as_str().to_owned(),
             on: session.is_typing(),
         };
-        self.settle_newcomers(&topic);
-        if let Some(room) = self.rooms.get(&topic) {
-            self.outputs.extend(room.tell("typing", &Content::Json(Json::of(&event)), except));
+        self.relay_typing(&topic, &event);
+        self.typed(&topic, &event, except);
+    }
+
+    /// Tells everybody on a topic here but `except` that somebody types, or does not any more.
+    pub(crate) fn typed(
+        &mut self,
+        topic: &TopicName,
+        event: &TypingEvent,
+        except: Option<MemberId>,
+    ) {
+        self.settle_newcomers(topic);
+        if let Some(room) = self.rooms.get(topic) {
+            self.outputs.extend(room.tell("typing", &Content::Json(Json::of(event)), except));
         }
     }
 
@@ -144,6 +155,17 @@ impl Hub {
 
     /// Sends an application's event to everybody on a topic but `except`. It is not stored.
     pub(crate) fn publish(
+        &mut self,
+        topic: &TopicName,
+        broadcast: &Broadcast,
+        except: Option<MemberId>,
+    ) {
+        self.relay_broadcast(topic, broadcast);
+        self.spread(topic, broadcast, except);
+    }
+
+    /// Sends an application's event to everybody on a topic here but `except`.
+    pub(crate) fn spread(
         &mut self,
         topic: &TopicName,
         broadcast: &Broadcast,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use penholder_presence::{
-    Footprint, Key, PriorityPolicy, SessionId, SessionPolicy, Topic, Viewer, WallMs,
+    Footprint, Key, PriorityPolicy, ReplicaName, SessionId, SessionPolicy, Topic, Viewer, WallMs,
 };
 use penholder_protocol::{Certainty, Json, Mode, Status, TopicName, TopicRow, ViewerSummary};
 use serde::Serialize;
@@ -48,20 +48,30 @@ impl std::fmt::Debug for TopicsQuery<'_> {
 pub struct Evidence {
     /// Whose session it is.
     pub key: Key,
-    /// The membership it is on; none while its connection is lost.
-    pub member: Option<MemberId>,
-    /// When its present connection joined.
-    pub connected_at: WallMs,
-    /// When the person last touched keyboard or pointer, as far as the client told.
-    pub last_input_at: WallMs,
-    /// Whether the tab is visible.
-    pub visible: bool,
+    /// The replica that has it: this shard's, or another's.
+    pub replica: ReplicaName,
+    /// What only that replica knows; none when it is another.
+    pub connection: Option<Connection>,
+    /// When the person last touched keyboard or pointer, as far as the client told. Of a session of another
+    /// replica it is known while it is shown.
+    pub last_input_at: Option<WallMs>,
     /// How sure the replica is of what it shows of the topic.
     pub certainty: Certainty,
     /// What others are shown.
     pub status: Status,
     /// What it may do.
     pub mode: Mode,
+}
+
+/// How a session of this replica is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The membership it is on; none while its connection is lost.
+    pub member: Option<MemberId>,
+    /// When its present connection joined.
+    pub connected_at: WallMs,
+    /// Whether the tab is visible.
+    pub visible: bool,
 }
 
 /// What a caller wants to know from a summary.
@@ -138,20 +148,48 @@ impl Hub {
             .collect()
     }
 
-    /// Why `session` is shown on `topic` as it is.
+    /// Why `session` is shown on `topic` as it is. Of one that another replica has, what that replica tells
+    /// of it; nothing, when it is not shown.
     #[must_use]
     pub fn why(&self, topic: &TopicName, session: &SessionId) -> Option<Evidence> {
-        let session = self.sessions.get(session).filter(|session| session.topic == *topic)?;
+        let own = self.sessions.get(session).filter(|session| session.topic == *topic);
+        let Some(session) = own else { return self.why_elsewhere(topic, session) };
         Some(Evidence {
             key: session.viewer.key.clone(),
-            member: session.member,
-            connected_at: session.connected_at,
-            last_input_at: session.last_input_at,
-            visible: !session.liveness.is_hidden(),
-            certainty: self.outline(topic, &self.config.options(topic).priority).certainty(),
+            replica: self.config.replica.name.clone(),
+            connection: Some(Connection {
+                member: session.member,
+                connected_at: session.connected_at,
+                visible: !session.liveness.is_hidden(),
+            }),
+            last_input_at: Some(session.last_input_at),
+            certainty: self.certainty(topic),
             status: encode::status(session.liveness.shown().status),
             mode: encode::mode(session.mode),
         })
+    }
+
+    fn why_elsewhere(&self, topic: &TopicName, session: &SessionId) -> Option<Evidence> {
+        let shown = self.replica.set().session(&Topic::from(topic.as_str()), session)?;
+        Some(Evidence {
+            key: shown.key.clone(),
+            replica: shown.dot.replica.name.clone(),
+            connection: None,
+            last_input_at: shown.meta.idle_since,
+            certainty: self.certainty(topic),
+            status: encode::status(shown.meta.status),
+            mode: encode::mode(shown.meta.mode),
+        })
+    }
+
+    /// Whether another replica is heard and stays: what it showed and does not show any more has ended there.
+    #[must_use]
+    pub fn hears(&self, replica: &ReplicaName) -> bool {
+        self.replica.live_peers().any(|(name, _)| name == replica)
+    }
+
+    fn certainty(&self, topic: &TopicName) -> Certainty {
+        self.outline(topic, &self.config.options(topic).priority).certainty()
     }
 
     /// How much the shard keeps, for metrics and leak tests.
@@ -232,4 +270,6 @@ pub struct Tally {
     pub not_resumed: u64,
     /// Sessions that were lost and did not come back within `grace`.
     pub expired: u64,
+    /// Events that another replica passed on and that could not be read.
+    pub unread: u64,
 }

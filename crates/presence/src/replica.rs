@@ -143,6 +143,8 @@ pub struct Replica {
     handled_at: MonoMs,
     /// Nobody is judged before: this replica itself was not scheduled.
     judge_from: MonoMs,
+    /// Until when messages are read that have waited for it, and for how long at most.
+    behind: (MonoMs, u64),
     standing: Standing,
     peers: Peers,
     history: History,
@@ -196,6 +198,7 @@ impl Replica {
             heartbeat_sent: now,
             handled_at: now,
             judge_from: now,
+            behind: (now, 0),
             standing: Standing::Member,
             peers: Peers::default(),
             history: History::new(config.history_bytes_max, config.history_deltas_max),
@@ -343,6 +346,7 @@ impl Replica {
         self.standing = Standing::Leaving(now.after(span_ms));
         self.send_deltas(now);
         self.send_heartbeat(now);
+        self.finish(now);
     }
 
     /// Returns how far an answer about a topic can be relied on: confirmed when every live replica has
@@ -355,9 +359,7 @@ impl Replica {
     #[must_use]
     pub fn certainty(&self, topic: &Topic) -> Certainty {
         match self.basis {
-            Certainty::Confirmed
-                if !self.unsettled.is_settled(topic) || self.set.shows_leaver(topic) =>
-            {
+            Certainty::Confirmed if self.is_unsettled(topic) || self.set.shows_leaver(topic) => {
                 Certainty::Provisional
             }
             basis => basis,
@@ -440,6 +442,11 @@ impl Replica {
     /// Returns whether this replica talks to others at all.
     fn speaks(&self) -> bool {
         self.config.company == Company::Others && self.standing != Standing::Superseded
+    }
+
+    /// Returns whether somebody may not have seen what touched a topic.
+    fn is_unsettled(&self, topic: &Topic) -> bool {
+        !self.unsettled.is_settled(topic) && !self.traps.has(Trap::HastyCertainty)
     }
 
     /// Returns the last operation in a row that is known of the current life of a name.

@@ -1,6 +1,6 @@
 //! Known traps, for tests that put them back and must find them.
 //!
-//! Each is a mistake that a real system has made. The feature `traps` makes the switches; without it
+//! Each is a mistake that a real system has made, unless it says otherwise. The feature `traps` makes the switches; without it
 //! nobody can set one, [`Traps::has`] is a constant, and what stands behind it is compiled out. Traps
 //! that a driver can fall into without this crate's help are not here but in the simulation.
 
@@ -35,6 +35,10 @@ pub enum Trap {
     GapsUnseen,
     /// A merge looks at every entry of the replica of which it speaks.
     ScanPerMerge,
+    /// An answer is certain before the others are known to share it. Nobody's mistake but our own.
+    HastyCertainty,
+    /// An answer is certain beside those who do not hear this replica. Ours too.
+    UnheardCertainty,
 }
 
 /// The traps that are put back: none without the feature `traps`.

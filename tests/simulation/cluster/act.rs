@@ -254,8 +254,10 @@ impl World {
             return Ok(());
         }
         life.stops_at = Some(until);
+        life.kept_until = self.now + self.plan.keep_ms() * 98 / 100;
         let after = self.rng.weighted(&[(1, 1), (2, 300), (1, 1_000_000)]);
         self.nodes[node].restart_at = Some(until + 1 + self.rng.below(after));
+        self.farewell_until = self.now + self.plan.keep_ms();
         self.submit(node, Command::Retire)?;
         for at in 0..self.people.len() {
             if self.people[at].seat.as_ref().is_some_and(|seat| seat.node == node) {
@@ -336,20 +338,28 @@ impl World {
         if message.event == "phx_reply" {
             if message.reference.as_ref() == Some(&seat.join_ref) {
                 person.token.clone_from(&seat.claim);
+                let claim = seat.claim.as_ref();
+                let told = claim.map(|it| (it.session.as_str().to_owned(), it.joined_at.0));
+                seat.observer.expected = told;
                 return seat.observer.answer(&message.payload);
             }
             return Ok(());
         }
         let news = self.nodes[seat.node].tells_until(self.plan.window_ms);
         let (tenancy, nodes) = (&self.tenancy, &self.nodes);
-        let hides = |node: usize| nodes[seat.node].hides(&nodes[node].name);
-        // Nobody waits for one who is not heard, and who cannot ask for what it lacks.
-        let is_cut_off = nodes.iter().any(|node| node.is_deaf_to(&nodes[seat.node].name));
-        let is_late = !seat.reads_promptly() || self.now <= news || is_cut_off;
-        let is_excused = !self.plan.is_gentle() && is_late;
+        let this = &nodes[seat.node];
+        let hides = |node: usize| this.is_deaf_to(&nodes[node]);
+        // Who does not hear this replica does not wait until it has heard of who goes on elsewhere, and
+        // cannot be asked for what is lacking here.
+        let is_unheard = |node: usize| nodes[node].is_deaf_to(this);
+        let (now, is_gentle) = (self.now, self.plan.is_gentle());
+        let is_late = !seat.reads_promptly() || now <= news;
         seat.observer.receive(message, |session, _| {
+            let is_excused = is_late || tenancy.was_at(session, is_unheard);
             // One who goes on where this replica hears nothing from is gone for it, sooner or later.
-            is_excused || !tenancy.has_stayed(session) || tenancy.is_at_all(session, hides)
+            !is_gentle && is_excused
+                || !tenancy.has_stayed(now, session)
+                || tenancy.is_at_all(session, hides)
         })
     }
 }

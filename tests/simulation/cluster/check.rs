@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use penholder_hub::SummaryQuery;
-use penholder_presence::{Incarnation, ReplicaId};
-use penholder_protocol::PresenceMode;
+use penholder_presence::{Incarnation, Key, ReplicaId};
+use penholder_protocol::{Certainty, Json, PresenceMode, PresenceSummary};
 use serde_json::Value;
 
 use super::world::World;
@@ -18,6 +18,9 @@ struct Listing {
     /// What is told of each session.
     told: BTreeMap<String, (String, Value)>,
 }
+
+/// What a replica says of a topic when it is sure of it: all presences, and who comes first.
+pub(super) type Sure = (Vec<(Key, Vec<Json>)>, PresenceSummary);
 
 impl World {
     fn topics(&self) -> Vec<String> {
@@ -113,6 +116,36 @@ impl World {
         Ok(())
     }
 
+    /// No two replicas are sure of different things at one time, whatever else goes on; only where neither
+    /// hears the other, nobody can tell them. One has just done something, the others are as they were.
+    pub(super) fn check_certainty(&mut self, node: usize) -> Checked {
+        let Some(life) = self.nodes[node].running() else { return Ok(()) };
+        let query = SummaryQuery::default();
+        let answers = self.topics().into_iter().filter_map(|topic| {
+            let name = crate::topic(&topic);
+            let summary = life.hub.summary(&name, &query).summary;
+            let is_sure = summary.certainty == Certainty::Confirmed;
+            is_sure.then(|| (topic, (life.hub.presences(&name).0, summary)))
+        });
+        self.answers[node] = answers.collect();
+        let this = &self.nodes[node];
+        for (at, other) in self.nodes.iter().enumerate() {
+            let is_split = this.is_deaf_to(other) && other.is_deaf_to(this);
+            if at == node || other.running().is_none() || is_split {
+                continue;
+            }
+            for (topic, answer) in &self.answers[node] {
+                let theirs = self.answers[at].get(topic);
+                ensure(theirs.is_none_or(|it| it == answer), Rule::Certain, || {
+                    let place = format!("{} and {} at {}", this.name, other.name, self.now);
+                    let both = [node, at].map(|at| self.listing(at, topic).map(|it| it.refs));
+                    format!("{place} are sure on {topic} of {both:?}")
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// P2: a replica shows nothing of a life that it takes for dead. What one before it left behind
     /// with a farewell may be there.
     fn check_hidden(&self) -> Checked {
@@ -157,10 +190,12 @@ impl World {
                 let place = |id: &str| format!("{id}, {} at {}", self.nodes[node].name, self.now);
                 for entry in present.difference(&listed) {
                     let since = self.tenancy.since.get(&entry.0).copied();
-                    let is_due = self.tenancy.has_stayed(&entry.0) && since.is_some_and(is_old);
+                    let is_due =
+                        self.tenancy.has_stayed(self.now, &entry.0) && since.is_some_and(is_old);
                     ensure(!is_due, Rule::NoLostJoin, || place(&entry.0))?;
                 }
-                for entry in listed.difference(&present) {
+                let gone = listed.difference(&present);
+                for entry in gone.filter(|entry| !self.tenancy.is_kept(&entry.0)) {
                     let ended = self.tenancy.ended.get(&entry.0).copied();
                     let is_due = ended.is_none_or(|at| is_old(at + keep_ms));
                     ensure(!is_due, Rule::NoGhost, || place(&entry.0))?;

@@ -1,7 +1,7 @@
 //! One replica: a process with a hub of one shard, its clocks, and an inbox that fills while it stands
 //! still.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -50,6 +50,8 @@ pub(crate) struct Life {
     pub(crate) inbox: VecDeque<Command>,
     /// When it stops, since it has said goodbye.
     pub(crate) stops_at: Option<u64>,
+    /// Until when others show what it has, since it has said goodbye.
+    pub(crate) kept_until: u64,
     /// When it last learned that a whole replica has come or gone.
     pub(crate) upheaval: u64,
     /// The last resume token it has signed.
@@ -62,8 +64,8 @@ pub(crate) struct Life {
     pub(crate) latest: BTreeMap<String, Incarnation>,
     /// The replicas that it takes for dead, each with its life.
     pub(crate) down: BTreeMap<String, Incarnation>,
-    /// Those that it has not heard since it took them for dead.
-    unheard: BTreeSet<String>,
+    /// The replicas that it hears, each with its life.
+    heard: BTreeMap<String, Incarnation>,
 }
 
 /// A monotonic clock that is too fast or too slow, and a wall clock that jumps.
@@ -104,15 +106,20 @@ impl Life {
         match event {
             PeerEvent::Down(id) => {
                 self.down.insert(name(id), id.incarnation);
-                self.unheard.insert(name(id));
+                self.heard.remove(id.name.as_str());
             }
+            PeerEvent::Up(id) => {
+                self.down.remove(id.name.as_str());
+                self.heard.insert(name(id), id.incarnation);
+            }
+            // What a life before has left behind is gone; the one after it may be hidden still.
+            PeerEvent::Left(id) if self.down.get(id.name.as_str()) > Some(&id.incarnation) => {}
             // Who leaves is shown again, silent or not.
-            PeerEvent::Gone(id) | PeerEvent::Leaving(id, _) => {
+            PeerEvent::Gone(id)
+            | PeerEvent::Leaving(id, _)
+            | PeerEvent::Restarted(id)
+            | PeerEvent::Left(id) => {
                 self.down.remove(id.name.as_str());
-            }
-            PeerEvent::Up(id) | PeerEvent::Restarted(id) | PeerEvent::Left(id) => {
-                self.down.remove(id.name.as_str());
-                self.unheard.remove(id.name.as_str());
             }
             _ => {}
         }
@@ -154,13 +161,14 @@ impl Node {
             paused_from: now,
             inbox: VecDeque::new(),
             stops_at: None,
+            kept_until: 0,
             upheaval: now,
             signed,
             is_newer,
             told_bytes: 0,
             latest: BTreeMap::new(),
             down: BTreeMap::new(),
-            unheard: BTreeSet::new(),
+            heard: BTreeMap::new(),
         });
     }
 
@@ -176,15 +184,10 @@ impl Node {
         self.life.as_ref().is_some_and(|life| life.stops_at.is_none())
     }
 
-    /// Whether it took another for dead and has not heard it since.
-    pub(crate) fn hides(&self, name: &str) -> bool {
-        self.life.as_ref().is_some_and(|life| life.unheard.contains(name))
-    }
-
-    /// Whether it runs and does not hear another.
-    pub(crate) fn is_deaf_to(&self, name: &str) -> bool {
-        let hears = |life: &Life| life.latest.contains_key(name) && !life.unheard.contains(name);
-        self.name != name && self.life.as_ref().is_some_and(|life| !hears(life))
+    /// Whether it runs and does not hear another that runs.
+    pub(crate) fn is_deaf_to(&self, other: &Self) -> bool {
+        let (Some(life), Some(theirs)) = (&self.life, &other.life) else { return false };
+        self.name != other.name && life.heard.get(&other.name) != Some(&theirs.incarnation)
     }
 
     /// The process, unless it stands still.

@@ -124,16 +124,14 @@ impl Plan {
         if is_short { 2 } else { self.gossip.history_deltas_max }
     }
 
-    /// Within how long after the end of all faults everybody agrees.
+    /// Within how long after the end of all faults everybody agrees, but for those who have said goodbye.
     pub(crate) fn bound_ms(&self) -> u64 {
         let ReplicaConfig { gossip_period_ms, heartbeat_ms, down_after_ms, .. } = self.gossip;
         let way_ms =
             4 * self.delay_max_ms + 2 * gossip_period_ms + 4 * self.gossip.request_timeout_ms;
         let grace_ms = if self.is_grace_short() { self.grace_ms } else { 0 };
         let span_ms = down_after_ms + 3 * heartbeat_ms + way_ms + 3 * self.window_ms + grace_ms;
-        // A replica that retired for good is shown for as long as its sessions could come back.
-        let keep_ms = if self.retires { self.keep_ms() } else { 0 };
-        (span_ms + keep_ms) * 102 / 100
+        span_ms * 102 / 100
     }
 
     /// How long the others show what a replica had that has retired.

@@ -1,5 +1,6 @@
 //! Deliberate faults of the network and the driver, to show that each checker bites.
 
+use bytes::Bytes;
 use penholder_presence::{Trap, Traps};
 
 use super::plan;
@@ -40,6 +41,8 @@ pub(crate) enum Sabotage {
     WallClock,
     /// A replica waits for a client that does not read.
     AwaitReaders,
+    /// A message of the first replica arrives without its end.
+    Truncate,
     /// A client is sent something else than what it was due.
     Client(Fault),
 }
@@ -51,6 +54,12 @@ impl Sabotage {
             Self::Trap(trap) => Traps::of(&[trap]),
             _ => Traps::default(),
         }
+    }
+
+    /// What arrives of a message.
+    pub(crate) fn garble(self, from: usize, message: &Bytes) -> Bytes {
+        let is_cut = self == Self::Truncate && from == 0;
+        message.slice(..message.len() - usize::from(is_cut))
     }
 
     /// Whether a message from one replica to another vanishes.

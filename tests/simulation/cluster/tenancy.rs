@@ -46,9 +46,13 @@ pub(crate) struct Tenancy {
     pub(crate) since: BTreeMap<String, u64>,
     /// When a session last went on at another replica.
     moved: BTreeMap<String, u64>,
-    /// Sessions that one replica ended while another may have had them.
-    lapsed: BTreeSet<String>,
-    /// Within how long it can know.
+    /// The replicas that have had a session.
+    hosts: BTreeMap<String, BTreeSet<usize>>,
+    /// Sessions of replicas that have said goodbye and are over: until when others show them.
+    kept: BTreeMap<String, u64>,
+    /// Sessions that one replica ended while another may have had them, and when.
+    lapsed: BTreeMap<String, u64>,
+    /// Within how long all know of what one does; never surely, where messages are lost.
     news_ms: u64,
     /// Sessions that were nowhere at some time, and when they were last given up.
     pub(crate) ended: BTreeMap<String, u64>,
@@ -74,7 +78,14 @@ impl Tenancy {
             std::cmp::Ordering::Equal => newest.1 += 1,
             std::cmp::Ordering::Less => {}
         }
-        let is_from_elsewhere = self.nodes_of(&session).iter().any(|other| *other != node);
+        let kept_until = self.kept.remove(&session);
+        let is_from_elsewhere =
+            kept_until.is_some() || self.nodes_of(&session).iter().any(|other| *other != node);
+        // The farewell may be over for another before it hears of who came back at its end.
+        let is_late = |until: &u64| *until <= now.saturating_add(self.news_ms);
+        if let Some(until) = kept_until.filter(is_late) {
+            self.lapsed.insert(session.clone(), until);
+        }
         let holding = Holding {
             topic: claim.topic.as_str().to_owned(),
             key: claim.key.as_str().to_owned(),
@@ -85,6 +96,7 @@ impl Tenancy {
             lost_until: None,
         };
         self.holdings.insert((node, session.clone()), holding);
+        self.hosts.entry(session.clone()).or_default().insert(node);
         if is_from_elsewhere {
             self.moved.insert(session.clone(), now);
         }
@@ -94,7 +106,7 @@ impl Tenancy {
 
     /// Notes whether a session is to be seen from now on.
     fn note(&mut self, now: u64, session: &str) {
-        if !self.nodes_of(session).is_empty() {
+        if self.is_kept(session) || !self.nodes_of(session).is_empty() {
             self.since.entry(session.to_owned()).or_insert(now);
         } else {
             self.since.remove(session);
@@ -108,9 +120,14 @@ impl Tenancy {
         holdings.filter(|((_, it), _)| it == session).map(|((node, _), _)| *node).collect()
     }
 
+    /// Whether one of the replicas that have had a session is such.
+    pub(crate) fn was_at(&self, session: &str, is_such: impl Fn(usize) -> bool) -> bool {
+        self.hosts.get(session).is_some_and(|hosts| hosts.iter().any(|node| is_such(*node)))
+    }
+
     /// Whether all replicas that show a session are such.
     pub(crate) fn is_at_all(&self, session: &str, is_such: impl Fn(usize) -> bool) -> bool {
-        self.nodes_of(session).into_iter().all(is_such)
+        !self.is_kept(session) && self.nodes_of(session).into_iter().all(is_such)
     }
 
     pub(crate) fn of_member(&self, node: usize, member: MemberId) -> Option<String> {
@@ -136,7 +153,7 @@ impl Tenancy {
     /// Somebody ends a session at one replica. Should it have gone on at another already, others may be
     /// told both, in either order.
     pub(crate) fn give_up(&mut self, now: u64, node: usize, session: &str) {
-        self.lapsed.insert(session.to_owned());
+        self.lapsed.insert(session.to_owned(), now);
         self.end(now, node, session);
     }
 
@@ -164,21 +181,35 @@ impl Tenancy {
 
     /// Ends what has waited for longer than its grace.
     pub(crate) fn expire(&mut self, now: u64, node: usize, mono: u64) {
+        let past = self.kept.extract_if(.., |_, until| *until <= now);
+        for (session, until) in past.collect::<Vec<_>>() {
+            self.note(until, &session);
+        }
         let is_over = |holding: &Holding| holding.lost_until.is_some_and(|until| until <= mono);
         let over = self.of_node(node).filter(|(_, holding)| is_over(holding));
         let over: Vec<_> = over.map(|(session, _)| session.clone()).collect();
         for session in over {
             if self.moved.get(&session).is_some_and(|at| now <= at.saturating_add(self.news_ms)) {
-                self.lapsed.insert(session.clone());
+                self.lapsed.insert(session.clone(), now);
             }
             self.end(now, node, &session);
         }
     }
 
-    /// A process is over with all that it had.
-    pub(crate) fn clear(&mut self, now: u64, node: usize) {
+    /// A process is over with all that it had, but for what others keep until a time.
+    pub(crate) fn clear(&mut self, now: u64, node: usize, kept_until: u64) {
         let over: Vec<_> = self.of_node(node).map(|(session, _)| session.clone()).collect();
-        over.iter().for_each(|session| self.end(now, node, session));
+        for session in over {
+            if now < kept_until && self.nodes_of(&session) == BTreeSet::from([node]) {
+                self.kept.insert(session.clone(), kept_until);
+            }
+            self.end(now, node, &session);
+        }
+    }
+
+    /// Whether a session is shown still whose replica has said goodbye and is over.
+    pub(crate) fn is_kept(&self, session: &str) -> bool {
+        self.kept.contains_key(session)
     }
 
     pub(crate) fn of_node(&self, node: usize) -> impl Iterator<Item = (&String, &Holding)> {
@@ -224,10 +255,12 @@ impl Tenancy {
         held.map(|((node, id), holding)| (*node, holding.topic.clone(), id.clone())).collect()
     }
 
-    /// Whether a session has been there all the time.
-    pub(crate) fn has_stayed(&self, session: &str) -> bool {
-        self.since.contains_key(session)
-            && !self.ended.contains_key(session)
-            && !self.lapsed.contains(session)
+    /// Whether a session is there, and was for as long as anybody may still hear of an end before.
+    pub(crate) fn has_stayed(&self, now: u64, session: &str) -> bool {
+        let is_past = |at: u64| at.saturating_add(self.news_ms) < now;
+        self.since.get(session).is_some_and(|since| {
+            let is_back = is_past(*since) || !self.ended.contains_key(session);
+            is_back && self.lapsed.get(session).is_none_or(|at| is_past(*at))
+        })
     }
 }

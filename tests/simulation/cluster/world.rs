@@ -7,6 +7,7 @@ use penholder_hub::{Departure, Input, MemberId, Output, Push, Pushed, Request};
 use penholder_presence::{Answer, PeerEvent, PriorityPolicy, Recipient, ReplicaId, SessionPolicy};
 use penholder_protocol::PresenceMode;
 
+use super::check::Sure;
 use super::network::{Flight, Network};
 use super::node::{Clock, Command, Node};
 use super::person::Person;
@@ -53,6 +54,10 @@ pub(crate) struct World {
     /// Whether the dead are forgotten: their names are named no more.
     pub(crate) is_forgetful: bool,
     pub(crate) is_healed: bool,
+    /// When the last goodbye is over.
+    pub(crate) farewell_until: u64,
+    /// What each replica is sure of, by topic, as of what it last did.
+    pub(super) answers: Vec<BTreeMap<String, Sure>>,
     pub(crate) story: Story,
     next: u64,
 }
@@ -62,7 +67,7 @@ impl World {
         let mut rng = Rng::new(seed);
         let mut plan = Plan::draw(&mut rng).with_extras(Rng::new(!seed));
         plan.gossip.traps = sabotage.map(Sabotage::traps).unwrap_or_default();
-        let nodes = (0..plan.replicas)
+        let nodes: Vec<_> = (0..plan.replicas)
             .map(|at| {
                 let ppm = 1_000_000 + rng.below(2 * plan.drift_ppm + 1) - plan.drift_ppm;
                 let wall = 1_700_000_000_000 + rng.below(100);
@@ -90,6 +95,7 @@ impl World {
             plan,
             rng,
             now: 0,
+            answers: vec![BTreeMap::new(); nodes.len()],
             nodes,
             net: Network::default(),
             people,
@@ -106,6 +112,7 @@ impl World {
             is_quiet: false,
             is_forgetful: false,
             is_healed: false,
+            farewell_until: 0,
             story,
             next: 0,
         }
@@ -131,8 +138,11 @@ impl World {
     /// A process ends at once; nobody is told.
     pub(crate) fn kill(&mut self, node: usize) {
         self.story.tell(self.now, &self.nodes[node].name, || "ends".to_owned());
-        self.nodes[node].life = None;
-        self.tenancy.clear(self.now, node);
+        let life = self.nodes[node].life.take();
+        // Where messages are lost, a goodbye is as well, and its replica is taken for dead.
+        let life = life.filter(|_| self.plan.is_gentle());
+        self.answers[node].clear();
+        self.tenancy.clear(self.now, node, life.map_or(0, |life| life.kept_until));
         for person in &mut self.people {
             if let Some(seat) = person.seat.take_if(|seat| seat.node == node) {
                 self.members.remove(&seat.member);
@@ -221,7 +231,7 @@ impl World {
         }
         self.drain(node)?;
         self.notice_yields(node);
-        Ok(())
+        self.check_certainty(node)
     }
 
     /// Performs what a replica has put out.
@@ -264,6 +274,8 @@ impl World {
                 self.publish(node, &to, &message);
                 Ok(())
             }
+            // Nobody listens to events here.
+            Output::Relay { .. } => Ok(()),
             Output::Peer(event) => self.hear_of(node, &event),
             Output::Superseded { by } => {
                 let name = &self.nodes[node].name;
@@ -287,6 +299,10 @@ impl World {
                 self.sabotage.is_some_and(|it| it.swallows(self.now, (node, other), message));
             if is_meant && !is_swallowed {
                 let message = self.spoken(node, other, (to, message));
+                let message = match self.sabotage {
+                    Some(sabotage) => sabotage.garble(node, &message),
+                    None => message,
+                };
                 let flight = Flight { from: node, to: other, message };
                 self.net.send(self.now, flight, (&self.plan, &mut self.rng));
             }
@@ -421,8 +437,9 @@ impl World {
         let waiting = self.tenancy.of_node(node).filter(|(_, holding)| holding.member.is_none());
         let gone = waiting.filter(|(session, holding)| {
             let topic = crate::topic(&holding.topic);
+            let why = life.hub.why(&topic, &session.as_str().into());
             self.tenancy.may_yield(node, session)
-                && life.hub.why(&topic, &session.as_str().into()).is_none()
+                && why.is_none_or(|evidence| evidence.connection.is_none())
         });
         let gone: Vec<String> = gone.map(|(session, _)| session.clone()).collect();
         for session in gone {

@@ -12,8 +12,8 @@ use penholder_hub::{
     ResumeClaim, SendQueue, SummaryQuery, TopicOptions, TopicsQuery, Typing, WatcherId,
 };
 use penholder_presence::{
-    Incarnation, Key, LivenessConfig, MonoMs, PriorityPolicy, ReplicaConfig, ReplicaId, SessionId,
-    WallMs,
+    Incarnation, Key, LivenessConfig, MonoMs, PriorityPolicy, Recipient, ReplicaConfig, ReplicaId,
+    SessionId, WallMs,
 };
 use penholder_protocol::{EventName, Limits, Ref, TopicName, TopicRow};
 use serde_json::Value;
@@ -88,6 +88,8 @@ pub(crate) struct World {
     pub(crate) encoded: usize,
     /// Messages for other replicas; none from one that is alone.
     pub(crate) published: Vec<Bytes>,
+    /// Events for other replicas, and for whom.
+    pub(crate) relayed: Vec<(Recipient, Bytes)>,
     /// What the store of pens was asked and has not answered.
     pub(crate) asks: Vec<PenAsk>,
     /// The number of the last client; also names its session.
@@ -121,6 +123,7 @@ impl World {
             log: None,
             encoded: 0,
             published: Vec::new(),
+            relayed: Vec::new(),
             asks: Vec::new(),
             next: 0,
         };
@@ -312,6 +315,7 @@ impl World {
                 self.rows.extend(to.into_iter().map(|watcher| (watcher, row.clone())));
             }
             Output::Publish { message, .. } => self.published.push(message),
+            Output::Relay { to, message } => self.relayed.push((to, message)),
             Output::Pen(ask) => self.asks.push(ask),
             Output::Peer(_) => {}
             Output::Superseded { by } => panic!("superseded by {by:?}"),

@@ -159,8 +159,9 @@ fn a_hidden_tab_is_hidden_until_it_is_visible() {
     assert_eq!(seen(&world, bob, "ada")["status"], "hidden");
     let session = world[ada].session().as_str().into();
     let why = world.hub.why(&crate::harness::topic(DOC), &session).expect("evidence");
-    assert!(!why.visible);
-    assert_eq!(why.member, Some(ada));
+    let connection = why.connection.expect("a session of this replica");
+    assert!(!connection.visible);
+    assert_eq!(connection.member, Some(ada));
     world.update(ada, visible(true));
     world.settle();
     assert_eq!(seen(&world, bob, "ada")["status"], "active");

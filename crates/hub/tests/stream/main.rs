@@ -9,6 +9,7 @@ mod liveness;
 mod order;
 mod pens;
 mod realtime;
+mod relay;
 mod replicas;
 mod resume;
 mod slow;

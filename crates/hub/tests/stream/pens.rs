@@ -16,7 +16,7 @@ use crate::harness::{DOC, Joining, World, claim, topic};
 
 /// A store of pens, whose clock is that of the world.
 #[derive(Default)]
-struct Store {
+pub(crate) struct Store {
     leases: BTreeMap<String, (Lease, Vec<PenNews>)>,
 }
 
@@ -44,7 +44,7 @@ impl Store {
     }
 
     /// Answers one question, as a driver with this store would.
-    fn answer(&mut self, at: u64, ask: PenAsk) -> Input {
+    pub(crate) fn answer(&mut self, at: u64, ask: PenAsk) -> Input {
         let PenAsk { topic, task, asker } = ask;
         let name = topic.as_str().to_owned();
         let (source, (news, is_ok)) = match task {
@@ -70,7 +70,7 @@ impl Store {
 }
 
 /// Lets the store answer all that it was asked.
-fn serve(world: &mut World, store: &mut Store) {
+pub(crate) fn serve(world: &mut World, store: &mut Store) {
     while !world.asks.is_empty() {
         let ask = world.asks.remove(0);
         let input = store.answer(world.now, ask);
@@ -86,19 +86,19 @@ fn pass(world: &mut World, store: &mut Store, span_ms: u64) {
     }
 }
 
-fn arrive(world: &mut World, store: &mut Store, key: &str) -> MemberId {
+pub(crate) fn arrive(world: &mut World, store: &mut Store, key: &str) -> MemberId {
     let member = world.join(Joining::new(DOC, key).pen(store.at_join(world.now)));
     world.settle();
     serve(world, store);
     member
 }
 
-fn ask(world: &mut World, member: MemberId, request: PenRequest) {
+pub(crate) fn ask(world: &mut World, member: MemberId, request: PenRequest) {
     let reference = Some(Ref::counter(1_000 + world.now));
     world.input(Input::Push(Push { member, reference, request: Request::Pen(request) }));
 }
 
-fn acquire() -> PenRequest {
+pub(crate) fn acquire() -> PenRequest {
     PenRequest::Acquire(Terms::default())
 }
 
@@ -107,7 +107,7 @@ fn events(world: &World, member: MemberId) -> Vec<PenEvent> {
     frames.map(|frame| serde_json::from_value(frame.payload.clone()).expect("an event")).collect()
 }
 
-fn kinds(world: &World, member: MemberId) -> Vec<(u64, String)> {
+pub(crate) fn kinds(world: &World, member: MemberId) -> Vec<(u64, String)> {
     events(world, member).iter().map(|event| (event.seq, event.kind.to_string())).collect()
 }
 

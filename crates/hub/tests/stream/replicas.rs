@@ -6,10 +6,10 @@ use penholder_presence::{Incarnation, ReplicaConfig, ReplicaId};
 use crate::harness::{DOC, GRACE_MS, Joining, Received, World, config, options};
 
 /// Longer than it takes two replicas to agree once their links are good.
-const AGREED_MS: u64 = 5_000;
+pub(crate) const AGREED_MS: u64 = 5_000;
 
 /// Two replicas whose messages all arrive, unless somebody keeps them back.
-fn pair() -> [World; 2] {
+pub(crate) fn pair() -> [World; 2] {
     [("one.0", 0), ("two.0", 100)].map(|(name, first)| {
         let mut world = World::of(Config {
             replica: ReplicaId::new(name, Incarnation(7)),
@@ -23,7 +23,7 @@ fn pair() -> [World; 2] {
 }
 
 /// Lets time pass for both, and carries their messages.
-fn pass(worlds: &mut [World; 2], span_ms: u64) {
+pub(crate) fn pass(worlds: &mut [World; 2], span_ms: u64) {
     for _ in 0..span_ms / 10 {
         worlds.iter_mut().for_each(|world| world.pass(10));
         carry(worlds);

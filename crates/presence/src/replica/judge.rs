@@ -18,6 +18,9 @@ use crate::traps::Trap;
 impl Replica {
     pub(super) fn notice_stall(&mut self, now: MonoMs) {
         let silent_ms = now.since(std::mem::replace(&mut self.handled_at, now));
+        if silent_ms > self.config.heartbeat_ms {
+            self.behind = (now.after(self.config.heartbeat_ms), silent_ms);
+        }
         let is_stall = silent_ms > self.config.down_after_ms / 2;
         if is_stall && self.speaks() && !self.traps.has(Trap::NoStallGuard) {
             self.judge_from = now.after(self.config.heartbeat_ms);
@@ -62,13 +65,10 @@ impl Replica {
 
     /// Returns when time alone changes what holds for every topic.
     fn next_recheck(&self) -> Option<MonoMs> {
-        let patience_ms = self.config.heartbeat_ms.saturating_mul(2);
         match self.basis {
-            Certainty::Confirmed => {
-                self.peers.live().map(|(_, peer)| peer.last.after(patience_ms + 1)).min()
-            }
+            Certainty::Confirmed => self.peers.live().map(|(_, peer)| peer.holds_until).min(),
             _ => {
-                let ready = self.started.after(patience_ms).max(self.judge_from);
+                let ready = self.started.after(self.patience_ms()).max(self.judge_from);
                 let ready = ready.max(self.peers.kept_elsewhere);
                 (ready > self.handled_at).then_some(ready)
             }
@@ -129,8 +129,10 @@ impl Replica {
         let known = self.set.context().life(&replica.name).map(|life| life.replica().incarnation);
         let left_ms = left_ms.min(self.config.permdown_after_ms);
         if known.is_some_and(|known| known > replica.incarnation) {
-            if left_ms > 0 && !self.peers.kept.contains_key(&replica) {
-                let until = now.after(left_ms);
+            let until = now.after(left_ms);
+            if let Some(kept_until) = self.peers.kept.get_mut(&replica) {
+                *kept_until = until.min(*kept_until);
+            } else if left_ms > 0 {
                 self.peers.kept_elsewhere = self.peers.kept_elsewhere.max(until);
             }
             return;
@@ -142,10 +144,19 @@ impl Replica {
             // Nothing of it is here, and whoever has it will drop it.
             return;
         }
-        if self.peers.known.get(&replica.name).is_some_and(|peer| peer.leaves_at.is_some()) {
+        let leaves_at = now.after(left_ms);
+        if let Some(peer) = self.peers.known.get_mut(&replica.name)
+            && let Some(known_until) = &mut peer.leaves_at
+        {
+            if peer.incarnation == replica.incarnation && leaves_at < *known_until {
+                // What was heard of it before was late.
+                *known_until = leaves_at;
+                if let Some((_, until, _)) = self.peers.farewells.get_mut(&replica.name) {
+                    *until = leaves_at;
+                }
+            }
             return;
         }
-        let leaves_at = now.after(left_ms);
         if known.is_some() {
             // Passed on once only: who had forgotten it already would tell those who will have.
             let told_until = leaves_at.after(self.config.down_after_ms);
@@ -231,18 +242,17 @@ impl Replica {
 
     /// Returns what holds for every topic: whether everybody's knowledge is known and had.
     pub(super) fn find_basis(&self, now: MonoMs) -> Certainty {
-        let patience_ms = self.config.heartbeat_ms.saturating_mul(2);
         let is_certain = match (self.config.company, self.standing) {
             (Company::Alone, _) => true,
-            (_, Standing::Superseded) => false,
-            (Company::Others, _) => {
-                now.since(self.started) >= patience_ms
+            // Nobody waits for who leaves.
+            (_, Standing::Superseded | Standing::Leaving(_)) => false,
+            (Company::Others, Standing::Member) => {
+                now.since(self.started) >= self.patience_ms()
                     && now >= self.judge_from
                     && now >= self.peers.kept_elsewhere
                     && !self.unsettled.has_floor()
                     && self.peers.live().all(|(_, peer)| {
-                        peer.is_heard
-                            && now.since(peer.last) <= patience_ms
+                        now < peer.holds_until
                             && !self.lacks_of(peer)
                             && self.agrees_with(peer)
                             && self.is_known_to(peer)
@@ -252,21 +262,40 @@ impl Replica {
         if is_certain { Certainty::Confirmed } else { Certainty::Provisional }
     }
 
-    /// Returns whether a replica hides those who are hidden here, and nobody else.
+    /// Returns for how long what was heard of somebody is relied on.
+    pub(super) fn patience_ms(&self) -> u64 {
+        self.config.heartbeat_ms.saturating_mul(2)
+    }
+
+    /// Returns whether a replica hears this one, hides those who are hidden here, and nobody else.
     fn agrees_with(&self, peer: &Peer) -> bool {
-        peer.opinions.iter().all(|Opinion { of, is_silent }| {
-            if **of == **self.set.replica() {
-                return !is_silent;
+        let own = self.set.replica();
+        // Who does not hear this one waits for nothing that it has yet to see.
+        let mut opinions = peer.opinions.iter();
+        let hears_this = opinions.any(|Opinion { of, is_silent }| of == own && !is_silent);
+        let is_same = |Opinion { of, is_silent }: &Opinion| {
+            if of.name == own.name {
+                return true;
             }
             if self.peers.is_barred(of) {
                 // It may show whom this one has forgotten.
                 return *is_silent;
             }
-            let known = self.peers.known.get(&of.name);
-            let known = known.filter(|known| known.incarnation == of.incarnation);
-            // Who leaves is shown until then, silent or not.
-            known.is_none_or(|known| known.leaves_at.is_some() || known.is_down == *is_silent)
-        })
+            self.peers.known.get(&of.name).is_none_or(|known| {
+                let is_it = known.incarnation == of.incarnation;
+                // Who leaves is shown until then, silent or not; of the hidden, nothing of any life.
+                let leaves = is_it && known.leaves_at.is_some();
+                leaves || if *is_silent { known.is_down } else { is_it && !known.is_down }
+            })
+        };
+        let hears_this = hears_this || self.traps.has(Trap::UnheardCertainty);
+        hears_this && peer.opinions.iter().all(is_same)
+    }
+
+    /// Returns whether a life is known to leave.
+    pub(super) fn is_leaving(&self, replica: &ReplicaId) -> bool {
+        let peer = self.peers.known.get(&replica.name);
+        peer.is_some_and(|it| it.incarnation == replica.incarnation && it.leaves_at.is_some())
     }
 
     /// Returns whether a replica knows every life that is shown here and has done something. One that has

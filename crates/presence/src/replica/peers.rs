@@ -20,11 +20,15 @@ pub(super) struct Peer {
     pub(super) last: MonoMs,
     /// The largest `seq` of this life.
     pub(super) seq: u64,
+    /// The largest `seq` of its heartbeats.
+    pub(super) heartbeat_seq: u64,
     pub(super) is_down: bool,
     /// What it had seen when it last said so.
     pub(super) digest: Option<Context>,
     /// Whom it heard and whom it did not, as of then.
     pub(super) opinions: Vec<Opinion>,
+    /// Until when it surely hears whom it heard then.
+    pub(super) holds_until: MonoMs,
     /// When its entries are dropped, since it leaves.
     pub(super) leaves_at: Option<MonoMs>,
     /// When it was last sent an Ask.
@@ -46,9 +50,11 @@ impl Peer {
             is_heard: false,
             last,
             seq: 0,
+            heartbeat_seq: 0,
             is_down: false,
             digest: None,
             opinions: Vec::new(),
+            holds_until: MonoMs(0),
             leaves_at: None,
             asked_at: None,
         }

@@ -21,14 +21,6 @@ use crate::traps::Trap;
 /// again and again within its farewells makes nothing grow.
 const KEPT_LIVES_MAX: usize = 4;
 
-/// Whether a message is the newest of its sender.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Freshness {
-    New,
-    /// Repeated, or overtaken by a later one.
-    Old,
-}
-
 impl Replica {
     pub(super) fn receive(&mut self, now: MonoMs, bytes: &[u8]) {
         if !self.speaks() {
@@ -45,14 +37,16 @@ impl Replica {
         {
             return self.event(PeerEvent::Malformed(error));
         }
-        let Some(freshness) = self.hear(now, &envelope) else { return };
+        if !self.hear(now, &envelope) {
+            return;
+        }
         match body {
-            Ok(body) => self.understand(now, (&envelope.from, freshness), body),
+            Ok(body) => self.understand(now, &envelope, body),
             Err(_) => self.ask_in_own_version(now, &envelope),
         }
     }
 
-    fn understand(&mut self, now: MonoMs, (from, freshness): (&ReplicaId, Freshness), body: Body) {
+    fn understand(&mut self, now: MonoMs, Envelope { from, seq, .. }: &Envelope, body: Body) {
         match body {
             Body::Ask { digest, .. } => self.answer_all(now, from, &digest),
             Body::Deltas(intervals) => {
@@ -61,7 +55,13 @@ impl Replica {
                 }
             }
             Body::Heartbeat { digest, quiet_ms, farewells } => {
-                self.take_digest(now, (from, freshness), (digest, &quiet_ms));
+                let peer = self.peers.known.get_mut(&from.name).expect("it was heard");
+                if *seq <= peer.heartbeat_seq {
+                    // Repeated, or overtaken by a later one: what it says lasts shorter by now.
+                    return;
+                }
+                peer.heartbeat_seq = *seq;
+                self.take_digest(now, from, (digest, &quiet_ms));
                 farewells.into_iter().for_each(|Farewell { replica, left_ms }| {
                     self.take_leave(now, Farewell { replica, left_ms });
                 });
@@ -76,15 +76,15 @@ impl Replica {
         }
     }
 
-    /// Notes a sign of life; none when the message is of no current life of another.
-    fn hear(&mut self, now: MonoMs, envelope: &Envelope) -> Option<Freshness> {
+    /// Notes a sign of life, and says whether the message is of a current life of another.
+    fn hear(&mut self, now: MonoMs, envelope: &Envelope) -> bool {
         let Envelope { from, seq, .. } = envelope;
         let own = self.set.replica();
         if from.name == own.name {
             if from.incarnation > own.incarnation {
                 self.supersede(from.incarnation);
             }
-            return None;
+            return false;
         }
         if let Some(barred) = self.peers.barred.get(&from.name) {
             let is_over = match from.incarnation.cmp(&barred.incarnation) {
@@ -94,7 +94,7 @@ impl Replica {
             };
             if is_over {
                 self.event(PeerEvent::Stale(from.clone()));
-                return None;
+                return false;
             }
             self.peers.barred.remove(&from.name);
         }
@@ -106,14 +106,14 @@ impl Replica {
             }
             Some(Ordering::Greater) => {
                 self.event(PeerEvent::Stale(from.clone()));
-                return None;
+                return false;
             }
             Some(Ordering::Equal) => {}
             Some(Ordering::Less) | None => self.begin_life(from, now),
         }
         let peer = self.peers.known.get_mut(&from.name).expect("it has begun");
         if *seq <= peer.seq {
-            return Some(Freshness::Old);
+            return true;
         }
         let is_up = peer.is_down || !peer.is_heard;
         (peer.seq, peer.last, peer.is_heard, peer.is_down) = (*seq, now, true, false);
@@ -128,7 +128,7 @@ impl Replica {
             let soon = self.heartbeat_sent.after(self.config.gossip_period_ms);
             self.heartbeat_at = self.heartbeat_at.min(soon);
         }
-        Some(Freshness::New)
+        true
     }
 
     /// Begins a new life of a name, heard or heard of at a time, in the place of an older one.
@@ -175,17 +175,22 @@ impl Replica {
     fn take_digest(
         &mut self,
         now: MonoMs,
-        (from, freshness): (&ReplicaId, Freshness),
+        from: &ReplicaId,
         (digest, quiet_ms): (Context, &[u64]),
     ) {
-        if freshness == Freshness::Old {
-            return;
-        }
         let bar_until = now.after(self.config.permdown_after_ms);
         let mut opinions = Vec::new();
+        // A message is under way for half a heartbeat at most, as far as certainty goes.
+        let way_ms = self.config.heartbeat_ms / 2;
+        let waited_ms = if now < self.behind.0 { self.behind.1 } else { 0 };
+        let doubt_ms = self.config.down_after_ms.saturating_sub(way_ms + waited_ms);
+        let mut holds_ms = self.patience_ms();
         for (life, &quiet_ms) in digest.iter().zip(quiet_ms) {
             let replica = life.replica();
             let is_silent = quiet_ms >= self.config.down_after_ms;
+            if !is_silent && !self.is_leaving(replica) {
+                holds_ms = holds_ms.min(doubt_ms.saturating_sub(quiet_ms));
+            }
             opinions.push(Opinion { of: Arc::clone(replica), is_silent });
             if replica.name == self.set.replica().name {
                 if replica.incarnation > self.set.replica().incarnation {
@@ -200,6 +205,7 @@ impl Replica {
         }
         let peer = self.peers.known.get_mut(&from.name).expect("it was heard");
         (peer.digest, peer.opinions) = (Some(digest), opinions);
+        peer.holds_until = now.after(holds_ms);
         if !self.traps.has(Trap::DeafToDigests) {
             self.ask_for_lacks(now, &from.name);
         }

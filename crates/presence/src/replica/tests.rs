@@ -255,6 +255,32 @@ fn shown(set: &PresenceSet) -> View {
     places.collect()
 }
 
+/// Returns who was seen leaving by a replica's observers, and not as half of an update.
+fn leaves(world: &World, name: &str) -> Vec<String> {
+    let changes = world.at(name).others.iter().filter_map(|output| match output {
+        ReplicaOutput::Changed(diff) => diff.topic(&topic()),
+        _ => None,
+    });
+    let gone = changes.filter(|changed| changed.joins.is_empty());
+    gone.flat_map(|changed| &changed.leaves).map(|leave| leave.session.to_string()).collect()
+}
+
+/// Returns a heartbeat of a member as it would be sent now.
+fn heartbeat_of(world: &mut World, name: &str) -> Bytes {
+    let now = MonoMs(world.now);
+    let replica = &mut world.members.get_mut(name).unwrap().replica;
+    replica.send_heartbeat(now);
+    let sent = std::iter::from_fn(|| replica.poll_output()).filter_map(|output| match output {
+        ReplicaOutput::Send { message, .. } => Some(message),
+        _ => None,
+    });
+    sent.last().unwrap()
+}
+
+fn certainty(world: &World, name: &str) -> Certainty {
+    world.at(name).replica.certainty(&topic())
+}
+
 fn world(names: &[&str]) -> World {
     World::new(names, ReplicaConfig::default())
 }

@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn certainty(world: &World, name: &str) -> Certainty {
-    world.at(name).replica.certainty(&topic())
-}
-
 #[test]
 fn an_answer_is_confirmed_when_all_have_seen_it() {
     let mut world = world(&["a", "b", "c"]);
@@ -142,12 +138,12 @@ fn who_has_forgotten_somebody_whom_others_show_is_not_certain_nor_are_they() {
     world.run(620_000);
     assert_eq!((world.listed("a"), world.listed("b")), (vec![], vec!["s".to_owned()]));
     for name in ["a", "b", "c"] {
-        assert_eq!(world.at(name).replica.certainty(&topic()), Certainty::Provisional, "{name}");
+        assert_eq!(certainty(&world, name), Certainty::Provisional, "{name}");
     }
     world.cut(|_, _, _| true);
     world.run(3_500);
     for name in ["a", "b", "c"] {
-        assert_eq!(world.at(name).replica.certainty(&topic()), Certainty::Confirmed, "{name}");
+        assert_eq!(certainty(&world, name), Certainty::Confirmed, "{name}");
     }
 }
 
@@ -162,6 +158,88 @@ fn nobody_is_certain_beside_a_newcomer_who_knows_nothing_yet() {
     world.join("n", "z");
     world.run(3_000);
     for name in ["a", "b"] {
-        assert_eq!(world.at(name).replica.certainty(&topic()), Certainty::Provisional, "{name}");
+        assert_eq!(certainty(&world, name), Certainty::Provisional, "{name}");
     }
+}
+
+/// Lets time pass; at no time are two certain of different things.
+fn run_agreed(world: &mut World, span_ms: u64) {
+    for _ in 0..span_ms {
+        world.run(1);
+        let names = world.members.keys();
+        let sure = names.filter(|name| certainty(world, name) == Certainty::Confirmed);
+        let answers: Vec<_> = sure.map(|name| (name, world.listed(name))).collect();
+        let is_one = answers.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        assert!(is_one, "{answers:?} at {}", world.now);
+    }
+}
+
+#[test]
+fn who_is_not_heard_is_certain_of_nothing_before_it_is_hidden() {
+    let mut world = world(&["a", "b"]);
+    world.join("b", "s");
+    world.run(3_000);
+    world.cut(|from, _, _| from == "a");
+    run_agreed(&mut world, 9_000);
+    assert_eq!((world.listed("a"), world.listed("b")), (vec![], vec!["s".to_owned()]));
+    assert_eq!(certainty(&world, "a"), Certainty::Confirmed);
+}
+
+#[test]
+fn who_leaves_is_certain_of_nothing_since_nobody_waits_for_it() {
+    let mut world = world(&["a", "b"]);
+    let now = MonoMs(world.now);
+    world.members.get_mut("a").unwrap().replica.leave(now, Keep::For(8_000));
+    world.drain("a");
+    assert!(world.at("a").others.contains(&ReplicaOutput::Recheck(Recheck::All)));
+    world.run(2 * WAY_MS);
+    world.cut(|from, _, _| from == "a");
+    world.join("b", "s");
+    run_agreed(&mut world, 5_000);
+    assert_eq!(certainty(&world, "b"), Certainty::Confirmed);
+}
+
+#[test]
+fn nobody_is_certain_beside_one_who_shows_an_earlier_life() {
+    let mut world = world(&["a", "b", "c"]);
+    world.join("c", "s");
+    world.run(3_000);
+    world.cut(|_, to, _| to != "a");
+    world.start("c", 2);
+    run_agreed(&mut world, 1_000);
+    assert_eq!((world.listed("a"), world.listed("b")), (vec!["s".to_owned()], vec![]));
+}
+
+/// A replica asks in its own version with each heartbeat of a later one; the question may come first.
+#[test]
+fn a_heartbeat_overtaken_by_another_message_is_the_last_word_still() {
+    let mut world = world(&["a", "b"]);
+    world.cut(|from, _, message| from != "b" || kind(message) != Kind::Heartbeat);
+    for _ in 0..4 {
+        world.run(900);
+        let b = &mut world.members.get_mut("b").unwrap().replica;
+        b.send_heartbeat(MonoMs(world.now));
+        let Some(ReplicaOutput::Send { message, .. }) = b.poll_output() else { panic!("it beats") };
+        b.send(Recipient::All, |from| message::deltas(from, &[]));
+        world.drain("b");
+        world.run(WAY_MS);
+        world.hand("a", &message);
+        assert_eq!(certainty(&world, "a"), Certainty::Confirmed);
+    }
+}
+
+/// `b` stands still, and reads when it goes on what has waited for it.
+#[test]
+fn what_has_waited_to_be_read_is_no_news_of_who_hears_whom() {
+    let mut world = world(&["a", "b"]);
+    world.join("b", "s");
+    world.run(3_000);
+    let beat = heartbeat_of(&mut world, "a");
+    let mut b = world.members.remove("b").unwrap();
+    world.run(4_000);
+    b.replica.handle(MonoMs(world.now), ReplicaInput::Message(&beat));
+    world.members.insert("b".into(), b);
+    world.drain("b");
+    world.cut(|_, _, _| false);
+    run_agreed(&mut world, 3_000);
 }

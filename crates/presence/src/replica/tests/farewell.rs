@@ -15,19 +15,6 @@ fn where_one_leaves() -> World {
     world
 }
 
-fn leaves(world: &World, name: &str) -> Vec<String> {
-    let changes = world.at(name).others.iter().filter_map(|output| match output {
-        ReplicaOutput::Changed(diff) => diff.topic(&topic()),
-        _ => None,
-    });
-    let gone = changes.filter(|changed| changed.joins.is_empty());
-    gone.flat_map(|changed| &changed.leaves).map(|leave| leave.session.to_string()).collect()
-}
-
-fn certainty(world: &World, name: &str) -> Certainty {
-    world.at(name).replica.certainty(&topic())
-}
-
 #[test]
 fn a_new_life_leaves_in_place_what_the_farewell_asked_for() {
     let mut world = where_one_leaves();
@@ -206,4 +193,56 @@ fn farewells_of_many_lives_do_not_add_up() {
     let footprint = world.at("b").replica.footprint();
     assert!(footprint.entries <= 5 * 5 && footprint.remembered <= 5, "{footprint:?}");
     assert_eq!(world.listed("b").len(), 4 * 5, "those of the last lives");
+}
+
+#[test]
+fn a_repeated_heartbeat_brings_no_farewell_back() {
+    let mut world = where_one_leaves();
+    let early = heartbeat_of(&mut world, "b");
+    world.start("a", 2);
+    world.run(12_000);
+    assert_eq!(certainty(&world, "c"), Certainty::Confirmed, "what a left is gone everywhere");
+    world.hand("c", &early);
+    assert_eq!(certainty(&world, "c"), Certainty::Confirmed);
+}
+
+/// Replica a leaves for 8 s, of which c hears nothing for 4.5, and then by a heartbeat of the beginning.
+fn where_one_hears_late() -> World {
+    let mut world = world(&["a", "b", "c"]);
+    world.join("a", "s");
+    world.run(300);
+    world.cut(|_, to, message| to != "c" || kind(message) == Kind::Deltas);
+    let now = MonoMs(world.now);
+    world.members.get_mut("a").unwrap().replica.leave(now, Keep::For(8_000));
+    world.drain("a");
+    world.run(500);
+    let early = heartbeat_of(&mut world, "b");
+    world.run(4_000);
+    world.hand("c", &early);
+    world
+}
+
+#[test]
+fn a_farewell_heard_late_is_over_when_it_is_for_the_others() {
+    let mut world = where_one_hears_late();
+    world.run(1_000);
+    world.cut(|_, _, _| true);
+    world.kill("a");
+    world.run(2_000);
+    assert_eq!(world.listed_everywhere(), ["s"]);
+    world.run(600);
+    assert_eq!(world.listed_everywhere(), [""; 0]);
+}
+
+/// The same where a new life runs already.
+#[test]
+fn what_a_farewell_heard_late_has_kept_goes_when_it_does_for_the_others() {
+    let mut world = where_one_hears_late();
+    world.start("a", 2);
+    world.join("a", "t");
+    world.run(1_000);
+    assert_eq!(world.listed("c"), ["s", "t"]);
+    world.cut(|_, _, _| true);
+    world.run(2_600);
+    assert_eq!(world.listed_everywhere(), ["t"]);
 }

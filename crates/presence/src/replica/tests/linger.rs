@@ -23,15 +23,6 @@ fn lingering(world: &World) -> usize {
     world.at("a").replica.footprint().lingering
 }
 
-fn leaves(world: &World, name: &str) -> Vec<String> {
-    let changes = world.at(name).others.iter().filter_map(|output| match output {
-        ReplicaOutput::Changed(diff) => diff.topic(&topic()),
-        _ => None,
-    });
-    let gone = changes.filter(|changed| changed.joins.is_empty());
-    gone.flat_map(|changed| &changed.leaves).map(|leave| leave.session.to_string()).collect()
-}
-
 #[test]
 fn an_old_owner_lets_go_only_when_all_have_seen_the_new_one() {
     let mut world = where_one_lacks_news();
