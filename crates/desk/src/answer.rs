@@ -23,6 +23,8 @@ pub struct Answered {
     pub pen: Pen,
     /// When, by the store's clock.
     pub at: StoreMs,
+    /// When the pen wants a tick; never, while nobody has it.
+    pub due: Option<StoreMs>,
     /// What the topic must be told, in order.
     pub events: Vec<Logged>,
 }

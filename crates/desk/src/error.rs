@@ -17,6 +17,12 @@ pub enum StoreError {
     /// The tables cannot be brought to this version. The operator must look.
     #[error("the tables cannot be brought to this version")]
     Schema(#[source] MigrateError),
+    /// The address of the database cannot be understood. The operator must look.
+    #[error("the address of the store cannot be used")]
+    Address(#[source] sqlx::Error),
+    /// The store has not been opened yet: see [`Pens::connect`](crate::Pens::connect). Nothing was done.
+    #[error("the store is not open yet")]
+    NotOpen,
     /// A name or text has the character U+0000, which PostgreSQL cannot keep. The caller should have
     /// refused it.
     #[error("a text has the character U+0000")]
@@ -34,6 +40,7 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::ColumnNotFound(_)
             | sqlx::Error::ColumnIndexOutOfBounds { .. }
             | sqlx::Error::TypeNotFound { .. } => Self::Damaged(error),
+            sqlx::Error::Configuration(_) => Self::Address(error),
             _ => Self::Unavailable(error),
         }
     }

@@ -1,8 +1,9 @@
-//! What Penholder keeps: pens, their log and drafts, in SQLite or PostgreSQL.
+//! What Penholder keeps: pens and tickets with their logs, in SQLite or PostgreSQL.
 //!
-//! [`penholder_lease`] decides who holds a pen; this crate lends it a row, a lock and a clock, keeps what it
-//! decides, and decides nothing itself. A change of a pen is one transaction: the row, the topic's next
-//! number, and the events in the log under it. Only then is anybody told.
+//! [`penholder_lease`] decides who holds a pen, [`penholder_ticket`] what happens to a ticket and who is told;
+//! this crate lends them rows, locks and a clock, keeps what they decide, and decides nothing itself. A
+//! change is one transaction: the rows, the topics' next numbers, and the events in the log under them.
+//! Only then is anybody told.
 //!
 //! ```no_run
 //! # async fn example(ada: penholder_lease::Claimant) -> Result<(), penholder_desk::StoreError> {
@@ -22,14 +23,39 @@
 //! # }
 //! ```
 //!
+//! Tickets are changed in a [`Work`], which is one transaction:
+//!
+//! ```no_run
+//! # async fn example(
+//! #     pens: penholder_desk::Pens,
+//! #     request: penholder_desk::Request,
+//! #     new: penholder_ticket::NewTicket,
+//! # ) -> Result<(), penholder_desk::TicketError> {
+//! use penholder_desk::Tickets;
+//! use penholder_ticket::{Rules, Status};
+//!
+//! let tickets = Tickets::new(&pens, Rules::default());
+//! let mut work = tickets.begin(request).await?;
+//! let ticket = work.create(new).await?;
+//! work.transition(ticket.id, (Status::Resolved, None), None).await?;
+//! for told in work.commit().await? {
+//!     // owed to the topic `told.topic`, in the order of its numbers
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # The driver's contract
 //!
 //! - *Events* of every answer are owed to the topic. Answers of one topic can overtake each other on their
-//!   way to a hub; [`Logged::seq`] puts them in order, and a gap is read from [`Pens::log`].
+//!   way to a hub; [`Logged::seq`] puts them in order, and a gap is read from [`Pens::log`]. So it is with
+//!   what a work has [`Told`], and [`Tickets::events`].
 //! - *Time* is the driver's to watch: ask [`Pens::due`], [`tick`](Pens::tick) what it names, and ask again
-//!   after `next_in_ms`, or sooner when an answer shows an earlier deadline. Several processes may.
+//!   after `next_in_ms`, or sooner when an answer's [`due`](Answered::due) is earlier. Several processes may.
 //! - *Holders* who are connected and have shown input are [renewed](Pens::renew) together, every third of a
 //!   time to live.
+//! - *Retention* is the driver's to ask for: [`Pens::expire`], [`Tickets::expire`], now and then.
+//! - *Who may do or read what* is for the driver, but for who may write a comment again and who sees a note.
 //! - *Unavailable* means that nobody knows: an acquire is repeated with its request id.
 //!
 //! # Invariants, and the tests that fail without them
@@ -44,23 +70,46 @@
 //!   `fences_grow_although_a_standby_has_lost_grants`.
 //! - No decision falls between the check of a fence and the write under it:
 //!   `no_decision_while_a_write_is_under_way`.
+//! - What was answered has been committed, also when many commands share a commit, of which one fails or
+//!   panics: `what_many_are_told_at_once_is_kept`, `one_that_cannot_be_kept_takes_none_with_it`,
+//!   `decision_that_panics_takes_none_with_it`.
 //! - The time of a decision is read when the lock has been had: `time_is_read_after_the_lock`.
 //! - A process that stops keeps nobody waiting for more than some seconds:
 //!   `process_that_stops_inside_a_transaction_blocks_nobody_for_long`.
 //! - Writers who stop for twice their leases write nothing under an old fence, and histories are linearizable:
 //!   `tests/stress`.
 //! - The log has every event, numbered without gaps: `log_tells_everything_in_order`.
+//!
+//! Those of tickets are in `tests/tickets`, which both stores keep as well.
+//!
+//! - What was rolled back is told to nobody and leaves no gap: `rolled_back_tells_nothing`.
+//! - Numbers of a topic and audience are dense, in the order of commits, however many write:
+//!   `numbers_are_dense_in_the_order_of_commits`; pens count in the same: `pen_counts_in_both_numberings`.
+//! - What is replayed is what was told: `replay_is_what_was_told`.
+//! - The public hears the same whether the staff leaves notes or not:
+//!   `public_stream_is_the_same_with_and_without_notes`.
+//! - A write under a stale fence is not written: `stale_fence_writes_nothing`.
+//! - A request with a key is done once: `key_is_for_one_request_at_a_time`,
+//!   `request_that_was_broken_off_is_done_at_last`.
 
 mod answer;
 mod error;
+mod events;
 mod migrate;
 mod pens;
 mod postgres;
 mod renewal;
 mod row;
 mod sqlite;
+mod statement;
+mod tickets;
 
 pub use self::answer::{Answered, Draft, Due, Logged, Reading};
 pub use self::error::StoreError;
+pub use self::events::{Happened, LoggedEvent, Replay, Retention, Told, Trace};
 pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};
 pub use self::renewal::Renewal;
+pub use self::tickets::{
+    Assigned, Begun, Filter, Key, Listed, Order, Page, Request, Stats, StoredAnswer, TicketError,
+    Tickets, Updated, Work,
+};

@@ -5,11 +5,15 @@ use std::borrow::Cow;
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-const SQLITE: &[(i64, &str, &str)] =
-    &[(1, "pens", include_str!("../migrations/sqlite/0001_pens.sql"))];
+const SQLITE: &[(i64, &str, &str)] = &[
+    (1, "pens", include_str!("../migrations/sqlite/0001_pens.sql")),
+    (2, "tickets", include_str!("../migrations/sqlite/0002_tickets.sql")),
+];
 
-const POSTGRES: &[(i64, &str, &str)] =
-    &[(1, "pens", include_str!("../migrations/postgres/0001_pens.sql"))];
+const POSTGRES: &[(i64, &str, &str)] = &[
+    (1, "pens", include_str!("../migrations/postgres/0001_pens.sql")),
+    (2, "tickets", include_str!("../migrations/postgres/0002_tickets.sql")),
+];
 
 pub(crate) fn sqlite() -> Migrator {
     migrator(SQLITE)

@@ -1,7 +1,9 @@
 //! The pens of all topics.
 
+mod within;
+
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use penholder_lease::{
     Answer, Claimant, Command, DraftReaders, Fence, Person, PersonId, Policies, Policy, SessionId,
@@ -10,9 +12,12 @@ use penholder_lease::{
 
 use crate::answer::{Answered, Draft, Due, Logged, Reading};
 use crate::error::StoreError;
-use crate::postgres::{self, PostgresStore};
+use crate::postgres::PostgresStore;
 use crate::renewal::Renewal;
 use crate::sqlite::SqliteStore;
+
+use self::within::Judged;
+pub(crate) use self::within::check_actor;
 
 /// The longest draft that is kept, in bytes.
 pub const DRAFT_BYTES_MAX: usize = 64 * 1024;
@@ -44,7 +49,7 @@ pub enum Storage {
 /// the topic. An error grants nothing.
 #[derive(Debug, Clone)]
 pub struct Pens {
-    store: Store,
+    store: Arc<OnceLock<Store>>,
     policies: Arc<Policies>,
 }
 
@@ -57,7 +62,7 @@ enum Store {
 /// Passes a call on to the store that there is.
 macro_rules! store {
     ($self:ident.$method:ident($($argument:expr),* $(,)?)) => {
-        match &$self.store {
+        match $self.opened()? {
             Store::Sqlite(store) => store.$method($($argument),*).await,
             Store::Postgres(store) => store.$method($($argument),*).await,
         }
@@ -71,22 +76,49 @@ impl Pens {
     ///
     /// The store cannot be reached or opened, or its tables are of a later version.
     pub async fn open(storage: &Storage, policies: Policies) -> Result<Self, StoreError> {
+        let pens = Self::unopened(policies);
+        pens.connect(storage).await?;
+        Ok(pens)
+    }
+
+    /// Returns the pens of a store that is yet to be [connected](Self::connect) to. Until then nothing can be
+    /// had of them but [`NotOpen`](StoreError::NotOpen).
+    #[must_use]
+    pub fn unopened(policies: Policies) -> Self {
+        Self { store: Arc::default(), policies: Arc::new(policies) }
+    }
+
+    /// Opens the store and brings its tables to this version. Once it has succeeded, for all clones, it is
+    /// not asked again.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); it may be tried again.
+    pub async fn connect(&self, storage: &Storage) -> Result<(), StoreError> {
         let store = match storage {
             Storage::Sqlite { path, timeline } => {
-                Store::Sqlite(SqliteStore::open(path, *timeline).await?)
+                let policies = Arc::clone(&self.policies);
+                Store::Sqlite(SqliteStore::open(path, *timeline, policies).await?)
             }
             Storage::Postgres { url, connections } => {
                 Store::Postgres(PostgresStore::open(url, *connections).await?)
             }
         };
-        Ok(Self { store, policies: Arc::new(policies) })
+        // Of two that open it at once one is enough.
+        self.store.set(store).ok();
+        Ok(())
+    }
+
+    fn opened(&self) -> Result<&Store, StoreError> {
+        self.store.get().ok_or(StoreError::NotOpen)
     }
 
     /// Ends all connections to the store, when what is under way has ended.
     pub async fn close(&self) {
-        match &self.store {
-            Store::Sqlite(store) => store.close().await,
-            Store::Postgres(store) => store.close().await,
+        match self.store.get() {
+            Some(Store::Sqlite(store)) => store.close().await,
+            Some(Store::Postgres(store)) => store.close().await,
+            None => {}
         }
     }
 
@@ -361,24 +393,9 @@ impl Pens {
         claim: WriteClaim<'_>,
     ) -> Result<GuardedWrite, StoreError> {
         check_text(topic)?;
-        let policy = self.policies.of(topic);
-        match &self.store {
-            Store::Sqlite(store) => {
-                let mut transaction = store.begin().await?;
-                let (row, time) = store.locked(&mut transaction, topic).await?;
-                let check = row.lease.check_write(claim, time.at, policy);
-                let transaction = Transaction::Sqlite(transaction);
-                Ok(GuardedWrite { check, at: time.at, transaction })
-            }
-            Store::Postgres(store) => {
-                let mut transaction = store.begin().await?;
-                let lock = postgres::Lock::Fence;
-                let (row, time) = postgres::locked(&mut transaction, topic, lock).await?;
-                let check = row.lease.check_write(claim, time.at, policy);
-                let transaction = Transaction::Postgres(transaction);
-                Ok(GuardedWrite { check, at: time.at, transaction })
-            }
-        }
+        let mut transaction = self.transaction().await?;
+        let Judged { check, at, .. } = self.judge(&mut transaction, topic, claim).await?;
+        Ok(GuardedWrite { check, at, transaction })
     }
 }
 

@@ -11,6 +11,8 @@
 
 mod acquire;
 mod draft;
+mod reading;
+mod release;
 mod renew;
 mod sql;
 
@@ -28,6 +30,8 @@ use crate::error::StoreError;
 use crate::migrate;
 use crate::renewal::Renewal;
 use crate::row::{Kept, Row, answered, logged, signed, unsigned};
+
+pub(crate) use self::reading::moment;
 
 /// How long a caller waits for a connection.
 const WAIT: Duration = Duration::from_secs(2);
@@ -76,18 +80,23 @@ impl PostgresStore {
         {
             return Ok(answered);
         }
+        if let Command::Release { session, fence } = command
+            && let Some(answered) = self.release_plain(topic, (session, *fence)).await?
+        {
+            return Ok(answered);
+        }
         let mut transaction = self.begin().await?;
         let begins = matches!(command, Command::Acquire { .. } | Command::TakeOver { .. });
         let lock = if begins { Lock::Begin } else { Lock::Write };
         let (row, time) = locked(&mut transaction, topic, lock).await?;
         let decision = decide(&row.lease, command, time, policy);
-        let Some(kept) = Kept::new(&row, &decision, policy) else {
+        let Some(after) = row.after(&decision, policy) else {
             transaction.rollback().await?;
-            return Ok(answered(decision, time, 0));
+            return Ok(answered(decision, time, (row.due, 0)));
         };
-        let last = keep(&mut transaction, topic, kept, &decision).await?;
+        let last = keep(&mut transaction, topic, Kept::new(&after), &decision).await?;
         transaction.commit().await?;
-        Ok(answered(decision, time, last))
+        Ok(answered(decision, time, (after.due, last)))
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
@@ -163,10 +172,8 @@ impl PostgresStore {
     }
 
     pub(crate) async fn due(&self, limit: u32, span_ms_max: u64) -> Result<Due, StoreError> {
-        let far = sqlx::query_as(sql::DUE_TOO_FAR).bind(i64::from(limit)).bind(signed(span_ms_max));
-        let mut rows: Vec<_> = far.fetch_all(&self.pool).await?;
-        let near = sqlx::query_as(sql::DUE).bind(i64::from(limit) + 1);
-        rows.extend(near.fetch_all(&self.pool).await?);
+        let due = sqlx::query_as(sql::DUE).bind(i64::from(limit) + 1).bind(signed(span_ms_max));
+        let rows = due.fetch_all(&self.pool).await?;
         Due::sort(rows, limit)
     }
 }
@@ -222,14 +229,14 @@ pub(crate) async fn locked(
     read(sqlx::query_as(statement).bind(topic).fetch_one(connection).await?)
 }
 
-/// Writes a lease and appends the events to the log; returns the number of the last.
+/// Writes a lease and appends the events to the log; returns the number of the last, 0 when there is none.
 async fn keep(
     connection: &mut PgConnection,
     topic: &str,
     kept: Kept<'_>,
     decision: &Decision,
 ) -> Result<u64, StoreError> {
-    sqlx::query(sql::KEEP)
+    let last: Option<i64> = sqlx::query_scalar(sql::KEEP)
         .bind(topic)
         .bind(kept.fence)
         .bind(kept.since)
@@ -238,16 +245,9 @@ async fn keep(
         .bind(kept.due)
         .bind(kept.holder)
         .bind(kept.claims)
-        .execute(&mut *connection)
-        .await?;
-    if decision.events.is_empty() {
-        return Ok(0);
-    }
-    let last: i64 = sqlx::query_scalar(sql::APPEND)
-        .bind(topic)
         .bind(signed(decision.events.len() as u64))
         .bind(Json(&decision.events))
-        .fetch_one(connection)
+        .fetch_optional(connection)
         .await?;
-    unsigned(last)
+    unsigned(last.unwrap_or_default())
 }

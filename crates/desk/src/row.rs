@@ -24,7 +24,7 @@ impl Reading {
 }
 
 /// A lease as it was read, and what the index says of it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Row {
     pub(crate) lease: Lease,
     pub(crate) due: Option<StoreMs>,
@@ -42,6 +42,17 @@ impl Row {
         };
         Ok(Self { lease, due: due.map(unsigned).transpose()?.map(StoreMs) })
     }
+
+    /// Returns what is to be written after a decision; nothing, when it is what is there. Events come of
+    /// changes only.
+    pub(crate) fn after(&self, decision: &Decision, policy: &Policy) -> Option<Self> {
+        let after = Self { lease: decision.lease.clone(), due: decision.lease.due(policy) };
+        if after == *self {
+            assert!(decision.events.is_empty(), "an event of nothing would be told and not kept");
+            return None;
+        }
+        Some(after)
+    }
 }
 
 /// A lease that is to be written.
@@ -57,45 +68,44 @@ pub(crate) struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    /// Returns what is to be written after a decision; nothing, when it is what is there. Events come of
-    /// changes only.
-    pub(crate) fn new(row: &Row, decision: &'a Decision, policy: &Policy) -> Option<Self> {
-        let lease = &decision.lease;
-        let due = lease.due(policy);
-        if *lease == row.lease && due == row.due {
-            assert!(decision.events.is_empty(), "an event of nothing would be told and not kept");
-            return None;
-        }
+    pub(crate) fn new(row: &'a Row) -> Self {
+        let lease = &row.lease;
         let tenure = lease.claims.state.tenure();
-        Some(Self {
+        Self {
             fence: signed(lease.fence.0),
             since: signed(lease.since.0),
             deadline: signed(lease.deadline.0),
             active: signed(lease.active_at.0),
-            due: due.map(|due| signed(due.0)),
+            due: row.due.map(|due| signed(due.0)),
             holder: tenure.map(|tenure| tenure.holder.person.id.as_str()),
             claims: Json(&lease.claims),
-        })
+        }
     }
 }
 
 /// Puts an answer together after its decision was written; `last` is the number of its last event.
-pub(crate) fn answered(decision: Decision, time: StoreTime, last: u64) -> Answered {
+pub(crate) fn answered(
+    decision: Decision,
+    time: StoreTime,
+    (due, last): (Option<StoreMs>, u64),
+) -> Answered {
     let first = last - decision.events.len() as u64 + 1;
     let events = decision.events.into_iter().zip(first..);
     Answered {
         pen: decision.lease.view(time.at),
         outcome: decision.outcome,
         at: time.at,
+        due,
         events: events.map(|(event, seq)| Logged { seq, event }).collect(),
     }
 }
 
 impl Due {
-    /// Parts what is due from what will be: topics with their due times and the clock, in the order of
-    /// the times, one more than `limit` if there are so many; and before them those that lie too far
-    /// ahead, with the clock as their time, since it must have been set back.
-    pub(crate) fn sort(rows: Vec<(String, i64, i64)>, limit: u32) -> Result<Self, StoreError> {
+    /// Parts what is due from what will be: topics with their due times and the clock, at least one more
+    /// than `limit` if there are so many. One that lies too far ahead has the clock as its time, since that
+    /// must have been set back.
+    pub(crate) fn sort(mut rows: Vec<(String, i64, i64)>, limit: u32) -> Result<Self, StoreError> {
+        rows.sort_by_key(|(_, at, _)| *at);
         let mut due = Self { topics: Vec::new(), next_in_ms: None };
         for (topic, at, now) in rows {
             let (at, now) = (unsigned(at)?, unsigned(now)?);

@@ -6,13 +6,16 @@
 //! power failure: hence `synchronous = FULL`.
 
 mod clock;
+mod reading;
+mod writer;
 
+use std::fs::OpenOptions;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use penholder_lease::{
-    Command, Decision, Person, Policies, Policy, StoreMs, StoreTime, Timeline, decide,
-};
+use penholder_lease::{Command, Person, Policies, Policy, StoreMs, StoreTime, Timeline};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -20,11 +23,12 @@ use sqlx::types::Json;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use self::clock::Clock;
+use self::writer::{Ground, Writer};
 use crate::answer::{Answered, Draft, Due, Logged, Reading};
 use crate::error::StoreError;
 use crate::migrate;
 use crate::renewal::Renewal;
-use crate::row::{Kept, LeaseColumns, Row, answered, logged, signed, unsigned};
+use crate::row::{LeaseColumns, Row, logged, signed, unsigned};
 
 /// How long a statement waits for another process that writes, and a caller for the writer.
 const WAIT: Duration = Duration::from_secs(2);
@@ -32,72 +36,84 @@ const WAIT: Duration = Duration::from_secs(2);
 /// Connections that read.
 const READERS: u32 = 4;
 
+/// Opens so many connections, all of them: the files that are open then are those that ever are.
+async fn connect(connections: u32, options: SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(WAIT)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(options);
+    // `min_connections` would answer while some are still being opened.
+    let mut all = Vec::new();
+    for _ in 0..connections {
+        all.push(pool.acquire().await?);
+    }
+    drop(all);
+    Ok(pool)
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct SqliteStore {
-    writer: SqlitePool,
+    ground: Ground,
+    writer: Writer,
     readers: SqlitePool,
-    clock: Clock,
-    timeline: Timeline,
 }
 
 impl SqliteStore {
-    pub(crate) async fn open(path: &Path, timeline: Timeline) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        path: &Path,
+        timeline: Timeline,
+        policies: Arc<Policies>,
+    ) -> Result<Self, StoreError> {
+        create_private(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(WAIT);
-        let pool = |connections| {
-            // All at the start: the files that are open then are those that ever are.
-            let pool = SqlitePoolOptions::new().min_connections(connections);
-            pool.max_connections(connections)
-                .acquire_timeout(WAIT)
-                .test_before_acquire(false)
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
-        let writer = pool(1).connect_with(options.clone()).await?;
-        migrate::sqlite().run(&writer).await.map_err(StoreError::Schema)?;
-        let readers = pool(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, readers, clock: Clock::start(), timeline })
+        let only = connect(1, options.clone()).await?;
+        migrate::sqlite().run(&only).await.map_err(StoreError::Schema)?;
+        let readers = connect(READERS, options.read_only(true)).await?;
+        let ground = Ground { pool: only, clock: Clock::start(), timeline, policies };
+        Ok(Self { writer: Writer::start(ground.clone()), ground, readers })
     }
 
     pub(crate) async fn close(&self) {
         self.readers.close().await;
-        self.writer.close().await;
+        self.ground.pool.close().await;
     }
 
     pub(crate) async fn obey(
         &self,
         topic: &str,
         command: &Command,
-        policy: &Policy,
+        _: &Policy,
     ) -> Result<Answered, StoreError> {
-        let mut transaction = self.begin().await?;
-        let answered = self.turn(&mut transaction, topic, (command, policy)).await?;
-        transaction.commit().await?;
-        Ok(answered)
+        self.writer.ask(topic, command.clone()).await?.told().await
     }
 
     pub(crate) async fn renew(
         &self,
         renewals: &[Renewal],
-        policies: &Policies,
+        _: &Policies,
     ) -> Result<Vec<Answered>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let mut all = Vec::with_capacity(renewals.len());
+        let mut pending = Vec::with_capacity(renewals.len());
         for renewal in renewals {
-            let (command, policy) = (renewal.command(), policies.of(&renewal.topic));
-            all.push(self.turn(&mut transaction, &renewal.topic, (&command, policy)).await?);
+            pending.push(self.writer.ask(&renewal.topic, renewal.command()).await?);
         }
-        transaction.commit().await?;
+        let mut all = Vec::with_capacity(renewals.len());
+        for pending in pending {
+            all.push(pending.told().await?);
+        }
         Ok(all)
     }
 
     /// Begins a transaction that may write, and in which nobody else does.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        Ok(self.ground.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 
     /// Reads a lease within a transaction that has the right to write.
@@ -107,27 +123,12 @@ impl SqliteStore {
         topic: &str,
     ) -> Result<(Row, StoreTime), StoreError> {
         let row = select(connection, topic).await?;
-        Ok((row, StoreTime { at: self.clock.now(), timeline: self.timeline }))
-    }
-
-    async fn turn(
-        &self,
-        connection: &mut SqliteConnection,
-        topic: &str,
-        (command, policy): (&Command, &Policy),
-    ) -> Result<Answered, StoreError> {
-        let (row, time) = self.locked(connection, topic).await?;
-        let decision = decide(&row.lease, command, time, policy);
-        if let Some(kept) = Kept::new(&row, &decision, policy) {
-            upsert(connection, topic, kept).await?;
-        }
-        let last = append(connection, topic, &decision).await?;
-        Ok(answered(decision, time, last))
+        Ok((row, self.ground.time()))
     }
 
     pub(crate) async fn pen(&self, topic: &str) -> Result<Reading, StoreError> {
         // Before the row is read: what is renewed in between is not seen to have expired.
-        let at = self.clock.now();
+        let at = self.ground.clock.now();
         let row = select(&mut *self.readers.acquire().await?, topic).await?;
         Ok(Reading { topic: topic.to_owned(), pen: row.lease.view(at), at })
     }
@@ -145,7 +146,7 @@ impl SqliteStore {
         person: &str,
         limit: u32,
     ) -> Result<Vec<Reading>, StoreError> {
-        let at = self.clock.now();
+        let at = self.ground.clock.now();
         let rows = sqlx::query_as(
             "SELECT topic, ?, fence, since_ms, deadline_ms, active_ms, due_ms, claims
              FROM pens WHERE holder = ? ORDER BY topic LIMIT ?",
@@ -176,19 +177,16 @@ impl SqliteStore {
     }
 
     pub(crate) async fn due(&self, limit: u32, span_ms_max: u64) -> Result<Due, StoreError> {
-        let now = self.clock.now();
-        let far = "SELECT topic, ?1, ?1 FROM pens WHERE due_ms > ?2 ORDER BY due_ms DESC LIMIT ?3";
-        let mut rows: Vec<_> = sqlx::query_as(far)
-            .bind(signed(now.0))
-            .bind(signed(now.after(span_ms_max).0))
-            .bind(i64::from(limit))
-            .fetch_all(&self.readers)
-            .await?;
-        let near = sqlx::query_as(
-            "SELECT topic, due_ms, ? FROM pens WHERE due_ms IS NOT NULL ORDER BY due_ms LIMIT ?",
+        let now = self.ground.clock.now();
+        // Those that lie further ahead than anything may are as good as due now.
+        let due = sqlx::query_as(
+            "SELECT * FROM
+                 (SELECT topic, due_ms, $1 FROM pens WHERE due_ms IS NOT NULL ORDER BY due_ms LIMIT $3)
+             UNION ALL SELECT * FROM
+                 (SELECT topic, $1, $1 FROM pens WHERE due_ms > $2 ORDER BY due_ms DESC LIMIT $3)",
         );
-        let near = near.bind(signed(now.0)).bind(i64::from(limit) + 1);
-        rows.extend(near.fetch_all(&self.readers).await?);
+        let due = due.bind(signed(now.0)).bind(signed(now.after(span_ms_max).0));
+        let rows = due.bind(i64::from(limit) + 1).fetch_all(&self.readers).await?;
         Due::sort(rows, limit)
     }
 
@@ -200,7 +198,7 @@ impl SqliteStore {
         keep_ms: u64,
     ) -> Result<StoreMs, StoreError> {
         let mut transaction = self.begin().await?;
-        let at = self.clock.now();
+        let at = self.ground.clock.now();
         sqlx::query(
             "INSERT INTO pen_drafts (topic, author, left_by, left_ms, expires_ms, draft)
              VALUES (?, ?, ?, ?, ?, ?)
@@ -227,7 +225,7 @@ impl SqliteStore {
     ) -> Result<Option<Draft>, StoreError> {
         let mut transaction = self.readers.begin().await?;
         let lease = select(&mut transaction, topic).await?.lease;
-        let at = self.clock.now();
+        let at = self.ground.clock.now();
         let holds = lease.tenure(at).is_some_and(|held| held.holder.person.id.as_str() == reader);
         let row = sqlx::query_as(
             "SELECT draft, left_by, left_ms FROM pen_drafts
@@ -245,7 +243,7 @@ impl SqliteStore {
 
     pub(crate) async fn expire(&self, log_keep_ms: u64) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
-        let at = self.clock.now();
+        let at = self.ground.clock.now();
         let drafts = sqlx::query("DELETE FROM pen_drafts WHERE expires_ms <= ?")
             .bind(signed(at.0))
             .execute(&mut *transaction)
@@ -269,65 +267,12 @@ async fn select(connection: &mut SqliteConnection, topic: &str) -> Result<Row, S
     row.map_or_else(|| Ok(Row::default()), Row::read)
 }
 
-async fn upsert(
-    connection: &mut SqliteConnection,
-    topic: &str,
-    kept: Kept<'_>,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO pens (topic, fence, since_ms, deadline_ms, active_ms, due_ms, holder, claims)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (topic) DO UPDATE SET fence = excluded.fence, since_ms = excluded.since_ms,
-             deadline_ms = excluded.deadline_ms, active_ms = excluded.active_ms,
-             due_ms = excluded.due_ms, holder = excluded.holder, claims = excluded.claims",
-    )
-    .bind(topic)
-    .bind(kept.fence)
-    .bind(kept.since)
-    .bind(kept.deadline)
-    .bind(kept.active)
-    .bind(kept.due)
-    .bind(kept.holder)
-    .bind(kept.claims)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Appends the events of a decision to the log; returns the number of the last.
-async fn append(
-    connection: &mut SqliteConnection,
-    topic: &str,
-    decision: &Decision,
-) -> Result<u64, StoreError> {
-    let count = decision.events.len();
-    if count == 0 {
-        return Ok(0);
-    }
-    let last: i64 = sqlx::query_scalar(
-        "INSERT INTO topics (topic, seq) VALUES (?1, ?2)
-         ON CONFLICT (topic) DO UPDATE SET seq = seq + ?2 RETURNING seq",
-    )
-    .bind(topic)
-    .bind(signed(count as u64))
-    .fetch_one(&mut *connection)
-    .await?;
-    let last = unsigned(last)?;
-    for (event, seq) in decision.events.iter().zip(last + 1 - count as u64..) {
-        sqlx::query(
-            "INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(topic)
-        .bind(signed(seq))
-        .bind(signed(event.fence.0))
-        .bind(event.kind.as_str())
-        .bind(event.rule.as_str())
-        .bind(event.by.as_ref().map(|by| by.id.as_str()))
-        .bind(signed(event.at.0))
-        .bind(Json(event))
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(last)
+/// Creates the file for its owner alone, as drafts are in it. What the database keeps beside it has the rights of
+/// the file.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }

@@ -211,6 +211,6 @@ impl Lease {
 impl Waiting {
     fn brief(&self) -> InQueue {
         let person = &self.claimant.person;
-        InQueue { id: person.id.clone(), name: person.name.clone() }
+        InQueue { id: person.id.clone(), name: person.name.clone(), answer_by: self.answer_by }
     }
 }

@@ -27,6 +27,8 @@ pub struct InQueue {
     pub id: PersonId,
     /// A name to show.
     pub name: String,
+    /// When the holder has to have answered them, if they have asked and were not declined since.
+    pub answer_by: Option<StoreMs>,
 }
 
 /// The pen of a topic at one moment, in the form of the wire.

@@ -50,6 +50,7 @@ impl PostgresStore {
             outcome: Ok(Outcome::Granted { fence, deadline }),
             pen: event.pen.clone(),
             at,
+            due: Some(deadline),
             events: vec![Logged { seq: unsigned(seq)?, event }],
         }))
     }

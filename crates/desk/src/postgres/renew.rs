@@ -45,6 +45,7 @@ impl PostgresStore {
                 outcome: Ok(Outcome::Renewed { deadline }),
                 pen: event.pen.clone(),
                 at: event.at,
+                due: Some(deadline),
                 events: vec![Logged { seq: unsigned(seq)?, event }],
             };
             renewed.insert(place, answered);

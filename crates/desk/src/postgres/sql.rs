@@ -38,6 +38,8 @@ pub(super) const READ: &str = concat!(
     " FROM pens WHERE topic = $1"
 );
 
+pub(super) const CLOCK: &str = concat!("SELECT ", clock!());
+
 pub(super) const TIME: &str = concat!("SELECT ", clock!(), ", ", timeline!());
 
 /// The lock is had in the inner query, which `OFFSET 0` keeps apart; the clock is read in the outer one.
@@ -66,21 +68,20 @@ pub(super) const BEGIN_ROW: &str = "
     INSERT INTO pens (topic, fence, since_ms, deadline_ms, active_ms, claims)
     VALUES ($1, 0, 0, 0, 0, $2) ON CONFLICT (topic) DO NOTHING";
 
+/// Writes a lease, and if there are events, counts the topic on by $9 and appends them, $10.
 pub(super) const KEEP: &str = "
-    UPDATE pens SET fence = $2, since_ms = $3, deadline_ms = $4, active_ms = $5, due_ms = $6,
-        holder = $7, claims = $8
-    WHERE topic = $1";
-
-/// Counts the topic on by $2 and appends the events $3.
-pub(super) const APPEND: &str = "
-    WITH counted AS (
-        INSERT INTO topics AS t (topic, seq) VALUES ($1, $2)
-        ON CONFLICT (topic) DO UPDATE SET seq = t.seq + $2 RETURNING seq
+    WITH kept AS (
+        UPDATE pens SET fence = $2, since_ms = $3, deadline_ms = $4, active_ms = $5, due_ms = $6,
+            holder = $7, claims = $8
+        WHERE topic = $1
+    ), counted AS (
+        INSERT INTO topics AS t (topic, seq) SELECT $1, $9::bigint WHERE $9 > 0
+        ON CONFLICT (topic) DO UPDATE SET seq = t.seq + $9 RETURNING seq
     ), appended AS (
         INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
-        SELECT $1, seq - $2 + place, (body ->> 'fence')::bigint, body ->> 'type', body ->> 'rule',
+        SELECT $1, seq - $9 + place, (body ->> 'fence')::bigint, body ->> 'type', body ->> 'rule',
             body #>> '{by,id}', (body ->> 'at')::bigint, body
-        FROM counted, jsonb_array_elements($3) WITH ORDINALITY AS event (body, place)
+        FROM counted, jsonb_array_elements($10) WITH ORDINALITY AS event (body, place)
     )
     SELECT seq FROM counted";
 
@@ -126,6 +127,50 @@ pub(super) const ACQUIRE_FREE: &str = concat!(
         FROM granted, counted
     )
     SELECT fence, since_ms, deadline_ms, seq FROM granted, counted"
+);
+
+/// Gives a pen back: topic, session, fence, and how many requests are remembered. Only where nobody waits
+/// and it is plain that a decision would do just that. The clock is read after the lock.
+pub(super) const RELEASE: &str = concat!(
+    "WITH timed AS MATERIALIZED (
+        SELECT locked.*, ",
+    clock!(),
+    " AS ms FROM (
+            SELECT topic, claims -> 'state' -> 'tenure' AS tenure,
+                CASE WHEN jsonb_array_length(claims -> 'spent') < $4 THEN claims -> 'spent'
+                    ELSE (claims -> 'spent') - 0 END AS spent
+            FROM pens WHERE topic = $1 OFFSET 0 FOR UPDATE
+        ) AS locked
+    ), released AS (
+        UPDATE pens AS pen SET since_ms = ms, deadline_ms = ms, active_ms = ms, due_ms = NULL,
+            holder = NULL, claims = jsonb_build_object(
+                'state', jsonb_build_object('is', 'free', 'released_by', $2::text),
+                'queue', '[]'::jsonb,
+                'spent', CASE WHEN tenure ->> 'request_id' IS NULL THEN pen.claims -> 'spent'
+                    ELSE spent || jsonb_build_array(jsonb_build_object('session', $2::text,
+                        'request_id', tenure -> 'request_id', 'fence', pen.fence::text)) END)
+        FROM timed
+        WHERE pen.topic = timed.topic AND pen.fence = $3
+            AND pen.claims #>> '{state,is}' = 'held'
+            AND pen.claims #>> '{state,tenure,holder,session}' = $2
+            AND pen.claims -> 'queue' = '[]'
+            AND pen.deadline_ms > ms
+        RETURNING pen.topic, pen.fence, ms, tenure #> '{holder,person}' AS person
+    ), counted AS (
+        INSERT INTO topics AS t (topic, seq) SELECT topic, 1 FROM released
+        ON CONFLICT (topic) DO UPDATE SET seq = t.seq + 1 RETURNING seq
+    ), told AS (
+        SELECT topic, seq, fence, ms, jsonb_build_object(
+            'type', 'released', 'rule', 'released', 'by', person, 'fence', fence::text, 'at', ms,
+            'pen', jsonb_build_object('state', 'free', 'holder', NULL, 'session', NULL,
+                'fence', fence::text, 'since', NULL, 'deadline', NULL, 'queue', '[]'::jsonb)) AS body
+        FROM released, counted
+    ), appended AS (
+        INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
+        SELECT topic, seq, fence, body ->> 'type', body ->> 'rule', body #>> '{by,id}', ms, body
+        FROM told
+    )
+    SELECT seq, body FROM told"
 );
 
 /// Renews the pens of many: topics, sessions, fences, milliseconds since the last input. Only where it
@@ -186,18 +231,16 @@ pub(super) const HELD_BY: &str = concat!(
 pub(super) const LOG: &str =
     "SELECT seq, body FROM pen_log WHERE topic = $1 AND seq > $2 ORDER BY seq LIMIT $3";
 
+/// The first $1 that are due or will be, and those that lie further ahead than anything may, $2, as if
+/// they were due now.
 pub(super) const DUE: &str = concat!(
-    "SELECT topic, due_ms, ",
+    "WITH time AS MATERIALIZED (SELECT ",
     statement_clock!(),
-    " FROM pens WHERE due_ms IS NOT NULL ORDER BY due_ms LIMIT $1"
-);
-
-/// What lies further ahead than anything may, as if it were due now.
-pub(super) const DUE_TOO_FAR: &str = concat!(
-    "SELECT topic, ms, ms FROM pens, (SELECT ",
-    statement_clock!(),
-    " AS ms OFFSET 0) AS time
-    WHERE due_ms > ms + $2 ORDER BY due_ms DESC LIMIT $1"
+    " AS ms)
+    (SELECT topic, due_ms, ms FROM pens, time WHERE due_ms IS NOT NULL ORDER BY due_ms LIMIT $1)
+    UNION ALL
+    (SELECT topic, ms, ms FROM pens, time
+    WHERE due_ms > (SELECT ms + $2 FROM time) ORDER BY due_ms DESC LIMIT $1)"
 );
 
 pub(super) const LEAVE_DRAFT: &str = concat!(

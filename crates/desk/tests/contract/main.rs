@@ -2,25 +2,18 @@
 //!
 //! Each rule runs against a file of SQLite as a test of its own, and all of them against one server.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "a server that is left behind, and which rule was broken, are told there"
-)]
-
+#[macro_use]
 #[path = "../harness/mod.rs"]
 mod harness;
 mod postgres;
 mod rules;
 mod script;
+mod writer;
 
-use std::pin::Pin;
-
-use anyhow::{Context, Result, ensure};
-use harness::{Place, Scratch, Server, policies};
+use anyhow::{Result, ensure};
+use harness::{Place, holds, policies};
 use penholder_desk::Pens;
-
-/// A rule: a promise, and the test that fails where it is broken.
-type Rule = (&'static str, fn(Site) -> Pin<Box<dyn Future<Output = Result<()>>>>);
+use penholder_stores::PostgresServer;
 
 /// What a rule is tried on.
 #[derive(Clone)]
@@ -29,23 +22,10 @@ struct Site {
     place: Place,
 }
 
-macro_rules! contract {
-    ($($module:ident::$rule:ident,)+) => {
-        const CONTRACT: &[Rule] =
-            &[$((stringify!($rule), |site| Box::pin($module::$rule(site)))),+];
-
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread")]
-                async fn $rule() -> anyhow::Result<()> {
-                    let dir = super::Scratch::new()?;
-                    let place = super::Place::file(dir.path());
-                    let pens = place.open(super::policies()).await?;
-                    super::$module::$rule(super::Site { pens, place }).await
-                }
-            )+
-        }
-    };
+impl Site {
+    async fn open(place: Place) -> Result<Self> {
+        Ok(Self { pens: place.open(policies()).await?, place })
+    }
 }
 
 contract! {
@@ -53,6 +33,7 @@ contract! {
     rules::fences_grow_over_grants_and_restarts,
     rules::pen_is_held_until_its_deadline,
     rules::one_of_many_gets_the_pen,
+    rules::what_many_are_told_at_once_is_kept,
     rules::repeated_request_gets_the_same_fence,
     rules::log_tells_everything_in_order,
     rules::due_pens_are_found_and_ticked,
@@ -74,19 +55,14 @@ contract! {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract() -> Result<()> {
-    let server = Server::start()?;
-    let place = server.place(8);
+    let server = PostgresServer::start()?;
+    let place = Place::database(&server, 8);
     let mut broken = Vec::new();
-    for (name, rule) in CONTRACT {
-        let pens = place.open(policies()).await?;
-        let site = Site { pens: pens.clone(), place: place.clone() };
-        // Each in a task, so that one that panics does not keep the others from being tried.
-        let outcome = tokio::task::LocalSet::new()
-            .run_until(async { tokio::task::spawn_local(rule(site)).await })
-            .await;
-        if let Err(error) = outcome.context("it panicked").flatten() {
-            eprintln!("{name}: {error:#}");
-            broken.push(*name);
+    for rule in CONTRACT {
+        let site = Site::open(place.clone()).await?;
+        let pens = site.pens.clone();
+        if !holds(rule, site).await {
+            broken.push(rule.0);
         }
         pens.close().await;
     }

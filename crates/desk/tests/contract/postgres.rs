@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use penholder_desk::{Pens, StoreError};
 use penholder_lease::{Fence, PersonId, Terms, WriteClaim};
+use penholder_stores::PostgresServer;
 use tokio::time::sleep;
 
-use crate::harness::{Server, acquire, claimant, policies, timeline};
+use crate::harness::{Place, acquire, claimant, policies, timeline};
 
 const TOPIC: &str = "doc:1";
 
@@ -25,8 +26,8 @@ async fn acquire_again(pens: &Pens, name: &str) -> Result<Fence> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_granted_anything_while_the_server_is_gone() -> Result<()> {
-    let mut server = Server::start()?;
-    let pens = server.place(4).open(policies()).await?;
+    let mut server = PostgresServer::start()?;
+    let pens = Place::database(&server, 4).open(policies()).await?;
     let first = acquire(&pens, TOPIC, "ada/1").await?.context("not granted")?;
     server.kill()?;
     for _ in 0..2 {
@@ -36,7 +37,7 @@ async fn nobody_is_granted_anything_while_the_server_is_gone() -> Result<()> {
         assert!(matches!(pens.pen(TOPIC).await, Err(StoreError::Unavailable(_))));
         assert!(start.elapsed() < Duration::from_secs(6), "nobody waits for long");
     }
-    let opened = server.place(1).open(policies()).await;
+    let opened = Place::database(&server, 1).open(policies()).await;
     assert!(opened.is_err(), "nor does a start succeed");
     server.go_on()?;
     let second = acquire_again(&pens, "ada/2").await?;
@@ -55,8 +56,8 @@ async fn acquire_and_release(pens: &Pens) -> Result<Fence> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fences_grow_although_a_standby_has_lost_grants() -> Result<()> {
-    let mut server = Server::start()?;
-    let pens = server.place(2).open(policies()).await?;
+    let mut server = PostgresServer::start()?;
+    let pens = Place::database(&server, 2).open(policies()).await?;
     let known = acquire(&pens, TOPIC, "ada/1").await?.context("not granted")?;
     acquire_and_release(&pens).await?;
     pens.close().await;
@@ -65,7 +66,7 @@ async fn fences_grow_although_a_standby_has_lost_grants() -> Result<()> {
 
     // What is granted now never reaches the standby.
     server.go_on()?;
-    let pens = server.place(2).open(policies()).await?;
+    let pens = Place::database(&server, 2).open(policies()).await?;
     let mut lost = known;
     for name in ["ada/2", "ada/1", "ada/2"] {
         lost = acquire(&pens, TOPIC, name).await?.context("not granted")?;
@@ -77,7 +78,7 @@ async fn fences_grow_although_a_standby_has_lost_grants() -> Result<()> {
 
     server.copy_data("standby", "data")?;
     server.promote()?;
-    let pens = server.place(2).open(policies()).await?;
+    let pens = Place::database(&server, 2).open(policies()).await?;
     assert_eq!(pens.pen(TOPIC).await?.pen.fence, known, "the standby knows no more");
     let free = acquire_and_release(&pens).await?;
     assert!(free > lost_free, "{free} after {lost_free}, by the statement for free pens");
@@ -91,8 +92,8 @@ async fn fences_grow_although_a_standby_has_lost_grants() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn process_that_stops_inside_a_transaction_blocks_nobody_for_long() -> Result<()> {
-    let server = Server::start()?;
-    let pens = server.place(4).open(policies()).await?;
+    let server = PostgresServer::start()?;
+    let pens = Place::database(&server, 4).open(policies()).await?;
     let fence = acquire(&pens, TOPIC, "ada/1").await?;
     let ada = PersonId::from("ada");
     let claim = WriteClaim { by: &ada, fence };

@@ -99,6 +99,29 @@ pub(crate) async fn one_of_many_gets_the_pen(site: Site) -> Result<()> {
     Ok(())
 }
 
+pub(crate) async fn what_many_are_told_at_once_is_kept(site: Site) -> Result<()> {
+    let tasks: Vec<_> = (0..64)
+        .map(|n| {
+            let (pens, topic) = (site.pens.clone(), format!("doc:told:{n}"));
+            tokio::spawn(async move {
+                for tab in 0..5 {
+                    let name = format!("ada/{tab}");
+                    let told = pens.acquire(&topic, claimant(&name), Terms::default()).await?;
+                    // Read by another connection, which sees what is committed.
+                    let seq = told.events.first().map_or(0, |event| event.seq);
+                    assert_eq!(pens.log(&topic, seq - 1, 10).await?, told.events);
+                    assert_eq!(pens.pen(&topic).await?.pen, told.pen);
+                }
+                anyhow::Ok(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
+}
+
 pub(crate) async fn repeated_request_gets_the_same_fence(site: Site) -> Result<()> {
     let (pens, topic) = (site.pens, "doc:repeated");
     let first = pens.acquire(topic, claimant("ada/1"), terms("r1")).await?;

@@ -3,12 +3,13 @@
 
 use anyhow::Result;
 use penholder_desk::{Answered, Pens, Renewal};
+use penholder_evidence::Draw;
 use penholder_lease::{
     Answer, Command, Fence, IfHeld, Lease, Recipient, StoreTime, Terms, Timeline, decide,
 };
 
 use crate::Site;
-use crate::harness::{Draw, acquire, claimant, timeline};
+use crate::harness::{acquire, claimant, timeline};
 
 /// Steps on each topic.
 const STEPS: u64 = 400;

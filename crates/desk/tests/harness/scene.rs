@@ -98,18 +98,3 @@ pub(crate) async fn until_due(pens: &Pens, topic: &str) -> Result<()> {
     }
     Ok(())
 }
-
-/// Splitmix64 (Steele, Lea, Flood, 2014).
-#[derive(Debug)]
-pub(crate) struct Draw(pub(crate) u64);
-
-impl Draw {
-    /// A number from 0 up to `bound`, which is left out.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use penholder_desk::{GuardedWrite, Pens, Renewal, StoreError, Transaction};
+use penholder_evidence::{Draw, Logged, Written, judge};
 use penholder_lease::{Fence, IfHeld, Outcome, Person, Terms, WriteCheck, WriteClaim};
 use tokio::time::{Instant, sleep};
 
 use crate::duration;
-use crate::harness::{Draw, Place, claimant, policies};
-use crate::judge;
+use crate::harness::{Place, claimant, policies};
 
 const WRITERS: u64 = 16;
 const TOPICS: [&str; 3] = ["short:stress:1", "short:stress:2", "short:stress:3"];
@@ -34,15 +34,6 @@ struct Tally {
     accepted: AtomicU64,
     stale: AtomicU64,
     unavailable: AtomicU64,
-}
-
-/// A write that was committed.
-#[derive(Debug, Clone)]
-pub(crate) struct Written {
-    /// Its place among the writes on its topic, in the order of their commits.
-    pub(crate) n: i64,
-    pub(crate) fence: i64,
-    pub(crate) at_ms: i64,
 }
 
 pub(crate) async fn run(place: &Place, stops: Stops) -> Result<()> {
@@ -74,10 +65,12 @@ pub(crate) async fn run(place: &Place, stops: Stops) -> Result<()> {
     let (accepted, stale) = (count(&tally.accepted), count(&tally.stale));
     let mut grants = 0;
     for topic in TOPICS {
-        let log = pens.log(topic, 0, u32::MAX).await?;
+        let log = pens.log(topic, 0, u32::MAX).await?.into_iter();
+        let log: Vec<_> = log.map(|it| Logged { seq: it.seq, event: it.event }).collect();
         let written = written(&pens, topic).await?;
-        grants += judge::check(&log, &written, stops.grant_late_ms_max)
-            .with_context(|| format!("on {topic}"))?;
+        grants += judge(&log, &written, stops.grant_late_ms_max)
+            .with_context(|| format!("on {topic}"))?
+            .len();
     }
     let unavailable = count(&tally.unavailable);
     eprintln!("{grants} grants, {accepted} writes, {stale} refused, {unavailable} unavailable");
@@ -264,5 +257,5 @@ async fn written(pens: &Pens, topic: &str) -> Result<Vec<Written>> {
     let rows: Vec<(i64, i64, i64)> = either!(&mut transaction, connection => {
         sqlx::query_as(SELECT).bind(topic).fetch_all(&mut **connection).await?
     });
-    Ok(rows.into_iter().map(|(n, fence, at_ms)| Written { n, fence, at_ms }).collect())
+    Ok(rows.into_iter().map(|(n, fence, at)| Written { n, fence, at_ms: Some(at) }).collect())
 }

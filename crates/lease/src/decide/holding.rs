@@ -35,6 +35,10 @@ impl Turn<'_> {
     pub(super) fn prolong(&mut self, tenure: Tenure, active_at: StoreMs) {
         self.lease.active_at = self.lease.active_at.max(active_at);
         let deadline = self.lease.deadline.max(self.now().after(tenure.ttl_ms));
+        self.keep(tenure, deadline);
+    }
+
+    fn keep(&mut self, tenure: Tenure, deadline: StoreMs) {
         let (kind, rule) = match self.lease.claims.state {
             State::Draining { .. } | State::Free { .. } => return,
             State::Held { .. } if deadline == self.lease.deadline => return,
@@ -137,7 +141,7 @@ impl Turn<'_> {
         let person = tenure.holder.person.clone();
         // Whoever waits need not wait for longer than had the holder just stopped.
         let deadline = self.now().after(self.policy.grace_ms.min(tenure.ttl_ms));
-        self.lease.deadline = deadline;
+        self.lease.deadline = self.lease.deadline.min(deadline);
         self.lease.claims.state = State::Reserved { tenure };
         if self.policy.grace_ms == 0 {
             self.expire();
@@ -174,8 +178,13 @@ impl Turn<'_> {
     pub(super) fn resume(&mut self, session: &SessionId) -> Result<Outcome, Refusal> {
         let tenure = self.check_holder(session, self.lease.fence)?;
         if matches!(self.lease.claims.state, State::Reserved { .. }) {
-            // Coming back is no input: a holder who was idle is idle still.
-            self.prolong(tenure, StoreMs(0));
+            // Coming back is no input: a holder who was idle is idle still, and keeps nobody waiting by it.
+            let is_idle = self.now() >= self.lease.idle_at(self.policy);
+            if is_idle && !self.lease.claims.queue.is_empty() {
+                self.keep(tenure, self.lease.deadline);
+            } else {
+                self.prolong(tenure, StoreMs(0));
+            }
         }
         Ok(self.granted())
     }

@@ -170,6 +170,8 @@ pub struct PenWaiting {
     pub id: String,
     /// A name to show.
     pub name: String,
+    /// When the holder has to have answered them; null for who only waits, or was declined.
+    pub answer_by: Option<u64>,
 }
 
 /// The pen of a topic at one moment.

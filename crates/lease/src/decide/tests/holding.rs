@@ -132,6 +132,26 @@ fn grace_is_never_longer_than_a_time_to_live() {
 }
 
 #[test]
+fn lost_connection_prolongs_nothing() {
+    let mut scene = Scene::held_by("ada");
+    scene.after(TTL - 1_000).disconnect("ada");
+    assert_eq!(scene.due_in(), Some(1_000));
+}
+
+#[test]
+fn idle_holder_keeps_nobody_waiting_by_coming_back() {
+    let mut scene = Scene::with(Policy { idle_after_ms: 5_000, ..Policy::default() });
+    scene.acquire("ada").unwrap();
+    scene.wait("bob").unwrap();
+    for _ in 0..2 {
+        scene.after(5_000).disconnect("ada");
+        scene.resume("ada").unwrap();
+        assert_eq!(scene.told, [(EventKind::Resumed, Rule::Resumed)]);
+    }
+    assert_eq!(scene.due_in(), Some(5_000), "what was left when the connection was lost first");
+}
+
+#[test]
 fn without_grace_a_lost_connection_frees_the_pen() {
     let mut scene = Scene::with(Policy { grace_ms: 0, ..Policy::default() });
     scene.acquire("ada").unwrap();

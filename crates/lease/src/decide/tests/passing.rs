@@ -54,6 +54,26 @@ fn request_asks_and_waits_in_the_queue() {
 }
 
 #[test]
+fn pen_shows_who_of_the_waiting_has_asked() {
+    let mut scene = Scene::held_by("ada");
+    let answer_by = StoreMs(scene.now + REQUEST_AFTER);
+    scene.wait("carl").unwrap();
+    scene.request("bob").unwrap();
+    let shown = |scene: &Scene| -> Vec<_> {
+        scene.pen().queue.iter().map(|waiting| waiting.answer_by).collect()
+    };
+    assert_eq!(shown(&scene), [None, Some(answer_by)]);
+    scene.answer("ada", 1, Answer::Decline).unwrap();
+    assert_eq!(shown(&scene), [None, None]);
+}
+
+#[test]
+fn pen_of_an_older_log_has_no_answers_to_show() {
+    let read: crate::InQueue = serde_json::from_str(r#"{"id":"bob","name":"BOB"}"#).unwrap();
+    assert_eq!(read.answer_by, None);
+}
+
+#[test]
 fn nobody_is_asked_for_a_free_pen_or_for_ones_own() {
     let mut scene = Scene::new();
     assert_eq!(scene.request("bob"), Ok(Outcome::NobodyHolds));

@@ -1,0 +1,367 @@
+//! The event log: what was written, and what each topic was told of it, in order.
+//!
+//! A row of `event_log` is one write; rows of `event_topics` are the topics that hear of it. Each topic has one
+//! counter, `topics.seq`, which its pen's log counts on as well. It numbers what the staff hears. What the
+//! public hears has that number less the events before it that were the staff's alone, so both numberings are
+//! dense, and the public's is the same whatever the staff says among itself.
+//!
+//! Numbers are given out last thing before the commit, with the counters locked in the order of topics until
+//! then: so they are in the order of commits, and two writers never wait for each other in a ring. A row
+//! that is rolled back leaves no gap.
+
+use std::collections::BTreeMap;
+
+use penholder_lease::{Event as PenEvent, Kind, StoreMs};
+use penholder_ticket::{Actor, Audience, Event, EventId, EventName};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::row::{signed, unsigned};
+use crate::statement::{Connection, execute, rows};
+
+/// The trace that a request belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The id of the trace, 32 hexadecimal digits.
+    pub trace_id: String,
+    /// The whole `traceparent`, for those who go on with it.
+    pub traceparent: String,
+}
+
+/// What a topic must be told of a write that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Which topic.
+    pub topic: String,
+    /// What the event is called.
+    pub name: EventName,
+    /// Its number for the staff.
+    pub seq_staff: u64,
+    /// The payload for the staff, a JSON object with that number in it.
+    pub staff: String,
+    /// The number and payload for everybody else; none where it is the staff's alone.
+    pub public: Option<(u64, String)>,
+}
+
+/// An event as it is read from the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedEvent {
+    /// Its number, in the numbering of whoever asked.
+    pub seq: u64,
+    /// What has happened.
+    pub what: Happened,
+}
+
+/// What has happened on a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happened {
+    /// Something to a ticket: the payload, a JSON object with the number in it.
+    Ticket(String),
+    /// Something to the pen.
+    Pen(Box<PenEvent>),
+}
+
+/// What the log has after a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replay {
+    /// The events that follow it, without a gap.
+    Events {
+        /// In order; as many as were asked for, or all there are.
+        events: Vec<LoggedEvent>,
+        /// The number of the topic's last event, at the time of reading or before.
+        last: u64,
+    },
+    /// They are not all kept any more, or the topic was never so far: whoever asked has to read anew what
+    /// there is.
+    Reset {
+        /// The number of the topic's last event.
+        last: u64,
+    },
+}
+
+/// How long the log is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// In milliseconds.
+    pub keep_ms: u64,
+    /// Most events of one topic, those of its pen counted.
+    pub per_topic: u64,
+}
+
+impl Default for Retention {
+    /// 30 days, 10 000 events of a topic.
+    fn default() -> Self {
+        Self { keep_ms: 30 * 24 * 60 * 60 * 1000, per_topic: 10_000 }
+    }
+}
+
+/// Events that are forgotten in one transaction, at most.
+pub(crate) const PRUNE_AT_ONCE: u64 = 500;
+
+/// Where writes come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) by: &'a Actor,
+    pub(crate) at: StoreMs,
+    pub(crate) trace: Option<&'a Trace>,
+}
+
+/// Appends events to the log and numbers them. The counters stay locked until the transaction ends, so this
+/// is the last thing that it does.
+pub(crate) async fn append(
+    connection: &mut Connection<'_>,
+    events: &[Event],
+    source: Source<'_>,
+) -> Result<Vec<Told>, StoreError> {
+    let mut next = count_on(connection, events).await?;
+    let mut told = Vec::new();
+    for event in events {
+        let id = EventId::new(Uuid::now_v7().as_u128()).to_string();
+        keep(connection, (&id, event), source).await?;
+        for route in &event.routes {
+            let bodies = route.own.as_ref().unwrap_or(&event.bodies);
+            let numbers = next.get_mut(route.topic.as_str()).expect("it was counted on");
+            numbers.0 += 1;
+            numbers.1 += u64::from(route.audience == Audience::Public);
+            let (seq_staff, seq_public) = *numbers;
+            let public = bodies.public.as_ref().filter(|_| route.audience == Audience::Public);
+            let own = route.own.as_ref();
+            execute!(
+                connection,
+                "INSERT INTO event_topics (topic, seq_staff, seq_public, event_id, occurred_ms,
+                     staff_body, public_body)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                &route.topic,
+                signed(seq_staff),
+                public.map(|_| signed(seq_public)),
+                &id,
+                signed(source.at.0),
+                own.map(|own| &own.staff),
+                own.and(public),
+            );
+            told.push(Told {
+                topic: route.topic.clone(),
+                name: event.name,
+                seq_staff,
+                staff: numbered(seq_staff, &bodies.staff),
+                public: public.map(|body| (seq_public, numbered(seq_public, body))),
+            });
+        }
+    }
+    Ok(told)
+}
+
+/// Counts the topics on; returns the last numbers before, for the staff and for the public.
+async fn count_on<'a>(
+    connection: &mut Connection<'_>,
+    events: &'a [Event],
+) -> Result<BTreeMap<&'a str, (u64, u64)>, StoreError> {
+    let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for route in events.iter().flat_map(|event| &event.routes) {
+        let (all, staff_only) = counts.entry(&route.topic).or_default();
+        *all += 1;
+        *staff_only += u64::from(route.audience == Audience::Staff);
+    }
+    for (topic, counts) in &mut counts {
+        let (all, staff_only) = *counts;
+        let (last, hidden): (i64, i64) = rows!(
+            connection,
+            fetch_one,
+            "INSERT INTO topics AS t (topic, seq, staff_only) VALUES ($1, $2, $3)
+             ON CONFLICT (topic) DO UPDATE SET seq = t.seq + $2, staff_only = t.staff_only + $3
+             RETURNING seq, staff_only",
+            *topic,
+            signed(all),
+            signed(staff_only),
+        );
+        let (last, hidden) = (unsigned(last)?, unsigned(hidden)?);
+        *counts = (last - all, (last - all) - (hidden - staff_only));
+    }
+    Ok(counts)
+}
+
+async fn keep(
+    connection: &mut Connection<'_>,
+    (id, event): (&str, &Event),
+    source: Source<'_>,
+) -> Result<(), StoreError> {
+    let kind = match source.by.person.kind {
+        Kind::Human => "human",
+        Kind::Ai => "ai",
+    };
+    execute!(
+        connection,
+        "INSERT INTO event_log (id, event, entity_type, entity_id, op, data, previous_data, audience,
+             identity_id, actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        id,
+        event.name.as_str(),
+        event.entity.kind(),
+        event.entity.id(),
+        event.op.as_str(),
+        event.row.to_string(),
+        event.previous.as_ref().map(ToString::to_string),
+        event.audience.as_str(),
+        source.by.person.id.as_str(),
+        kind,
+        source.trace.map(|trace| trace.trace_id.as_str()),
+        source.trace.map(|trace| trace.traceparent.as_str()),
+        signed(source.at.0),
+        &event.bodies.staff,
+        event.bodies.public.as_ref(),
+    );
+    Ok(())
+}
+
+/// Puts its number into a payload. The rest of it is the same for all who hear it.
+fn numbered(seq: u64, body: &str) -> String {
+    let fields = body.strip_prefix('{').expect("a payload is an object");
+    format!("{{\"seq\":{seq},{fields}")
+}
+
+/// What the staff hears: of tickets, and of the pen.
+const STAFF: &str = "
+    SELECT seq, body, pen FROM (
+        SELECT t.seq_staff AS seq, coalesce(t.staff_body, e.staff_body) AS body,
+            CAST(0 AS bigint) AS pen
+        FROM event_topics AS t JOIN event_log AS e ON e.id = t.event_id
+        WHERE t.topic = $1 AND t.seq_staff > $2 AND t.seq_staff > $4
+        UNION ALL
+        SELECT p.seq, CAST(p.body AS text), CAST(1 AS bigint) FROM pen_log AS p
+        WHERE p.topic = $1 AND p.seq > $2 AND p.seq > $4
+    ) AS log ORDER BY seq LIMIT $3";
+
+/// What the public hears. The log of pens has no public numbers. A pen's is its number less what was the
+/// staff's alone before it: all of that there ever was, less what came after it, which is kept as long as it is.
+const PUBLIC: &str = "
+    SELECT seq, body, pen FROM (
+        SELECT t.seq_public AS seq, coalesce(t.public_body, e.public_body) AS body,
+            CAST(0 AS bigint) AS pen
+        FROM event_topics AS t JOIN event_log AS e ON e.id = t.event_id
+        WHERE t.topic = $1 AND t.seq_public > $2 AND t.seq_staff > $4
+        UNION ALL
+        SELECT p.seq - (SELECT staff_only FROM topics WHERE topic = $1) + (
+                SELECT count(*) FROM event_topics AS s
+                WHERE s.topic = $1 AND s.seq_public IS NULL AND s.seq_staff > p.seq
+            ), CAST(p.body AS text), CAST(1 AS bigint) FROM pen_log AS p
+        WHERE p.topic = $1 AND p.seq > $2 AND p.seq > $4
+    ) AS log WHERE seq > $2 ORDER BY seq LIMIT $3";
+
+/// Reads what a topic's audience has heard after a number.
+pub(crate) async fn replay(
+    connection: &mut Connection<'_>,
+    (topic, audience): (&str, Audience),
+    after: u64,
+    limit: u32,
+) -> Result<Replay, StoreError> {
+    let head: Option<(i64, i64, i64)> = rows!(
+        connection,
+        fetch_optional,
+        "SELECT seq, staff_only, pruned FROM topics WHERE topic = $1",
+        topic,
+    );
+    let (seq, staff_only, pruned) = head.unwrap_or_default();
+    let (last, sql) = match audience {
+        Audience::Staff => (unsigned(seq)?, STAFF),
+        Audience::Public => (unsigned(seq - staff_only)?, PUBLIC),
+    };
+    let found: Vec<(i64, String, i64)> =
+        rows!(connection, fetch_all, sql, topic, signed(after), i64::from(limit), pruned,);
+    let mut events = Vec::with_capacity(found.len());
+    for ((seq, body, pen), expected) in found.into_iter().zip(after + 1..) {
+        // What is missing in between was pruned while this was read, or the pen's log is kept for less long.
+        if unsigned(seq)? != expected {
+            break;
+        }
+        let what = if pen == 1 {
+            let event = serde_json::from_str(&body);
+            Happened::Pen(event.map_err(|error| sqlx::Error::Decode(Box::new(error)))?)
+        } else {
+            Happened::Ticket(numbered(expected, &body))
+        };
+        events.push(LoggedEvent { seq: expected, what });
+    }
+    if events.is_empty() && after != last && limit > 0 {
+        return Ok(Replay::Reset { last });
+    }
+    Ok(Replay::Events { events, last })
+}
+
+/// Returns the number of a topic's last event, for an audience.
+pub(crate) async fn last_seq(
+    connection: &mut Connection<'_>,
+    (topic, audience): (&str, Audience),
+) -> Result<u64, StoreError> {
+    let head: Option<(i64, i64)> = rows!(
+        connection,
+        fetch_optional,
+        "SELECT seq, staff_only FROM topics WHERE topic = $1",
+        topic,
+    );
+    let (seq, staff_only) = head.unwrap_or_default();
+    unsigned(if audience == Audience::Staff { seq } else { seq - staff_only })
+}
+
+/// Returns up to `limit` topics of which something is to be forgotten, and up to which number.
+pub(crate) async fn overdue(
+    connection: &mut Connection<'_>,
+    retention: Retention,
+    (now, limit): (StoreMs, u32),
+) -> Result<Vec<(String, i64)>, StoreError> {
+    Ok(rows!(
+        connection,
+        fetch_all,
+        "SELECT topic, upto FROM (
+             SELECT h.topic, h.seq - $2 AS upto FROM topics AS h WHERE h.seq - h.pruned > $2
+                 AND EXISTS (SELECT 1 FROM event_topics AS t WHERE t.topic = h.topic)
+             UNION ALL
+             SELECT topic, max(seq_staff) FROM event_topics WHERE occurred_ms <= $1 GROUP BY topic
+         ) AS due ORDER BY topic LIMIT $3",
+        signed(now.before(retention.keep_ms).0),
+        signed(retention.per_topic),
+        i64::from(limit),
+    ))
+}
+
+/// Forgets a topic's first events, as many as one transaction may hold up the writers for, but none after a number;
+/// returns how many. The writes that no topic has any more go with them.
+pub(crate) async fn prune(
+    connection: &mut Connection<'_>,
+    topic: &str,
+    upto: i64,
+) -> Result<u64, StoreError> {
+    let events: Vec<(String, i64)> = rows!(
+        connection,
+        fetch_all,
+        "SELECT event_id, seq_staff FROM event_topics WHERE topic = $1 AND seq_staff <= $2
+         ORDER BY seq_staff LIMIT $3",
+        topic,
+        upto,
+        signed(PRUNE_AT_ONCE),
+    );
+    // Where the rest are events of the pen, they are left behind as well.
+    let upto =
+        events.last().filter(|_| events.len() as u64 == PRUNE_AT_ONCE).map_or(upto, |it| it.1);
+    execute!(
+        connection,
+        "DELETE FROM event_topics WHERE topic = $1 AND seq_staff <= $2",
+        topic,
+        upto,
+    );
+    for (event, _) in &events {
+        execute!(
+            connection,
+            "DELETE FROM event_log
+             WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM event_topics WHERE event_id = $1)",
+            event,
+        );
+    }
+    // Last, since it keeps all others from writing to the topic.
+    execute!(
+        connection,
+        "UPDATE topics SET pruned = $2 WHERE topic = $1 AND pruned < $2",
+        topic,
+        upto,
+    );
+    Ok(events.len() as u64)
+}

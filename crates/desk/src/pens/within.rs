@@ -1,0 +1,113 @@
+//! What else the store of the pens keeps, in transactions of theirs.
+
+use penholder_lease::{Fence, Person, StoreMs, WriteCheck, WriteClaim};
+use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Sqlite};
+
+use super::{Pens, Store, Transaction, check_person};
+use crate::error::StoreError;
+use crate::postgres;
+use crate::statement::Connection;
+
+/// What came of a look at a pen before a write.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// Whether it may be written.
+    pub(crate) check: WriteCheck,
+    /// The pen's own fence.
+    pub(crate) fence: Fence,
+    /// When that was.
+    pub(crate) at: StoreMs,
+}
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub(crate) enum Reader {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Reader {
+    pub(crate) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Self::Sqlite(connection) => Connection::Sqlite(connection),
+            Self::Postgres(connection) => Connection::Postgres(connection),
+        }
+    }
+}
+
+impl Transaction {
+    /// Undoes everything before it returns; a transaction that is dropped is undone some time later.
+    pub(crate) async fn rollback(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.rollback().await?,
+            Self::Postgres(transaction) => transaction.rollback().await?,
+        }
+        Ok(())
+    }
+
+    pub(crate) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Self::Sqlite(transaction) => Connection::Sqlite(transaction),
+            Self::Postgres(transaction) => Connection::Postgres(transaction),
+        }
+    }
+}
+
+impl Pens {
+    /// Begins a transaction that may write.
+    pub(crate) async fn transaction(&self) -> Result<Transaction, StoreError> {
+        Ok(match self.opened()? {
+            Store::Sqlite(store) => Transaction::Sqlite(store.begin().await?),
+            Store::Postgres(store) => Transaction::Postgres(store.begin().await?),
+        })
+    }
+
+    /// Begins one, and reads the clock in it.
+    pub(crate) async fn begin(&self) -> Result<(Transaction, StoreMs), StoreError> {
+        let mut transaction = self.transaction().await?;
+        let at = match (self.opened()?, &mut transaction) {
+            (Store::Sqlite(store), Transaction::Sqlite(_)) => store.moment(),
+            (_, Transaction::Postgres(transaction)) => postgres::moment(transaction).await?,
+            (Store::Postgres(_), Transaction::Sqlite(_)) => another_store(),
+        };
+        Ok((transaction, at))
+    }
+
+    /// Returns a connection to read by.
+    pub(crate) async fn reader(&self) -> Result<Reader, StoreError> {
+        Ok(match self.opened()? {
+            Store::Sqlite(store) => Reader::Sqlite(store.reader().await?),
+            Store::Postgres(store) => Reader::Postgres(store.reader().await?),
+        })
+    }
+
+    /// Judges a write under a fence in a transaction that has begun.
+    pub(crate) async fn judge(
+        &self,
+        transaction: &mut Transaction,
+        topic: &str,
+        claim: WriteClaim<'_>,
+    ) -> Result<Judged, StoreError> {
+        let (row, time) = match (self.opened()?, transaction) {
+            (Store::Sqlite(store), Transaction::Sqlite(transaction)) => {
+                store.locked(transaction, topic).await?
+            }
+            (_, Transaction::Postgres(transaction)) => {
+                postgres::locked(transaction, topic, postgres::Lock::Fence).await?
+            }
+            (Store::Postgres(_), Transaction::Sqlite(_)) => another_store(),
+        };
+        let check = row.lease.check_write(claim, time.at, self.policies.of(topic));
+        Ok(Judged { check, fence: row.lease.fence, at: time.at })
+    }
+}
+
+fn another_store() -> ! {
+    unreachable!("a transaction is of the store that began it")
+}
+
+/// Refuses a person whom one of the stores cannot keep.
+pub(crate) fn check_actor(person: &Person) -> Result<(), StoreError> {
+    check_person(person)
+}

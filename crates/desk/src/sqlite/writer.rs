@@ -1,0 +1,294 @@
+//! The one who writes. A commit waits for the disk, whatever is in it; so the commands that come meanwhile
+//! share the next one.
+//!
+//! All of them are decided one after the other, in memory, within one transaction: a statement reads their
+//! topics, another writes what has changed. Nobody is answered before the commit. When the store refuses
+//! what they want written, each is tried again alone, so that one which cannot be kept takes none of its
+//! neighbours with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use penholder_lease::{Claims, Command, Policies, Policy, StoreTime, Timeline, decide};
+use serde::Serialize;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqlitePool;
+use sqlx::types::Json;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Clock;
+use crate::answer::{Answered, Logged};
+use crate::error::StoreError;
+use crate::row::{Kept, Row, answered, signed, unsigned};
+
+/// Most commands of one transaction.
+const BATCH_MAX: usize = 256;
+
+/// Most commands that wait for their turn; who comes then waits before.
+const WAITING_MAX: usize = 4096;
+
+/// What a decision needs beside the command.
+#[derive(Debug, Clone)]
+pub(super) struct Ground {
+    pub(super) pool: SqlitePool,
+    pub(super) clock: Clock,
+    pub(super) timeline: Timeline,
+    pub(super) policies: Arc<Policies>,
+}
+
+/// Where commands are left.
+#[derive(Debug, Clone)]
+pub(super) struct Writer(mpsc::Sender<Asked>);
+
+/// A command, and who waits for what comes of it.
+#[derive(Debug)]
+struct Asked {
+    topic: String,
+    command: Command,
+    answer: oneshot::Sender<Told>,
+}
+
+/// What came of a command, or how the decision panicked.
+type Told = thread::Result<Result<Answered, StoreError>>;
+
+impl Writer {
+    /// Starts the task that writes; it ends with the last clone of this value.
+    pub(super) fn start(ground: Ground) -> Self {
+        let (sender, asked) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(run(ground, asked));
+        Self(sender)
+    }
+
+    /// Leaves a command for the next transaction; those of one caller are obeyed in order.
+    pub(super) async fn ask(&self, topic: &str, command: Command) -> Result<Pending, StoreError> {
+        let (answer, told) = oneshot::channel();
+        let asked = Asked { topic: topic.to_owned(), command, answer };
+        self.0.send(asked).await.map_err(|_| gone())?;
+        Ok(Pending(told))
+    }
+}
+
+/// An answer that is yet to come.
+#[derive(Debug)]
+pub(super) struct Pending(oneshot::Receiver<Told>);
+
+impl Pending {
+    /// Waits for it.
+    ///
+    /// # Panics
+    ///
+    /// The decision has panicked.
+    pub(super) async fn told(self) -> Result<Answered, StoreError> {
+        let told = self.0.await.map_err(|_| gone())?;
+        told.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable(sqlx::Error::WorkerCrashed)
+}
+
+async fn run(ground: Ground, mut asked: mpsc::Receiver<Asked>) {
+    let mut batch = Vec::new();
+    while asked.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        match ground.write(&batch).await {
+            Ok(told) => tell(batch.drain(..), told),
+            Err(Failed::Refused(_)) if batch.len() > 1 => {
+                for asked in batch.drain(..) {
+                    let alone = [asked];
+                    let told = ground.write(&alone).await;
+                    let told = told.unwrap_or_else(|failed| failed.for_each_of(1));
+                    tell(alone, told);
+                }
+            }
+            Err(failed) => {
+                let told = failed.for_each_of(batch.len());
+                tell(batch.drain(..), told);
+            }
+        }
+    }
+}
+
+fn tell(batch: impl IntoIterator<Item = Asked>, told: Vec<Told>) {
+    for (asked, told) in batch.into_iter().zip(told) {
+        // Whoever asked may have gone away.
+        asked.answer.send(told).ok();
+    }
+}
+
+/// Why nothing of a transaction was written.
+#[derive(Debug)]
+enum Failed {
+    /// It could not begin, or not be committed: whatever was in it.
+    Away(StoreError),
+    /// What was in it may be the reason.
+    Refused(StoreError),
+}
+
+impl Failed {
+    /// The same for as many as waited.
+    fn for_each_of(self, count: usize) -> Vec<Told> {
+        let (Self::Away(error) | Self::Refused(error)) = self;
+        if count == 1 {
+            return vec![Ok(Err(error))];
+        }
+        let error = Arc::new(error);
+        let shared = || sqlx::Error::Io(io::Error::other(Arc::clone(&error)));
+        std::iter::repeat_with(|| Ok(Err(StoreError::Unavailable(shared())))).take(count).collect()
+    }
+}
+
+impl Ground {
+    /// Decides and writes; what is returned has been committed.
+    async fn write(&self, batch: &[Asked]) -> Result<Vec<Told>, Failed> {
+        let away = |error: sqlx::Error| Failed::Away(error.into());
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(away)?;
+        let topics = batch.iter().map(|asked| asked.topic.as_str()).collect();
+        let mut turns = Turns::read(&mut transaction, topics).await.map_err(Failed::Refused)?;
+        let time = self.time();
+        let told = batch.iter().map(|asked| {
+            let policy = self.policies.of(&asked.topic);
+            let turn = || turns.take(asked, time, policy);
+            // A decision changes nothing before it is made.
+            catch_unwind(AssertUnwindSafe(turn)).map(Ok)
+        });
+        let told = told.collect();
+        if turns.have_changed_nothing() {
+            transaction.rollback().await.map_err(away)?;
+            return Ok(told);
+        }
+        turns.write(&mut transaction).await.map_err(Failed::Refused)?;
+        transaction.commit().await.map_err(away)?;
+        Ok(told)
+    }
+
+    /// The time of a decision, to be read when one has the right to write.
+    pub(super) fn time(&self) -> StoreTime {
+        StoreTime { at: self.clock.now(), timeline: self.timeline }
+    }
+}
+
+/// The topics of a transaction as they are, and as they will be.
+#[derive(Debug)]
+struct Turns {
+    places: BTreeMap<String, Place>,
+    log: Vec<(String, Logged)>,
+}
+
+#[derive(Debug)]
+struct Place {
+    row: Row,
+    /// The number of the last event.
+    seq: u64,
+    is_changed: bool,
+}
+
+/// A topic, the number of its last event, and the columns of its lease.
+type PlaceColumns = (
+    String,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<Json<Claims>>,
+);
+
+const READ: &str = "
+    SELECT asked.value, seq, fence, since_ms, deadline_ms, active_ms, due_ms, claims
+    FROM json_each($1) AS asked
+        LEFT JOIN topics ON topics.topic = asked.value
+        LEFT JOIN pens ON pens.topic = asked.value";
+
+/// Pens $1, the numbers of topics $2, events $3. One round for all.
+const WRITE: &str = "
+    INSERT INTO pens (topic, fence, since_ms, deadline_ms, active_ms, due_ms, holder, claims)
+    SELECT value ->> 0, value ->> '$[1][0]', value ->> '$[1][1]', value ->> '$[1][2]',
+        value ->> '$[1][3]', value ->> '$[1][4]', value ->> 2, value ->> 3
+    FROM json_each($1) WHERE true
+    ON CONFLICT (topic) DO UPDATE SET fence = excluded.fence, since_ms = excluded.since_ms,
+        deadline_ms = excluded.deadline_ms, active_ms = excluded.active_ms,
+        due_ms = excluded.due_ms, holder = excluded.holder, claims = excluded.claims;
+    INSERT INTO topics (topic, seq)
+    SELECT value ->> 0, value ->> 1 FROM json_each($2) WHERE true
+    ON CONFLICT (topic) DO UPDATE SET seq = excluded.seq;
+    INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
+    SELECT value ->> 0, value ->> '$[1][0]', value ->> '$[1][1]', value ->> 2, value ->> 3,
+        value ->> 4, value ->> '$[1][2]', value ->> 5
+    FROM json_each($3)";
+
+impl Turns {
+    async fn read(
+        connection: &mut SqliteConnection,
+        topics: BTreeSet<&str>,
+    ) -> Result<Self, StoreError> {
+        let rows: Vec<PlaceColumns> =
+            sqlx::query_as(READ).bind(Json(topics)).fetch_all(connection).await?;
+        let mut places = BTreeMap::new();
+        for (topic, seq, fence, since, deadline, active, due, claims) in rows {
+            let row = match (fence, since, deadline, active, claims) {
+                (Some(fence), Some(since), Some(deadline), Some(active), Some(claims)) => {
+                    Row::read((fence, since, deadline, active, due, claims))?
+                }
+                _ => Row::default(),
+            };
+            let seq = unsigned(seq.unwrap_or_default())?;
+            places.insert(topic, Place { row, seq, is_changed: false });
+        }
+        Ok(Self { places, log: Vec::new() })
+    }
+
+    /// Decides, on what those before have left.
+    fn take(&mut self, asked: &Asked, time: StoreTime, policy: &Policy) -> Answered {
+        let Asked { topic, command, .. } = asked;
+        let place = self.places.get_mut(topic).expect("every topic that is asked about was read");
+        let decision = decide(&place.row.lease, command, time, policy);
+        if let Some(row) = place.row.after(&decision, policy) {
+            *place = Place { row, seq: place.seq + decision.events.len() as u64, is_changed: true };
+        }
+        let answered = answered(decision, time, (place.row.due, place.seq));
+        let events = answered.events.iter().cloned();
+        self.log.extend(events.map(|logged| (topic.clone(), logged)));
+        answered
+    }
+
+    fn have_changed_nothing(&self) -> bool {
+        !self.places.values().any(|place| place.is_changed)
+    }
+
+    async fn write(self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let (mut pens, mut topics) = (Vec::new(), Vec::new());
+        for (topic, place) in self.places.iter().filter(|(_, place)| place.is_changed) {
+            let Kept { fence, since, deadline, active, due, holder, claims } =
+                Kept::new(&place.row);
+            let numbers = (fence, since, deadline, active, due);
+            pens.push((topic, numbers, holder, text(&claims)?));
+            topics.push((topic, signed(place.seq)));
+        }
+        let mut log = Vec::new();
+        for (topic, Logged { seq, event }) in &self.log {
+            let numbers = (signed(*seq), signed(event.fence.0), signed(event.at.0));
+            let actor = event.by.as_ref().map(|by| by.id.as_str());
+            log.push((
+                topic,
+                numbers,
+                event.kind.as_str(),
+                event.rule.as_str(),
+                actor,
+                text(event)?,
+            ));
+        }
+        let write = sqlx::query(WRITE).bind(Json(pens)).bind(Json(topics)).bind(Json(log));
+        write.execute(connection).await?;
+        Ok(())
+    }
+}
+
+/// What a column of JSON keeps.
+fn text(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)).into())
+}

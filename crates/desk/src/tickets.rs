@@ -1,0 +1,235 @@
+//! Tickets, as the store keeps them and [`penholder_ticket`] decides.
+
+mod bulk;
+mod comments;
+mod error;
+mod keys;
+mod list;
+mod row;
+mod work;
+
+use penholder_lease::{PersonId, Role};
+use penholder_ticket::{
+    Assignee, Attachment, Audience, Comment, CommentId, Rules, StatusChange, Ticket, TicketId,
+    is_staff,
+};
+
+pub use self::error::TicketError;
+use self::keys::Running;
+pub use self::keys::{Begun, Key, StoredAnswer};
+pub use self::list::{Assigned, Filter, Listed, Order, Page, Stats};
+use self::row::{Kept, role_of, role_word, select_comment, select_ticket};
+pub use self::work::{Request, Updated, Work};
+use crate::error::StoreError;
+use crate::events::{self, PRUNE_AT_ONCE, Replay, Retention};
+use crate::pens::Pens;
+use crate::statement::{Connection, execute, rows};
+
+/// Topics that are looked after in one call.
+const TOPICS_AT_ONCE: u32 = 1_000;
+
+/// All tickets, with their comments, and what was told of them.
+///
+/// They are kept where the pens are, so that a fence is checked in the transaction of a write. A value is
+/// cheap to clone, and every clone is the same tickets. What changes something is done in a [`Work`].
+/// Who may do or read what is for the caller.
+#[derive(Debug, Clone)]
+pub struct Tickets {
+    pens: Pens,
+    rules: Rules,
+    running: Running,
+}
+
+impl Tickets {
+    /// Opens the tickets in the store of the pens.
+    #[must_use]
+    pub fn new(pens: &Pens, rules: Rules) -> Self {
+        Self { pens: pens.clone(), rules, running: Running::default() }
+    }
+
+    /// Makes somebody known, or gives them another name or role.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn put_person(
+        &self,
+        id: &PersonId,
+        name: &str,
+        role: Role,
+    ) -> Result<(), StoreError> {
+        if id.as_str().contains('\0') || name.contains('\0') {
+            return Err(StoreError::Unstorable);
+        }
+        let mut transaction = self.pens.transaction().await?;
+        execute!(
+            &mut transaction.connection(),
+            "INSERT INTO people (id, name, role) VALUES ($1, $2, $3)
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, role = excluded.role",
+            id.as_str(),
+            name,
+            role_word(role),
+        );
+        transaction.commit().await
+    }
+
+    /// Reads a ticket.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or see [`StoreError`].
+    pub async fn ticket(&self, id: TicketId) -> Result<Ticket, TicketError> {
+        find(&mut self.pens.reader().await?.connection(), id).await
+    }
+
+    /// Reads a comment, if an audience may see it.
+    ///
+    /// # Errors
+    ///
+    /// There is none for them, or see [`StoreError`].
+    pub async fn comment(&self, id: CommentId, audience: Audience) -> Result<Comment, TicketError> {
+        let comment = find_comment(&mut self.pens.reader().await?.connection(), id).await?;
+        comment.filter(|it| it.is_visible_to(audience)).ok_or(TicketError::NotFound)
+    }
+
+    /// Reads how a ticket's status has changed, in order.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn history(&self, id: TicketId) -> Result<Vec<StatusChange>, StoreError> {
+        let found: Vec<Kept<StatusChange>> = rows!(
+            &mut self.pens.reader().await?.connection(),
+            fetch_all,
+            "SELECT from_status, to_status, reason, by_person, at_ms FROM ticket_history
+             WHERE ticket_id = $1 ORDER BY position",
+            id.to_string(),
+        );
+        Ok(found.into_iter().map(|kept| kept.0).collect())
+    }
+
+    /// Reads the files of a ticket and of those of its comments that an audience may see: the ticket's first, each in
+    /// its place.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn attachments(
+        &self,
+        id: TicketId,
+        audience: Audience,
+    ) -> Result<Vec<Attachment>, StoreError> {
+        let found: Vec<Kept<Attachment>> = rows!(
+            &mut self.pens.reader().await?.connection(),
+            fetch_all,
+            "SELECT f.id, f.comment_id, f.url, f.name, f.size, f.position
+             FROM attachments AS f LEFT JOIN comments AS c ON c.id = f.comment_id
+             WHERE f.ticket_id = $1 AND (c.audience IS NULL OR c.audience = 'public' OR $2 = 'staff')
+             ORDER BY c.created_ms IS NOT NULL, c.created_ms, c.id, f.position",
+            id.to_string(),
+            audience.as_str(),
+        );
+        Ok(found.into_iter().map(|kept| kept.0).collect())
+    }
+
+    /// Reads up to `limit` events that a topic's audience has heard after a number.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn events(
+        &self,
+        (topic, audience): (&str, Audience),
+        after: u64,
+        limit: u32,
+    ) -> Result<Replay, StoreError> {
+        let mut reader = self.pens.reader().await?;
+        events::replay(&mut reader.connection(), (topic, audience), after, limit).await
+    }
+
+    /// Returns the number of the last event that a topic's audience has heard, 0 when there was none.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn last_seq(&self, topic: &str, audience: Audience) -> Result<u64, StoreError> {
+        let mut reader = self.pens.reader().await?;
+        events::last_seq(&mut reader.connection(), (topic, audience)).await
+    }
+
+    /// Forgets what of the log, and of the answers to requests, has been kept for long enough. Harmless at
+    /// any time, and from several processes at once. Returns how many entries of topics that was.
+    ///
+    /// Cost: one transaction for each topic of which something is forgotten, and for every 500 events of it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`]. Some may have been forgotten.
+    pub async fn expire(&self, retention: Retention) -> Result<u64, StoreError> {
+        let (mut transaction, now) = self.pens.begin().await?;
+        keys::expire(&mut transaction.connection(), now).await?;
+        let at = (now, TOPICS_AT_ONCE);
+        let overdue = events::overdue(&mut transaction.connection(), retention, at).await?;
+        transaction.commit().await?;
+        let mut count = 0;
+        for (topic, upto) in overdue {
+            loop {
+                let mut transaction = self.pens.transaction().await?;
+                let pruned = events::prune(&mut transaction.connection(), &topic, upto).await?;
+                transaction.commit().await?;
+                count += pruned;
+                if pruned < PRUNE_AT_ONCE {
+                    break;
+                }
+            }
+        }
+        Ok(count)
+    }
+}
+
+async fn find(connection: &mut Connection<'_>, id: TicketId) -> Result<Ticket, TicketError> {
+    const SQL: &str = select_ticket!("WHERE t.id = $1");
+    let found: Option<Kept<Ticket>> = rows!(connection, fetch_optional, SQL, id.to_string());
+    found.map(|kept| kept.0).ok_or(TicketError::NotFound)
+}
+
+/// Reads a ticket that nobody else writes until the transaction ends.
+async fn find_to_write(
+    connection: &mut Connection<'_>,
+    id: TicketId,
+) -> Result<Ticket, TicketError> {
+    const SQL: &str = select_ticket!("WHERE t.id = $1 FOR UPDATE OF t");
+    let found: Option<Kept<Ticket>> = match connection {
+        // Nobody else writes at all.
+        Connection::Sqlite(_) => return find(connection, id).await,
+        Connection::Postgres(connection) => {
+            sqlx::query_as(SQL).bind(id.to_string()).fetch_optional(&mut **connection).await?
+        }
+    };
+    found.map(|kept| kept.0).ok_or(TicketError::NotFound)
+}
+
+async fn find_comment(
+    connection: &mut Connection<'_>,
+    id: CommentId,
+) -> Result<Option<Comment>, StoreError> {
+    const SQL: &str = select_comment!("WHERE c.id = $1");
+    let found: Option<Kept<Comment>> = rows!(connection, fetch_optional, SQL, id.to_string());
+    Ok(found.map(|kept| kept.0))
+}
+
+/// Reads somebody to whom a ticket may be assigned.
+async fn find_assignee(
+    connection: &mut Connection<'_>,
+    id: &PersonId,
+) -> Result<Assignee, TicketError> {
+    let found: Option<(String, String)> = rows!(
+        connection,
+        fetch_optional,
+        "SELECT name, role FROM people WHERE id = $1",
+        id.as_str(),
+    );
+    let found = found.filter(|(_, role)| role_of(role).is_some_and(is_staff));
+    let (name, _) = found.ok_or_else(TicketError::assignee)?;
+    Ok(Assignee { id: id.clone(), name })
+}

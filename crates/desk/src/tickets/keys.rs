@@ -1,0 +1,180 @@
+//! Requests that a caller may repeat: the answer is kept in the transaction of what was done, so whoever
+//! repeats one after a crash gets the answer, or does it for the first time.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use penholder_lease::StoreMs;
+use sha2::{Digest, Sha256};
+
+use super::work::Work;
+use crate::error::StoreError;
+use crate::row::signed;
+use crate::statement::{Connection, execute, rows};
+
+/// How long an answer is kept, in milliseconds.
+const KEEP_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// What makes a request the same as an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key<'a> {
+    /// Whose request.
+    pub caller: &'a str,
+    /// The method and route with its ids.
+    pub route: &'a str,
+    /// What the caller calls it.
+    pub key: &'a str,
+    /// What the caller sends.
+    pub body: &'a [u8],
+}
+
+/// What a request was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// Status of HTTP.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+/// How a request that may be repeated begins.
+#[derive(Debug)]
+pub enum Begun {
+    /// It is the first; its answer is kept when the work is.
+    First(Box<Work>),
+    /// It was done before.
+    Again(StoredAnswer),
+    /// The key has stood for something else.
+    Differs,
+    /// The first has not been answered yet. Trying again later helps.
+    Running,
+}
+
+/// Where the answer is to be kept.
+#[derive(Debug)]
+pub(super) struct Claim {
+    caller: String,
+    route: String,
+    key: String,
+    request_hash: String,
+    _running: Place,
+}
+
+/// The requests of this process that are under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Running(Arc<Mutex<BTreeSet<Scope>>>);
+
+type Scope = (String, String, String);
+
+/// A place among them; it is given back when the value goes.
+#[derive(Debug)]
+struct Place {
+    running: Running,
+    scope: Scope,
+}
+
+impl Running {
+    fn enter(&self, scope: Scope) -> Option<Place> {
+        let entered = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone());
+        entered.then(|| Place { running: self.clone(), scope })
+    }
+
+    /// Enters a request among those under way; returns nothing where it is there already.
+    pub(super) fn claim(&self, key: Key<'_>) -> Option<Claim> {
+        let (caller, route, name) =
+            (key.caller.to_owned(), key.route.to_owned(), key.key.to_owned());
+        let place = self.enter((caller.clone(), route.clone(), name.clone()))?;
+        let hash = Sha256::digest(key.body);
+        let request_hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(Claim { caller, route, key: name, request_hash, _running: place })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.scope);
+    }
+}
+
+/// What a claim finds in the store.
+pub(super) enum Found {
+    Nothing,
+    Answer(StoredAnswer),
+    Other,
+    /// Another process is at it.
+    Running,
+}
+
+impl Claim {
+    /// Looks for an earlier answer, and keeps other processes from the same request until the transaction ends.
+    pub(super) async fn look(
+        &self,
+        connection: &mut Connection<'_>,
+        now: StoreMs,
+    ) -> Result<Found, StoreError> {
+        if let Connection::Postgres(connection) = connection {
+            let scope = format!("{}\u{1f}{}\u{1f}{}", self.caller, self.route, self.key);
+            let free: bool =
+                sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))")
+                    .bind(scope)
+                    .fetch_one(&mut **connection)
+                    .await?;
+            if !free {
+                return Ok(Found::Running);
+            }
+        }
+        let found: Option<(String, i64, String)> = rows!(
+            connection,
+            fetch_optional,
+            "SELECT request_hash, status, body FROM idempotency_keys
+             WHERE caller = $1 AND route = $2 AND key = $3 AND at_ms > $4",
+            &self.caller,
+            &self.route,
+            &self.key,
+            signed(now.before(KEEP_MS).0),
+        );
+        Ok(match found {
+            None => Found::Nothing,
+            Some((hash, ..)) if hash != self.request_hash => Found::Other,
+            Some((_, status, body)) => {
+                let wrong = |error| sqlx::Error::Decode(Box::new(error));
+                let status = u16::try_from(status).map_err(wrong)?;
+                Found::Answer(StoredAnswer { status, body })
+            }
+        })
+    }
+
+    /// Keeps the answer.
+    pub(super) async fn keep(
+        &self,
+        connection: &mut Connection<'_>,
+        answer: &StoredAnswer,
+        now: StoreMs,
+    ) -> Result<(), StoreError> {
+        execute!(
+            connection,
+            "INSERT INTO idempotency_keys (caller, route, key, request_hash, status, body, at_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (caller, route, key) DO UPDATE SET request_hash = excluded.request_hash,
+                 status = excluded.status, body = excluded.body, at_ms = excluded.at_ms",
+            &self.caller,
+            &self.route,
+            &self.key,
+            &self.request_hash,
+            i64::from(answer.status),
+            &answer.body,
+            signed(now.0),
+        );
+        Ok(())
+    }
+}
+
+/// Forgets answers that have been kept for long enough.
+pub(super) async fn expire(
+    connection: &mut Connection<'_>,
+    now: StoreMs,
+) -> Result<(), StoreError> {
+    let upto = signed(now.before(KEEP_MS).0);
+    execute!(connection, "DELETE FROM idempotency_keys WHERE at_ms <= $1", upto);
+    Ok(())
+}

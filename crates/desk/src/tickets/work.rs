@@ -1,0 +1,410 @@
+//! What is done to tickets in one transaction.
+
+use penholder_lease::{Fence, Person, PersonId, StoreMs, WriteCheck, WriteClaim};
+use penholder_ticket::{
+    Actor, Assignee, AttachmentId, Changed, Changes, CommentId, Event, File, NewTicket, Occasion,
+    Status, StatusChange, Ticket, TicketId, collision, numbered, slug, ticket_topic,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::error::TicketError;
+use super::keys::{Begun, Claim, Found, Key, StoredAnswer};
+use super::row::folded;
+use super::{Tickets, find_assignee, find_to_write};
+use crate::error::StoreError;
+use crate::events::{self, Source, Told, Trace};
+use crate::pens::{Transaction, check_actor};
+use crate::row::{signed, unsigned};
+use crate::statement::{Connection, execute, rows};
+
+/// Who asks for something to be done, and in which trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Who.
+    pub actor: Actor,
+    /// The trace, if there is one.
+    pub trace: Option<Trace>,
+}
+
+/// What came of an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Updated {
+    /// It is written, or would have been the same.
+    Written(Box<Ticket>),
+    /// It is not, since somebody else holds the pen. They are told of it, once the work is
+    /// [committed](Work::commit).
+    Held {
+        /// Who.
+        holder: Person,
+    },
+}
+
+/// What one request does to tickets: all of it or nothing. Dropped, it has done nothing, and nobody is told.
+///
+/// It is short: while it lasts nobody else writes to SQLite, and PostgreSQL breaks it off when nothing is done in it
+/// for a second. An operation that is refused has changed nothing, and the work can go on.
+#[derive(Debug)]
+pub struct Work {
+    pub(super) tickets: Tickets,
+    pub(super) transaction: Transaction,
+    request: Request,
+    at: StoreMs,
+    pub(super) events: Vec<Event>,
+    claim: Option<Claim>,
+}
+
+impl Tickets {
+    /// Begins to do something.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn begin(&self, request: Request) -> Result<Work, StoreError> {
+        check_actor(&request.actor.person)?;
+        let (transaction, at) = self.pens.begin().await?;
+        let tickets = self.clone();
+        Ok(Work { tickets, transaction, request, at, events: Vec::new(), claim: None })
+    }
+
+    /// Begins to do something that the caller may ask for again.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn begin_once(&self, request: Request, key: Key<'_>) -> Result<Begun, StoreError> {
+        if [key.caller, key.route, key.key].iter().any(|text| text.contains('\0')) {
+            return Err(StoreError::Unstorable);
+        }
+        let Some(claim) = self.running.claim(key) else { return Ok(Begun::Running) };
+        let mut work = self.begin(request).await?;
+        let at = work.at;
+        let begun = match claim.look(&mut work.transaction.connection(), at).await? {
+            Found::Nothing => {
+                return Ok(Begun::First(Box::new(Work { claim: Some(claim), ..work })));
+            }
+            Found::Answer(answer) => Begun::Again(answer),
+            Found::Other => Begun::Differs,
+            Found::Running => Begun::Running,
+        };
+        // Or the next who asks would find this one under way.
+        work.abandon().await?;
+        Ok(begun)
+    }
+}
+
+impl Work {
+    /// Returns by whom and when it is done.
+    #[must_use]
+    pub fn occasion(&self) -> Occasion<'_> {
+        Occasion { by: &self.request.actor, at: self.at }
+    }
+
+    /// Keeps everything for good. What is returned is owed to the topics.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`]. With [`Unavailable`](StoreError::Unavailable) it may have been kept.
+    ///
+    /// # Panics
+    ///
+    /// The work began as one that may be asked for again: its answer has to be kept with it.
+    pub async fn commit(self) -> Result<Vec<Told>, StoreError> {
+        assert!(self.claim.is_none(), "the answer is not kept, so it would be done again");
+        self.append_and_commit().await
+    }
+
+    /// Keeps everything for good, and the answer for those who ask again.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub async fn commit_answered(mut self, answer: &StoredAnswer) -> Result<Vec<Told>, StoreError> {
+        if let Some(claim) = &self.claim {
+            claim.keep(&mut self.transaction.connection(), answer, self.at).await?;
+        }
+        self.append_and_commit().await
+    }
+
+    /// Undoes everything, so that whoever asks next finds nothing under way. A work that is dropped is undone as
+    /// well, but some time later.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`]. Nothing is kept all the same.
+    pub async fn abandon(self) -> Result<(), StoreError> {
+        self.transaction.rollback().await
+    }
+
+    async fn append_and_commit(mut self) -> Result<Vec<Told>, StoreError> {
+        let trace = self.request.trace.as_ref();
+        let source = Source { by: &self.request.actor, at: self.at, trace };
+        let mut connection = self.transaction.connection();
+        let told = events::append(&mut connection, &self.events, source).await?;
+        self.transaction.commit().await?;
+        Ok(told)
+    }
+
+    /// Makes a ticket.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn create(&mut self, new: NewTicket) -> Result<Ticket, TicketError> {
+        let id = TicketId::new(Uuid::now_v7().as_u128());
+        let files = new.attachments().to_vec();
+        let slug = reserve_slug(&mut self.transaction.connection(), &slug(new.title())).await?;
+        let changed = Ticket::create(new, (id, slug), self.occasion());
+        let mut connection = self.transaction.connection();
+        insert(&mut connection, &changed.ticket).await?;
+        attach(&mut connection, (id, None), &files).await?;
+        self.keep(changed).await
+    }
+
+    /// Reads a ticket that nobody else writes until the work ends.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or see [`StoreError`].
+    pub async fn ticket(&mut self, id: TicketId) -> Result<Ticket, TicketError> {
+        find_to_write(&mut self.transaction.connection(), id).await
+    }
+
+    /// Changes fields of a ticket. `version` is what the caller has read, `fence` that of the pen under which they write.
+    ///
+    /// # Errors
+    ///
+    /// It is not that version any more, the fence is stale, or the status cannot change like that.
+    pub async fn update(
+        &mut self,
+        id: TicketId,
+        changes: &Changes,
+        (version, fence): (Option<u64>, Option<Fence>),
+    ) -> Result<Updated, TicketError> {
+        // The row of the pen before that of the ticket, and both before any counter.
+        let by = self.request.actor.person.id.clone();
+        let claim = WriteClaim { by: &by, fence };
+        let topic = ticket_topic(id);
+        let judged = self.tickets.pens.judge(&mut self.transaction, &topic, claim).await?;
+        let ticket = self.ticket(id).await?;
+        let (collides_with, held) = match judged.check {
+            WriteCheck::Stale { holder } => return Err(TicketError::StaleFence { holder }),
+            WriteCheck::Accepted | WriteCheck::Collides { flag: false, .. } => (None, false),
+            WriteCheck::Collides { holder, flag: true } => (Some(holder), false),
+            WriteCheck::Unfenced { holder } => (Some(holder), true),
+        };
+        check_version(&ticket, version)?;
+        let changed = ticket.update(changes, self.tickets.rules, self.occasion())?;
+        if changed.events.is_empty() {
+            return Ok(Updated::Written(Box::new(changed.ticket)));
+        }
+        if let Some(holder) = collides_with {
+            self.events.push(collision(&ticket, (&holder, judged.fence), fence, self.occasion()));
+            if held {
+                return Ok(Updated::Held { holder });
+            }
+        }
+        Ok(Updated::Written(Box::new(self.write(changed).await?)))
+    }
+
+    /// Changes the status of a ticket.
+    ///
+    /// # Errors
+    ///
+    /// It is not that version any more, or the status cannot change like that.
+    pub async fn transition(
+        &mut self,
+        id: TicketId,
+        to: (Status, Option<String>),
+        version: Option<u64>,
+    ) -> Result<Ticket, TicketError> {
+        let ticket = self.ticket(id).await?;
+        check_version(&ticket, version)?;
+        let changed = ticket.transition(to, self.tickets.rules, self.occasion())?;
+        self.write(changed).await
+    }
+
+    /// Assigns a ticket, or takes it away from whoever has it.
+    ///
+    /// # Errors
+    ///
+    /// It is not that version any more, or the assignee is not known as one of the staff.
+    pub async fn assign(
+        &mut self,
+        id: TicketId,
+        to: Option<&PersonId>,
+        version: Option<u64>,
+    ) -> Result<Ticket, TicketError> {
+        let ticket = self.ticket(id).await?;
+        check_version(&ticket, version)?;
+        let assignee = self.assignee(to).await?;
+        let changed = ticket.assign(assignee.as_ref(), self.occasion());
+        self.write(changed).await
+    }
+
+    /// Takes a ticket away, with all that belongs to it. Its topic closes when that was told.
+    ///
+    /// # Errors
+    ///
+    /// It is not that version any more, or see [`StoreError`].
+    pub async fn delete(&mut self, id: TicketId, version: Option<u64>) -> Result<(), TicketError> {
+        let ticket = self.ticket(id).await?;
+        check_version(&ticket, version)?;
+        let event = ticket.delete(self.occasion());
+        let mut connection = self.transaction.connection();
+        execute!(&mut connection, "DELETE FROM tickets WHERE id = $1", id.to_string());
+        self.events.push(event);
+        Ok(())
+    }
+
+    pub(super) async fn assignee(
+        &mut self,
+        id: Option<&PersonId>,
+    ) -> Result<Option<Assignee>, TicketError> {
+        let Some(id) = id else { return Ok(None) };
+        find_assignee(&mut self.transaction.connection(), id).await.map(Some)
+    }
+
+    /// Writes a ticket that there is, if anything is different.
+    pub(super) async fn write(&mut self, changed: Changed) -> Result<Ticket, TicketError> {
+        if changed.events.is_empty() {
+            return Ok(changed.ticket);
+        }
+        update(&mut self.transaction.connection(), &changed.ticket).await?;
+        self.keep(changed).await
+    }
+
+    /// Writes the history of a ticket, and remembers what is to be told.
+    async fn keep(&mut self, changed: Changed) -> Result<Ticket, TicketError> {
+        let mut connection = self.transaction.connection();
+        for change in &changed.history {
+            append_history(&mut connection, changed.ticket.id, change).await?;
+        }
+        self.events.extend(changed.events);
+        Ok(changed.ticket)
+    }
+}
+
+fn check_version(ticket: &Ticket, version: Option<u64>) -> Result<(), TicketError> {
+    match version {
+        Some(read) if read != ticket.version => {
+            Err(TicketError::StaleVersion { version: ticket.version })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the first name of this slug that no ticket has had, and keeps it from all others.
+async fn reserve_slug(connection: &mut Connection<'_>, slug: &str) -> Result<String, StoreError> {
+    loop {
+        let (count,): (i64,) = rows!(
+            connection,
+            fetch_one,
+            "INSERT INTO slugs AS s (slug, count) VALUES ($1, 1)
+             ON CONFLICT (slug) DO UPDATE SET count = s.count + 1 RETURNING count",
+            slug,
+        );
+        if count == 1 {
+            return Ok(slug.to_owned());
+        }
+        // Another title may be in Latin letters what this one is with its number, as `x 2` is for the second `x`.
+        let numbered = numbered(slug, unsigned(count)?);
+        let reserve = "INSERT INTO slugs (slug, count) VALUES ($1, 1) ON CONFLICT DO NOTHING";
+        if execute!(connection, reserve, &numbered) == 1 {
+            return Ok(numbered);
+        }
+    }
+}
+
+async fn insert(connection: &mut Connection<'_>, ticket: &Ticket) -> Result<(), StoreError> {
+    execute!(
+        connection,
+        "INSERT INTO tickets (id, title, description, category, status, priority, slug, user_id, guest,
+             comment_count, metadata, version, created_ms, updated_ms, public_updated_ms, folded)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        ticket.id.to_string(),
+        &ticket.title,
+        &ticket.description,
+        ticket.category.as_str(),
+        ticket.status.as_str(),
+        ticket.priority.as_str(),
+        &ticket.slug,
+        ticket.user_id.as_ref().map(PersonId::as_str),
+        ticket.guest.as_ref().map(|guest| json!(guest).to_string()),
+        signed(ticket.comment_count),
+        json!(ticket.metadata).to_string(),
+        signed(ticket.version),
+        signed(ticket.created_at.0),
+        signed(ticket.updated_at.0),
+        signed(ticket.public_updated_at.0),
+        folded(ticket),
+    );
+    Ok(())
+}
+
+async fn update(connection: &mut Connection<'_>, ticket: &Ticket) -> Result<(), StoreError> {
+    execute!(
+        connection,
+        "UPDATE tickets SET title = $2, description = $3, category = $4, status = $5, priority = $6,
+             assigned_to_id = $7, metadata = $8, version = $9, resolved_ms = $10, closed_ms = $11,
+             updated_ms = $12, public_updated_ms = $13, folded = $14
+         WHERE id = $1",
+        ticket.id.to_string(),
+        &ticket.title,
+        &ticket.description,
+        ticket.category.as_str(),
+        ticket.status.as_str(),
+        ticket.priority.as_str(),
+        ticket.assignee.as_ref().map(|assignee| assignee.id.as_str()),
+        json!(ticket.metadata).to_string(),
+        signed(ticket.version),
+        ticket.resolved_at.map(|at| signed(at.0)),
+        ticket.closed_at.map(|at| signed(at.0)),
+        signed(ticket.updated_at.0),
+        signed(ticket.public_updated_at.0),
+        folded(ticket),
+    );
+    Ok(())
+}
+
+async fn append_history(
+    connection: &mut Connection<'_>,
+    ticket: TicketId,
+    change: &StatusChange,
+) -> Result<(), StoreError> {
+    execute!(
+        connection,
+        "INSERT INTO ticket_history (ticket_id, position, from_status, to_status, reason, by_person, at_ms)
+         SELECT $1, count(*), $2, $3, $4, $5, $6 FROM ticket_history WHERE ticket_id = $1",
+        ticket.to_string(),
+        change.from.map(Status::as_str),
+        change.to.as_str(),
+        change.reason.as_deref(),
+        json!(change.by).to_string(),
+        signed(change.at.0),
+    );
+    Ok(())
+}
+
+/// Keeps the files of a ticket or comment that is new.
+pub(super) async fn attach(
+    connection: &mut Connection<'_>,
+    (ticket, comment): (TicketId, Option<CommentId>),
+    files: &[File],
+) -> Result<(), StoreError> {
+    for (file, position) in files.iter().zip(0_i64..) {
+        execute!(
+            connection,
+            "INSERT INTO attachments (id, ticket_id, comment_id, url, name, size, position)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            AttachmentId::new(Uuid::now_v7().as_u128()).to_string(),
+            ticket.to_string(),
+            comment.map(|comment| comment.to_string()),
+            &file.url,
+            &file.name,
+            signed(file.size),
+            position,
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! The contract of the tickets and their event log, which every store keeps.
+//!
+//! Each rule runs against a file of SQLite as a test of its own, and against a database of its own of one
+//! server.
+
+mod events;
+#[macro_use]
+#[path = "../harness/mod.rs"]
+mod harness;
+mod keys;
+mod rules;
+mod stage;
+mod streams;
+
+use anyhow::{Result, ensure};
+use harness::{Place, holds};
+use penholder_desk::Storage;
+use penholder_stores::PostgresServer;
+use stage::Site;
+
+contract! {
+    rules::ticket_is_read_back_as_it_was_made,
+    rules::slug_never_comes_twice,
+    rules::version_guards_every_write,
+    rules::status_goes_by_the_machine_and_into_the_history,
+    rules::only_known_staff_is_assigned,
+    rules::bulk_is_all_or_nothing,
+    rules::stale_fence_writes_nothing,
+    rules::collision_is_told_to_the_staff,
+    rules::comments_are_threads_that_each_audience_sees_its_part_of,
+    rules::comments_at_once_are_all_counted,
+    rules::only_author_or_administrator_writes_a_comment_again,
+    rules::filters_find_what_they_name,
+    rules::pages_have_everything_once,
+    rules::deleted_ticket_takes_everything_with_it,
+    events::row_written_twice_has_each_time_what_was_before,
+    events::rolled_back_tells_nothing,
+    events::log_has_who_and_which_trace,
+    events::numbers_are_dense_in_the_order_of_commits,
+    events::old_and_surplus_events_are_forgotten,
+    events::many_are_forgotten_in_steps,
+    events::database_of_the_version_before_is_brought_forward,
+    streams::replay_is_what_was_told,
+    streams::public_stream_is_the_same_with_and_without_notes,
+    streams::pen_counts_in_both_numberings,
+    keys::repeated_request_gets_the_first_answer,
+    keys::key_is_for_one_request_at_a_time,
+    keys::request_that_was_broken_off_is_done_at_last,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_the_contract() -> Result<()> {
+    let server = PostgresServer::start()?;
+    let mut broken = Vec::new();
+    for rule in CONTRACT {
+        let url = server.create_database(rule.0)?;
+        let site = Site::open(Place(Storage::Postgres { url, connections: 10 })).await?;
+        let pens = site.pens.clone();
+        if !holds(rule, site).await {
+            broken.push(rule.0);
+        }
+        pens.close().await;
+    }
+    ensure!(broken.is_empty(), "broken: {}", broken.join(", "));
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! What holds of the stream that a topic's audience hears.
+
+use anyhow::{Context, Result};
+use penholder_desk::{Happened, Replay};
+use penholder_lease::Terms;
+use penholder_ticket::{
+    ALL_TOPIC, Audience, CommentDraft, Status, Ticket, ticket_topic, user_topic,
+};
+use serde_json::json;
+
+use crate::harness::{claimant, fence};
+use crate::stage::{Site, changes, notes, says, ticket};
+
+const PUBLIC: Audience = Audience::Public;
+const STAFF: Audience = Audience::Staff;
+
+pub(crate) async fn replay_is_what_was_told(site: Site) -> Result<()> {
+    site.hire(&["eve"]).await?;
+    let mut work = site.by("eve").await?;
+    let id = work.create(ticket("t", Some("carl"))?).await?.id;
+    work.comment(id, notes("hm")?).await?;
+    work.assign(id, Some(&"eve".into()), None).await?;
+    work.comment(id, says("hello")?).await?;
+    let told = work.commit().await?;
+    for topic in [ALL_TOPIC.to_owned(), ticket_topic(id), user_topic(&"carl".into())] {
+        for audience in [STAFF, PUBLIC] {
+            let live: Vec<_> = told
+                .iter()
+                .filter(|it| it.topic == topic)
+                .filter_map(|it| match audience {
+                    Audience::Staff => Some(it.staff.clone()),
+                    Audience::Public => it.public.as_ref().map(|it| it.1.clone()),
+                })
+                .collect();
+            assert!(
+                live.len() >= 4 - usize::from(topic != ALL_TOPIC || audience == PUBLIC),
+                "{topic}"
+            );
+            // Page by page, and from every place in between.
+            for after in 0..=live.len() {
+                let (mut read, mut seq) = (Vec::new(), after as u64);
+                while let Replay::Events { events, .. } =
+                    site.tickets.events((&topic, audience), seq, 2).await?
+                    && !events.is_empty()
+                {
+                    seq += events.len() as u64;
+                    read.extend(events.into_iter().map(|it| it.what));
+                }
+                let expected = live[after..].iter().cloned().map(Happened::Ticket);
+                assert_eq!(read, expected.collect::<Vec<_>>(), "{topic} {audience} after {after}");
+            }
+        }
+    }
+    let never = site.tickets.events(("tickets:user:nobody", PUBLIC), 0, 10).await?;
+    assert_eq!(never, Replay::Events { events: Vec::new(), last: 0 });
+    Ok(())
+}
+
+/// One story, with what the staff does among itself or without.
+async fn story(site: &Site, owner: &str, with_notes: bool) -> Result<(Ticket, Vec<String>)> {
+    let mut ids = Vec::new();
+    let note = async |id, site: &Site| -> Result<()> {
+        if with_notes {
+            let mut work = site.by("eve").await?;
+            let note = work.comment(id, notes("what only the staff knows")?).await?;
+            work.edit_comment(note.id, "and something else".into()).await?;
+            let answer = CommentDraft {
+                parent_id: Some(note.id.to_string()),
+                is_internal: true,
+                content: "yes".into(),
+                ..CommentDraft::default()
+            };
+            work.comment(id, answer.check()?).await?;
+            work.delete_comment(note.id).await?;
+            let metadata = changes(&json!({ "metadata": { "score": note.id.to_string() } }))?;
+            work.update(id, &metadata, (None, None)).await?;
+            work.commit().await?;
+        }
+        Ok(())
+    };
+    let mut work = site.by(owner).await?;
+    let ticket = work.create(ticket("t", Some(owner))?).await?;
+    let id = ticket.id;
+    work.commit().await?;
+    note(id, site).await?;
+    let mut work = site.by("eve").await?;
+    let comment = work.comment(id, says("hello")?).await?;
+    ids.push(comment.id.to_string());
+    work.commit().await?;
+    note(id, site).await?;
+    let mut work = site.by("eve").await?;
+    work.assign(id, Some(&"eve".into()), None).await?;
+    work.commit().await?;
+    let granted = site.pens.acquire(&ticket.topic(), claimant("zoe/1"), Terms::default()).await?;
+    note(id, site).await?;
+    let fence = fence(&granted).context("not granted")?;
+    let _ = site.pens.release(&ticket.topic(), "zoe/1".into(), fence).await?;
+    let mut work = site.by(owner).await?;
+    let answer = CommentDraft {
+        parent_id: Some(comment.id.to_string()),
+        content: "oh".into(),
+        ..CommentDraft::default()
+    };
+    ids.push(work.comment(id, answer.check()?).await?.id.to_string());
+    work.commit().await?;
+    note(id, site).await?;
+    let mut work = site.by("eve").await?;
+    let reason = Some("done".to_owned());
+    work.transition(id, (Status::Resolved, reason), None).await?;
+    work.update(id, &changes(&json!({ "title": "u", "metadata": { "a": 1 } }))?, (None, None))
+        .await?;
+    work.commit().await?;
+    note(id, site).await?;
+    Ok((ticket, ids))
+}
+
+/// Everything the public hears of a story, with another name in the place of what is drawn by the store and
+/// its clock.
+async fn heard(site: &Site, owner: &str, (ticket, ids): &(Ticket, Vec<String>)) -> Result<String> {
+    let mut text = String::new();
+    for topic in [ticket.topic(), user_topic(&owner.into())] {
+        let Replay::Events { events, last } =
+            site.tickets.events((&topic, PUBLIC), 0, 1_000).await?
+        else {
+            anyhow::bail!("{topic} is reset")
+        };
+        for event in events {
+            text += &match event.what {
+                Happened::Ticket(body) => body,
+                Happened::Pen(pen) => format!("pen {} {}", event.seq, pen.kind),
+            };
+            text.push('\n');
+        }
+        text += &format!("{last}\n");
+    }
+    text = text.replace(&ticket.id.to_string(), "TICKET").replace(owner, "OWNER");
+    text = text
+        .replace(&owner.to_uppercase(), "OWNER")
+        .replace(&format!(r#""slug":"{}""#, ticket.slug), "SLUG");
+    for (id, place) in ids.iter().zip(0..) {
+        text = text.replace(id, &format!("COMMENT{place}"));
+    }
+    Ok(without_times(&text))
+}
+
+/// Puts `TIME` in the place of what is written like `"2026-01-02T03:04:05.678Z"`.
+fn without_times(text: &str) -> String {
+    let is_time =
+        |part: &str| part.len() == 24 && part.ends_with('Z') && part.as_bytes()[10] == b'T';
+    let parts = text.split('"').map(|part| if is_time(part) { "TIME" } else { part });
+    parts.collect::<Vec<_>>().join("\"")
+}
+
+pub(crate) async fn public_stream_is_the_same_with_and_without_notes(site: Site) -> Result<()> {
+    site.hire(&["eve"]).await?;
+    let with = story(&site, "carl", true).await?;
+    let without = story(&site, "dora", false).await?;
+    let (with, without) =
+        (heard(&site, "carl", &with).await?, heard(&site, "dora", &without).await?);
+    assert!(
+        with.contains("COMMENT1") && with.contains("TIME") && with.contains("pen 5 granted"),
+        "{with}"
+    );
+    assert_eq!(with, without);
+    for word in
+        ["only the staff", "score", "metadata", "version", "assigned_to_id", "internal_note"]
+    {
+        assert!(!with.contains(word), "{word} in {with}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn pen_counts_in_both_numberings(site: Site) -> Result<()> {
+    let mut work = site.by("eve").await?;
+    let id = work.create(ticket("t", None)?).await?.id;
+    work.comment(id, notes("one")?).await?;
+    work.commit().await?;
+    let topic = ticket_topic(id);
+    let granted = site.pens.acquire(&topic, claimant("eve/1"), Terms::default()).await?;
+    let told = granted.events.first().context("nothing was told")?;
+    assert_eq!(told.seq, 3);
+    let before = site.heard(&topic, PUBLIC).await?;
+    let mut work = site.by("eve").await?;
+    work.comment(id, notes("two")?).await?;
+    work.comment(id, says("hello")?).await?;
+    work.commit().await?;
+    assert_eq!(site.heard(&topic, PUBLIC).await?[..2], before, "a number is of one event for ever");
+    let in_short = |audience| {
+        let (site, topic) = (site.clone(), topic.clone());
+        async move {
+            let heard = site.heard(&topic, audience).await?;
+            let short = heard
+                .iter()
+                .map(|it| format!("{} {}", it["seq"], it["event"].as_str().unwrap_or("")));
+            anyhow::Ok(short.collect::<Vec<_>>())
+        }
+    };
+    let staff = [
+        "1 ticket_created",
+        "2 internal_note_created",
+        "3 pen",
+        "4 internal_note_created",
+        "5 comment_created",
+    ];
+    assert_eq!(in_short(STAFF).await?, staff);
+    assert_eq!(in_short(PUBLIC).await?, ["1 ticket_created", "2 pen", "3 comment_created"]);
+    let Replay::Events { events, last } = site.tickets.events((&topic, PUBLIC), 1, 1).await? else {
+        anyhow::bail!("reset")
+    };
+    assert!(
+        last == 3 && events[0].seq == 2 && matches!(events[0].what, Happened::Pen(_)),
+        "{events:?}"
+    );
+    assert_eq!(site.tickets.last_seq(&topic, PUBLIC).await?, 3);
+    Ok(())
+}
