@@ -126,3 +126,38 @@ async fn a_trusted_proxy_is_bounded_in_all_only() -> Result<()> {
     until("it is counted", SOON, async || Ok((server.metric(IN_ALL).await? >= 1.0).then_some(())))
         .await
 }
+
+/// The head of an answer to one request from `address`.
+async fn ask(server: &Server, address: Ipv4Addr, headers: &str) -> Result<String> {
+    let mut stream = connect(server, address).await?;
+    let asked = format!("GET /v1/topics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all(asked.as_bytes()).await?;
+    told(stream).await
+}
+
+#[tokio::test]
+async fn an_address_asks_as_often_as_it_may_and_a_backend_as_often_as_it_likes() -> Result<()> {
+    const BURST: usize = 20;
+    const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+    let options = Options::default()
+        .set("limits.http_requests_per_second", "1")
+        .set("limits.http_requests_burst", &BURST.to_string());
+    let server = Server::start(options).await?;
+    for _ in 0..BURST {
+        let answer = ask(&server, SILENT, "").await?;
+        ensure!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+    let refused = until("there were too many", SOON, async || {
+        let answer = ask(&server, SILENT, "authorization: ApiKey guessed\r\n").await?;
+        Ok(answer.starts_with("HTTP/1.1 429 ").then_some(answer))
+    });
+    let refused = refused.await?;
+    ensure!(refused.contains("retry-after: 1") && refused.contains("rate_limited"), "{refused}");
+    for _ in 0..BURST {
+        let backend = ask(&server, SILENT, "authorization: ApiKey dev\r\n").await?;
+        ensure!(backend.starts_with("HTTP/1.1 200 "), "{backend}");
+    }
+    let other = ask(&server, OTHER, "").await?;
+    ensure!(other.starts_with("HTTP/1.1 401 "), "{other}");
+    Ok(())
+}

@@ -1,14 +1,19 @@
 //! The Rust client against the real server, with the strict fold of presence.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use penholder_client::presence::Fold;
-use penholder_client::{Channel, ChannelEnd, ChannelEvent, Options, Reconnect, Socket};
-use penholder_protocol::{
-    Broadcast, JoinPayload, JoinReply, Json, JsonLimits, Payload, PresenceUpdate, Typing, Wire,
+use penholder_client::{
+    Acquired, Channel, ChannelEnd, ChannelEvent, Options, Pen, PenEvents, PenLost, PenNews,
+    PenTerms, Reconnect, Socket,
 };
-use penholder_tests::{Options as ServerOptions, Server, soon};
+use penholder_protocol::{
+    Broadcast, JoinPayload, JoinReply, Json, JsonLimits, Payload, PenChange, PenEvent,
+    PresenceUpdate, Typing, Wire,
+};
+use penholder_tests::{Options as ServerOptions, Server, soon, until};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -123,5 +128,91 @@ async fn sessions_go_on_after_the_server_was_killed() -> Result<()> {
     for page in [&mut ann, &mut bob] {
         page.sees(&["ann", "bob"]).await?;
     }
+    Ok(())
+}
+
+async fn granted(page: &Page) -> Result<Pen> {
+    match page.channel.acquire_pen(&PenTerms::default()).await? {
+        Acquired::Granted(pen) => Ok(pen),
+        Acquired::Held(pen) => bail!("it is held: {pen:?}"),
+    }
+}
+
+/// The next change of the pen of this kind.
+async fn told(news: &mut PenEvents, kind: PenChange) -> Result<Arc<PenEvent>> {
+    soon(kind.as_str(), SOON, async {
+        loop {
+            match news.next().await.context("the channel has ended")? {
+                PenNews::Event(event) if event.kind == kind => return Ok(event),
+                _ => {}
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pen_changes_hands_and_whoever_lost_it_is_told() -> Result<()> {
+    let server = Server::start(ServerOptions::default().set("pen.drain", "300ms")).await?;
+    let ann = Page::join(&server, "ann", Options::default()).await?;
+    let bob = Page::join(&server, "bob", Options::default()).await?;
+    let mut news = ann.channel.pen_events();
+    let first = granted(&ann).await?;
+    assert!(matches!(
+        bob.channel.acquire_pen(&PenTerms::default()).await?,
+        Acquired::Held(pen) if pen.holder.as_ref().is_some_and(|holder| holder.id == "ann")
+    ));
+
+    let pusher = bob.channel.pusher();
+    let reason = Some("a typo".to_owned());
+    let terms = PenTerms { reason, ..PenTerms::default() };
+    let asking = tokio::spawn(async move { pusher.request_pen(&terms).await });
+    let asked = told(&mut news, PenChange::Requested).await?;
+    assert_eq!((asked.fence, asked.reason.as_deref()), (first.fence()?, Some("a typo")));
+    first.decline(Some("in a moment")).await?;
+    told(&mut news, PenChange::Declined).await?;
+    first.hand_over(Some("bob")).await?;
+    let lost = soon("ann is told", SOON, async { Ok(first.lost().await) }).await?;
+    assert!(matches!(lost, PenLost::Ended { kind: PenChange::HandedOver, .. }), "{lost}");
+    let second = soon("bob has it", SOON, async { Ok(asking.await??) }).await?;
+    assert!(second.fence()? > asked.fence && second.receipt()?.is_some());
+
+    let pusher = ann.channel.pusher();
+    let taking = tokio::spawn(async move { pusher.take_over_pen(&PenTerms::default()).await });
+    until("bob is told of the drain", SOON, async || {
+        Ok((second.is_draining() || second.fence().is_err()).then_some(()))
+    })
+    .await?;
+    let third = soon("ann has it again", SOON, async { Ok(taking.await??) }).await?;
+    assert!(third.fence()? > asked.fence);
+    assert!(second.fence().is_err());
+
+    third.release().await?;
+    let released = told(&mut news, PenChange::Released).await?;
+    assert!(released.pen.holder.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pen_is_kept_over_the_death_of_the_server_and_given_back_when_dropped() -> Result<()> {
+    let ttl = Duration::from_secs(2);
+    let mut server = Server::start(ServerOptions::default()).await?;
+    let options = || Options { reconnect: Reconnect::Backoff, ..Options::default() };
+    let ann = Page::join(&server, "ann", options()).await?;
+    let mut news = ann.channel.pen_events();
+    let terms = PenTerms { ttl: Some(ttl), ..PenTerms::default() };
+    let Acquired::Granted(held) = ann.channel.acquire_pen(&terms).await? else { bail!("held") };
+    let fence = held.fence()?;
+    let deadline = told(&mut news, PenChange::Granted).await?.pen.deadline.context("a deadline")?;
+    server.restart().await?;
+    let ttl_ms = u64::try_from(ttl.as_millis())?;
+    until("it has lived for twice a time to live", SOON, async || {
+        assert_eq!(held.fence(), Ok(fence), "believed in all the while");
+        let pen = server.get("/v1/pens/doc:1").await?.json();
+        Ok(pen["deadline"].as_u64().filter(|now| *now >= deadline + 2 * ttl_ms))
+    })
+    .await?;
+    drop(held);
+    told(&mut news, PenChange::Released).await?;
     Ok(())
 }

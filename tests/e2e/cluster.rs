@@ -1,220 +1,180 @@
 //! Several replicas in one process: presence crosses between them, survives a rolling restart, and
-//! goes with a replica that is killed.
+//! goes with a replica that is killed; events reach everybody.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+mod events;
+mod replica;
+mod visitor;
+
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use penholder_client::presence::Fold;
-use penholder_client::{Channel, ChannelEvent, Options, Socket};
-use penholder_gateway::auth::{Claims, Tokens};
-use penholder_gateway::bus::LocalBus;
-use penholder_gateway::config::{self, Config, Overrides};
-use penholder_gateway::data_dir::DataDirectory;
-use penholder_gateway::{App, Cluster, RunMode, clock, http, serve};
 use penholder_presence::ReplicaConfig;
-use penholder_protocol::{Certainty, JoinPayload, JoinReply, Kind, PresenceSummary, Role};
-use penholder_tests::Directory;
-use tokio::runtime::Runtime;
+use penholder_protocol::{PresenceUpdate, Status};
+use penholder_tests::RawSocket;
 use tokio::time::timeout;
 
+use replica::{Network, Replica};
+use visitor::Visitor;
+
 const SOON: Duration = Duration::from_secs(10);
-const SECRET: &str = "a secret of thirty-two bytes, or more";
 const TOPIC: &str = "doc:1";
 
-/// One replica, on threads of its own: stopping these is as sudden as a kill.
-struct Replica {
-    runtime: Option<Runtime>,
-    _place: Directory,
-    app: App,
-    address: SocketAddr,
-}
+/// How long presence may take from one replica to the others, with the gossip of production.
+const CROSSING: Duration = Duration::from_millis(1_500);
 
-fn cluster() -> Cluster {
-    let gossip = ReplicaConfig {
+/// How much longer than `down_after` people may be shown whose replica is gone.
+const VANISHING: Duration = Duration::from_secs(1);
+
+/// Of a gossip with which a test need not wait long for somebody to be taken for dead.
+const DOWN_AFTER: Duration = Duration::from_secs(1);
+
+fn quick() -> ReplicaConfig {
+    ReplicaConfig {
         gossip_period_ms: 50,
         heartbeat_ms: 200,
         down_after_ms: 1_000,
         ..ReplicaConfig::default()
-    };
-    Cluster { bus: Arc::new(LocalBus::default()), gossip, secret: [7; 32] }
-}
-
-fn configuration(name: &str) -> Result<Config> {
-    let variables = [
-        ("PENHOLDER__AUTH__HS256_SECRET", SECRET),
-        ("PENHOLDER__CLUSTER__NAME", name),
-        ("PENHOLDER__CLUSTER__SHARDS", "2"),
-    ];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Ok(config::load(None, variables.into_iter(), Overrides::default())?)
-}
-
-impl Replica {
-    fn start(name: &str, cluster: &Cluster) -> Result<Self> {
-        let config = configuration(name)?;
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let place = Directory::new()?;
-        let data = DataDirectory::open(place.path(), clock::wall().0)?;
-        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-        let (app, address) = runtime.block_on(async {
-            let app =
-                App::start(config, RunMode::Production, data, metrics.handle(), Some(cluster))
-                    .await?;
-            let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-            let address = listener.local_addr()?;
-            tokio::spawn(serve::serve(listener, http::router(app.clone()), app.clone()));
-            anyhow::Ok((app, address))
-        })?;
-        Ok(Self { runtime: Some(runtime), _place: place, app, address })
     }
-
-    async fn visit(&self, user: &str, join: JoinPayload) -> Result<Visitor> {
-        let config = configuration("any")?;
-        let claims = Claims {
-            sub: user.to_owned(),
-            exp: Duration::from_millis(clock::wall().0 + 600_000).as_secs_f64(),
-            name: None,
-            avatar: None,
-            role: Role::Agent,
-            kind: Kind::Human,
-            topics: None,
-            iss: None,
-            aud: None,
-            iat: None,
-            jti: None,
-        };
-        let token = Tokens::new(&config.auth, None)?.sign(claims)?;
-        let options = Options { token: Some(token), ..Options::default() };
-        let endpoint = format!("ws://{}/socket", self.address);
-        let socket = Socket::connect(&endpoint, options).await?;
-        let (channel, reply) = socket.join(TOPIC, join).await?;
-        let here = Fold::strict();
-        Ok(Visitor { socket, channel, reply, here, lost: Vec::new(), certainty: None })
-    }
-
-    fn kill(mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-/// Somebody on the topic, who notes everybody whom it saw go.
-struct Visitor {
-    socket: Socket,
-    channel: Channel,
-    reply: JoinReply,
-    here: Fold,
-    lost: Vec<String>,
-    certainty: Option<Certainty>,
-}
-
-impl Visitor {
-    /// Follows the topic until `is_there`.
-    async fn until(&mut self, what: &str, is_there: impl Fn(&Self) -> bool) -> Result<()> {
-        let follow = async {
-            while !is_there(self) {
-                self.follow().await?;
-            }
-            Ok(())
-        };
-        timeout(SOON, follow).await.with_context(|| format!("never: {what}"))?
-    }
-
-    async fn follow(&mut self) -> Result<()> {
-        let event = self.channel.next_event().await.context("the channel ended")?;
-        let ChannelEvent::Message { event, payload } = event else { return Ok(()) };
-        let before = self.keys();
-        self.here.apply(&event, &payload)?;
-        let after = self.keys();
-        self.lost.extend(before.into_iter().filter(|key| !after.contains(key)));
-        if event == "presence_summary" {
-            let summary: PresenceSummary = payload.as_json().context("JSON")?.parse_into()?;
-            self.certainty = Some(summary.certainty);
-        }
-        let anomalies = self.here.take_anomalies();
-        ensure!(anomalies.is_empty(), "{anomalies:?}");
-        Ok(())
-    }
-
-    fn keys(&self) -> Vec<String> {
-        self.here.keys().map(str::to_owned).collect()
-    }
-}
-
-/// Starts a replica aside: it blocks on a runtime of its own.
-async fn start(name: &'static str, cluster: &Cluster) -> Result<Replica> {
-    let cluster = cluster.clone();
-    tokio::task::spawn_blocking(move || Replica::start(name, &cluster)).await?
-}
-
-async fn three(cluster: &Cluster) -> Result<[Replica; 3]> {
-    Ok([start("one", cluster).await?, start("two", cluster).await?, start("three", cluster).await?])
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn presence_crosses_between_replicas_and_goes_with_a_killed_one() -> Result<()> {
-    let cluster = cluster();
-    let [one, two, three] = three(&cluster).await?;
-    let ann = one.visit("ann", JoinPayload::default()).await?;
-    let mut bob = two.visit("bob", JoinPayload::default()).await?;
-    let mut cid = three.visit("cid", JoinPayload::default()).await?;
+async fn presence_crosses_between_replicas_in_time_and_goes_with_a_killed_one() -> Result<()> {
+    let gossip = ReplicaConfig::default();
+    let down_after = Duration::from_millis(gossip.down_after_ms);
+    let [one, two, three] = Network::new(gossip)?.three().await?;
+    let mut ann = Visitor::join("ann", &one).await?;
+    let mut bob = Visitor::join("bob", &two).await?;
+    let both = |it: &Visitor| it.sees(&["ann", "bob"]);
+    tokio::try_join!(
+        ann.within(CROSSING, "bob's join", both),
+        bob.within(CROSSING, "ann's join", both),
+    )?;
+    let mut cid = Visitor::join("cid", &three).await?;
+    let all = |it: &Visitor| it.sees(&["ann", "bob", "cid"]);
+    tokio::try_join!(
+        ann.within(CROSSING, "cid's join", all),
+        bob.within(CROSSING, "cid's join", all),
+        cid.within(CROSSING, "the joins before", all),
+    )?;
+    let dee = Visitor::join("dee", &two).await?;
+    cid.within(CROSSING, "dee's join", |it| it.sees(&["ann", "bob", "cid", "dee"])).await?;
+    dee.channel.leave().await?;
+    cid.within(CROSSING, "dee's leave", all).await?;
+    tokio::try_join!(
+        bob.until("everybody agrees who comes first", |it| all(it) && it.is_sure()),
+        cid.until("everybody agrees who comes first", |it| all(it) && it.is_sure()),
+    )?;
+
+    // What bob and cid see of it is the last that their replicas hear of the first, or comes before that.
+    let heard_after = Instant::now();
+    let update = PresenceUpdate { unsaved: Some(true), ..PresenceUpdate::default() };
+    ann.channel.update_presence(&update).await?;
+    let is_unsaved = |it: &Visitor| it.sees_as("ann", |meta| meta.unsaved);
+    tokio::try_join!(
+        bob.within(CROSSING, "ann's update", is_unsaved),
+        cid.within(CROSSING, "ann's update", is_unsaved),
+    )?;
     for visitor in [&mut bob, &mut cid] {
-        visitor.until("all three are seen", |it| it.keys() == ["ann", "bob", "cid"]).await?;
-        let is_sure = |it: &Visitor| it.certainty == Some(Certainty::Confirmed);
-        visitor.until("everybody agrees who comes first", is_sure).await?;
+        visitor.lost.clear();
     }
     one.kill();
-    for visitor in [&mut bob, &mut cid] {
-        visitor
-            .until("the killed replica's people vanish", |it| it.keys() == ["bob", "cid"])
-            .await?;
-        assert_eq!(visitor.lost, ["ann"]);
+    let gone = |it: &Visitor| it.sees(&["bob", "cid"]);
+    let bound = down_after + VANISHING;
+    let (bob_at, cid_at) = tokio::try_join!(
+        bob.within(bound, "the killed replica's people vanish", gone),
+        cid.within(bound, "the killed replica's people vanish", gone),
+    )?;
+    let lost = [format!("ann {}", ann.reply.session)];
+    for (visitor, gone_at) in [(bob, bob_at), (cid, cid_at)] {
+        let shown_for = gone_at - heard_after;
+        assert!(shown_for >= down_after, "taken for dead after {shown_for:?}");
+        assert_eq!(visitor.lost, lost);
     }
-    drop(ann);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_with_resume_shows_no_leave() -> Result<()> {
-    let cluster = cluster();
-    let [one, two, three] = three(&cluster).await?;
-    let ann = one.visit("ann", JoinPayload::default()).await?;
-    let mut observer = two.visit("bob", JoinPayload::default()).await?;
-    observer.until("ann is seen", |it| it.keys() == ["ann", "bob"]).await?;
+    const USERS: [&str; 6] = ["ann", "bob", "cid", "dee", "eve", "fay"];
+    const GRACE: Duration = Duration::from_secs(6);
+    let network = Network::new(ReplicaConfig::default())?.set("PENHOLDER__PRESENCE__GRACE", "6s");
+    let mut replicas: Vec<Replica> = network.three().await?.into();
+    // Two on each, as (where, who).
+    let mut people = Vec::new();
+    for (number, user) in USERS.into_iter().enumerate() {
+        let place = number % replicas.len();
+        people.push((place, Visitor::join(user, &replicas[place]).await?));
+    }
+    let are_all_active = |it: &Visitor| {
+        it.sees(&USERS)
+            && USERS.iter().all(|user| it.sees_as(user, |meta| meta.status == Status::Active))
+    };
+    for (_, visitor) in &mut people {
+        visitor.until("all are here", are_all_active).await?;
+    }
 
-    one.app.begin_drain();
-    let sent_away = timeout(SOON, ann.socket.closed()).await?;
-    assert_eq!(sent_away.close_code().map(|code| code.number()), Some(1012), "{sent_away:?}");
-    observer
-        .until("ann is reconnecting", |it| {
-            let sessions = it.here.sessions("ann").unwrap_or_default();
-            sessions.iter().all(|meta| meta.status == penholder_protocol::Status::Reconnecting)
-        })
-        .await?;
-    let resume = JoinPayload { resume: Some(ann.reply.resume.clone()), ..JoinPayload::default() };
-    let back = three.visit("ann", resume).await?;
-    assert_eq!(back.reply.session, ann.reply.session);
-    assert_eq!(back.reply.joined_at, ann.reply.joined_at);
+    for stopping in 0..replicas.len() {
+        let others = [(stopping + 1) % replicas.len(), (stopping + 2) % replicas.len()];
+        replicas[stopping].drain();
+        let leaving = people.iter_mut().filter(|(place, _)| *place == stopping);
+        let mut moved = 0;
+        for (place, visitor) in leaving {
+            let sent_away = timeout(SOON, visitor.socket.closed()).await?;
+            let code = sent_away.close_code().map(|code| code.number());
+            assert_eq!(code, Some(1012), "{sent_away:?}");
+            *place = others[moved % others.len()];
+            moved += 1;
+            visitor.resume_at(&replicas[*place]).await?;
+        }
+        assert!(moved >= 2, "nobody was on replica {stopping}");
+        for (_, visitor) in &mut people {
+            visitor.until("all are back", are_all_active).await?;
+        }
+        let mut stopped = replicas.remove(stopping);
+        stopped.drained().await?;
+        let again = stopped.start_again().await?;
+        again.knows(USERS.len()).await?;
+        replicas.insert(stopping, again);
+    }
+    // Until what the stopped ones asked the others to keep has been dropped.
+    let mut watching = tokio::task::JoinSet::new();
+    for (_, mut visitor) in people {
+        watching.spawn(async move {
+            visitor.watch(GRACE + VANISHING).await?;
+            anyhow::Ok(visitor)
+        });
+    }
+    for visitor in watching.join_all().await {
+        let visitor = visitor?;
+        assert!(are_all_active(&visitor));
+        assert_eq!(visitor.lost, Vec::<String>::new(), "nobody was seen to leave");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stands_still_keeps_no_farewell_from_being_said() -> Result<()> {
+    // Shorter than the server waits for the answer to its close frame.
+    let network = Network::new(quick())?.set("PENHOLDER__SERVER__DRAIN", "500ms");
+    let mut one = network.start("one").await?;
+    let two = network.start("two").await?;
+    let mut bob = Visitor::join("bob", &two).await?;
+    let mut ann = RawSocket::open(one.port(), &one.token("ann")?).await?;
+    let reply = ann.join(TOPIC).await?;
+    bob.until("ann is seen", |it| it.sees(&["ann", "bob"])).await?;
+
+    let began = Instant::now();
+    one.drain();
+    one.drained().await?;
+    let resume = reply["resume"].as_str().context("a resume token")?;
+    ensure!(began.elapsed() >= Duration::from_millis(500), "nobody kept the drain up");
     one.kill();
-    let again = start("one", &cluster).await?;
-    let newcomer = again.visit("dee", JoinPayload::default()).await?;
-    observer.until("the newcomer is seen", |it| it.keys() == ["ann", "bob", "dee"]).await?;
-    let sessions = observer.here.sessions("ann")?;
-    assert_eq!(sessions.len(), 1);
-    assert_eq!(sessions[0].session, ann.reply.session);
-    assert_eq!(observer.lost, Vec::<String>::new(), "nobody was seen to leave");
-    drop((back, newcomer));
+    bob.watch(DOWN_AFTER + VANISHING).await?;
+    assert_eq!(bob.lost, Vec::<String>::new(), "who is kept for grace was taken for dead");
+
+    let mut back = RawSocket::open(two.port(), &two.token("ann")?).await?;
+    let again = back.join_with(TOPIC, &serde_json::json!({ "resume": resume })).await?;
+    assert_eq!(again["session"], reply["session"]);
+    assert_eq!(bob.lost, Vec::<String>::new());
     Ok(())
 }

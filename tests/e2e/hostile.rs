@@ -138,11 +138,12 @@ async fn check_remains(scene: &Scene) -> Result<()> {
         let is_none = async || Ok((scene.server.metric(gauge).await? == 0.0).then_some(()));
         until(format!("{gauge} is 0"), SOON, is_none).await?;
     }
+    let before = &scene.open_files;
     until("all is closed", SOON, async || {
-        Ok((scene.server.open_files()? <= scene.open_files).then_some(()))
+        Ok((scene.server.open_files()?.len() <= before.len()).then_some(()))
     })
     .await
-    .with_context(|| format!("{} files were open", scene.open_files))?;
+    .with_context(|| format!("{before:#?}\nwere open, now\n{:#?}", scene.server.open_files()))?;
     scene.check_quiet()
 }
 

@@ -1,11 +1,14 @@
-//! Pens over HTTP: the twins of the channel's events, and what happens while the store is away.
+//! Pens over HTTP on every store: the twins of the channel's events, and what happens while the store is away.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use penholder_tests::{Answer, Options, Request, Server, command, until};
+use penholder_stores::PostgresServer;
+use penholder_tests::{Answer, Options, RawSocket, Request, Server, command, until};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
+
+use crate::stores::Store;
 
 const PEN: &str = "/v1/pens/doc:1";
 const SOON: Duration = Duration::from_secs(5);
@@ -21,14 +24,52 @@ async fn ask_as(
     server.ask(if verb == "GET" { request } else { request.json(body) }).await
 }
 
+fn fence(pen: &Value) -> Result<u64> {
+    Ok(pen["fence"].as_str().context("no fence")?.parse()?)
+}
+
 fn code(answer: &Answer) -> (u16, String) {
     let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
     (answer.status, code)
 }
 
-#[tokio::test]
-async fn a_backend_holds_renews_and_gives_back() -> Result<()> {
-    let server = Server::start(Options::default()).await?;
+/// Tests that run on a file of SQLite each, and all of them on one PostgreSQL server, a database each.
+macro_rules! on_every_store {
+    ($($path:ident,)+) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $path() -> anyhow::Result<()> {
+                    super::$path(crate::stores::Store::Sqlite.options("")?).await
+                }
+            )+
+        }
+
+        #[tokio::test]
+        async fn postgres_keeps_pens_no_differently() -> Result<()> {
+            let store = Store::postgres()?;
+            $(
+                let options = store.options(stringify!($path))?;
+                $path(options).await.context(stringify!($path))?;
+            )+
+            Ok(())
+        }
+    };
+}
+
+on_every_store! {
+    a_backend_holds_renews_and_gives_back,
+    people_on_the_topic_are_told_of_what_backends_do,
+    the_log_comes_in_pages,
+    a_draft_waits_for_its_author,
+    the_next_holder_reads_a_draft_where_the_policy_lets_them,
+    fences_grow_over_restarts_and_a_lost_connection_reserves,
+    a_tenure_and_its_queue_outlive_the_server,
+    a_taker_waits_for_the_drain_also_over_a_restart,
+}
+
+async fn a_backend_holds_renews_and_gives_back(options: Options) -> Result<()> {
+    let server = Server::start(options).await?;
     let free = server.get(PEN).await?.json();
     assert_eq!((&free["state"], &free["fence"]), (&json!("free"), &json!("0")));
     let granted = server.post(&format!("{PEN}/acquire"), &json!({"ttl_ms": 60_000})).await?;
@@ -43,20 +84,23 @@ async fn a_backend_holds_renews_and_gives_back() -> Result<()> {
     // Held: the pen, and a place for who waits.
     let ann = server.token("ann").await?;
     let acquire = format!("{PEN}/acquire");
-    let held = ask_as(&server, &ann, ("POST", &acquire), &json!({})).await?;
-    assert_eq!(code(&held), (409, "pen_held".to_owned()));
-    assert_eq!((&held.json()["place"], &held.json()["granted"]), (&Value::Null, &json!(false)));
+    let refused = ask_as(&server, &ann, ("POST", &acquire), &json!({})).await?;
+    assert_eq!(code(&refused), (409, "pen_held".to_owned()));
+    let refused = refused.json();
+    assert_eq!((&refused["place"], &refused["granted"]), (&Value::Null, &json!(false)));
     let waits = ask_as(&server, &ann, ("POST", &acquire), &json!({"wait": true})).await?;
     assert_eq!((waits.status, &waits.json()["place"]), (409, &json!(1)));
 
-    let renew = server.post(&format!("{PEN}/renew"), &json!({"fence": "1"})).await?;
+    let held = json!({"fence": pen["fence"]});
+    let renew = server.post(&format!("{PEN}/renew"), &held).await?;
     ensure!(renew.status == 200 && renew.json()["receipt"].is_string(), "{renew}");
-    for (verb, fence) in [("renew", "2"), ("release", "0")] {
+    let larger = (fence(pen)? + 1).to_string();
+    for (verb, fence) in [("renew", larger.as_str()), ("release", "0")] {
         let lost = server.post(&format!("{PEN}/{verb}"), &json!({"fence": fence})).await?;
         assert_eq!(code(&lost), (409, "lease_lost".to_owned()));
         assert_eq!(lost.json()["pen"]["holder"]["id"], "key:dev");
     }
-    let released = server.post(&format!("{PEN}/release"), &json!({"fence": "1"})).await?;
+    let released = server.post(&format!("{PEN}/release"), &held).await?;
     assert_eq!((released.status, &released.json()["pen"]["holder"]["id"]), (200, &json!("ann")));
     let log = server.get(&format!("{PEN}/log")).await?.json();
     let rules = log["data"].as_array().into_iter().flatten().map(|it| it["rule"].clone());
@@ -66,9 +110,8 @@ async fn a_backend_holds_renews_and_gives_back() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn people_on_the_topic_are_told_of_what_backends_do() -> Result<()> {
-    let server = Server::start(Options::default()).await?;
+async fn people_on_the_topic_are_told_of_what_backends_do(options: Options) -> Result<()> {
+    let server = Server::start(options).await?;
     let token = server.token("ann").await?;
     let mut ann = server.socket(&token).await?;
     ann.join("doc:1").await?;
@@ -89,13 +132,12 @@ async fn people_on_the_topic_are_told_of_what_backends_do() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn the_log_comes_in_pages() -> Result<()> {
-    let server = Server::start(Options::default()).await?;
-    for fence in 1..=3 {
-        server.post(&format!("{PEN}/acquire"), &json!({})).await?;
-        let fence = json!({"fence": fence.to_string()});
-        assert_eq!(server.post(&format!("{PEN}/release"), &fence).await?.status, 200);
+async fn the_log_comes_in_pages(options: Options) -> Result<()> {
+    let server = Server::start(options).await?;
+    for _ in 0..3 {
+        let granted = server.post(&format!("{PEN}/acquire"), &json!({})).await?.json();
+        let held = json!({"fence": granted["pen"]["fence"]});
+        assert_eq!(server.post(&format!("{PEN}/release"), &held).await?.status, 200);
     }
     let (mut seen, mut cursor) = (Vec::new(), 0);
     loop {
@@ -201,9 +243,8 @@ async fn an_api_key_needs_the_scope() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_draft_waits_for_its_author() -> Result<()> {
-    let server = Server::start(Options::default()).await?;
+async fn a_draft_waits_for_its_author(options: Options) -> Result<()> {
+    let server = Server::start(options).await?;
     let (ann, bob) = (server.token("ann").await?, server.token("bob").await?);
     let path = format!("{PEN}/draft");
     let none = ask_as(&server, &ann, ("GET", &path), &Value::Null).await?.json();
@@ -221,9 +262,8 @@ async fn a_draft_waits_for_its_author() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn the_next_holder_reads_a_draft_where_the_policy_lets_them() -> Result<()> {
-    let options = Options::default()
+async fn the_next_holder_reads_a_draft_where_the_policy_lets_them(options: Options) -> Result<()> {
+    let options = options
         .set("namespace.doc.pen.draft_readers", "author_and_next_holder")
         .set("pen.drain", "0s");
     let server = Server::start(options).await?;
@@ -268,14 +308,41 @@ async fn keys_are_rotated_under_a_running_server() -> Result<()> {
 }
 
 #[tokio::test]
-async fn while_the_store_is_away_nobody_is_granted_anything_and_presence_goes_on() -> Result<()> {
+async fn while_sqlite_is_away_nobody_is_granted_anything_and_presence_goes_on() -> Result<()> {
     let server = Server::start(Options::default()).await?;
-    let mut ann = server.socket(&server.token("ann").await?).await?;
-    ann.join("doc:1").await?;
     let file = server.data().join("pens.sqlite");
     let mut thief = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await?;
+    let mut ann = server.socket(&server.token("ann").await?).await?;
+    ann.join("doc:1").await?;
     // Another process that writes and does not end.
     sqlx::query("BEGIN IMMEDIATE").execute(&mut thief).await?;
+    nobody_is_granted_anything(&server, &mut ann).await?;
+    sqlx::query("ROLLBACK").execute(&mut thief).await?;
+    thief.close().await?;
+    let granted = ann.ask("doc:1", "pen_acquire", &json!({})).await?;
+    assert_eq!(granted["response"]["pen"]["fence"], "1", "{granted}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_postgres_is_away_nobody_is_granted_anything_and_presence_goes_on() -> Result<()> {
+    let mut postgres = PostgresServer::start()?;
+    let options = Options::default().set("storage.url", &postgres.url());
+    let server = Server::start(options).await?;
+    let mut ann = server.socket(&server.token("ann").await?).await?;
+    ann.join("doc:1").await?;
+    postgres.kill()?;
+    nobody_is_granted_anything(&server, &mut ann).await?;
+    postgres.go_on()?;
+    until("the store is back", SOON * 2, async || {
+        let granted = ann.ask("doc:1", "pen_acquire", &json!({})).await?;
+        Ok((granted["response"]["granted"] == true).then_some(()))
+    })
+    .await
+}
+
+/// With the store away, and ann on `doc:1`.
+async fn nobody_is_granted_anything(server: &Server, ann: &mut RawSocket) -> Result<()> {
     let asked = ann.ask("doc:1", "pen_acquire", &json!({})).await?;
     assert_eq!(asked["response"]["code"], "unavailable");
     ensure!(asked["response"]["retry_after_ms"].is_u64(), "{asked}");
@@ -286,22 +353,18 @@ async fn while_the_store_is_away_nobody_is_granted_anything_and_presence_goes_on
     let count = server.get("/v1/topics/doc:1/presence").await?.json()["count"].clone();
     assert_eq!(count, 2);
     ensure!(server.metric("penholder_pen_store_failures_total").await? >= 2.0, "counted");
-
-    sqlx::query("ROLLBACK").execute(&mut thief).await?;
-    thief.close().await?;
-    let granted = ann.ask("doc:1", "pen_acquire", &json!({})).await?;
-    assert_eq!(granted["response"]["pen"]["fence"], "1", "{granted}");
     Ok(())
 }
 
-#[tokio::test]
-async fn fences_grow_over_restarts_and_a_stopped_server_reserves() -> Result<()> {
-    let mut server = Server::start(Options::default()).await?;
-    for fence in 1..=3_u32 {
-        let granted = server.post(&format!("{PEN}/acquire"), &json!({})).await?;
-        assert_eq!(granted.json()["pen"]["fence"], fence.to_string());
-        let body = json!({"fence": fence.to_string()});
-        server.post(&format!("{PEN}/release"), &body).await?;
+async fn fences_grow_over_restarts_and_a_lost_connection_reserves(options: Options) -> Result<()> {
+    let mut server = Server::start(options).await?;
+    let mut last = 0;
+    for _ in 0..3 {
+        let granted = server.post(&format!("{PEN}/acquire"), &json!({})).await?.json();
+        let pen = &granted["pen"];
+        ensure!(fence(pen)? > last, "{granted} after {last}");
+        last = fence(pen)?;
+        server.post(&format!("{PEN}/release"), &json!({"fence": pen["fence"]})).await?;
         server.restart().await?;
     }
     let mut ann = server.socket(&server.token("ann").await?).await?;
@@ -310,6 +373,59 @@ async fn fences_grow_over_restarts_and_a_stopped_server_reserves() -> Result<()>
     drop(ann);
     until("the pen is reserved", SOON, async || {
         Ok((server.get(PEN).await?.json()["state"] == "reserved").then_some(()))
+    })
+    .await
+}
+
+async fn a_tenure_and_its_queue_outlive_the_server(options: Options) -> Result<()> {
+    let mut server = Server::start(options).await?;
+    let acquire = format!("{PEN}/acquire");
+    let granted = server.post(&acquire, &json!({"ttl_ms": 60_000})).await?.json();
+    let pen = granted["pen"].clone();
+    let bob = server.token("bob").await?;
+    ask_as(&server, &bob, ("POST", &acquire), &json!({"wait": true})).await?;
+    server.restart().await?;
+
+    let renewed = server.post(&format!("{PEN}/renew"), &json!({"fence": pen["fence"]})).await?;
+    ensure!(renewed.status == 200, "{renewed}");
+    let renewed = renewed.json()["pen"].clone();
+    assert_eq!((&renewed["fence"], &renewed["since"]), (&pen["fence"], &pen["since"]));
+    assert_eq!(renewed["queue"][0]["id"], "bob");
+    server.post(&format!("{PEN}/release"), &json!({"fence": pen["fence"]})).await?;
+    let next = server.get(PEN).await?.json();
+    assert_eq!(next["holder"]["id"], "bob");
+    ensure!(fence(&next)? > fence(&pen)?, "{next} after {pen}");
+    Ok(())
+}
+
+async fn a_taker_waits_for_the_drain_also_over_a_restart(options: Options) -> Result<()> {
+    let mut server = Server::start(options.set("pen.drain", "2s")).await?;
+    let ann = server.token("ann").await?;
+    let acquire = format!("{PEN}/acquire");
+    ask_as(&server, &ann, ("POST", &acquire), &json!({})).await?;
+    let taken = server.post(&format!("{PEN}/take_over"), &json!({})).await?.json();
+    let until = taken["draining_until"].as_u64().context("a drain")?;
+    server.restart().await?;
+    let pen = until_held_by(&server, "key:dev").await?;
+    ensure!(pen["since"].as_u64() >= Some(until), "{pen}, and the drain lasts until {until}");
+    let log = server.get(&format!("{PEN}/log")).await?.json();
+    let told = log["data"].as_array().into_iter().flatten();
+    let told: Vec<Value> =
+        told.map(|it| json!([it["type"], it["by"]["id"], it["fence"]])).collect();
+    let (first, second) = (&log["data"][0]["fence"], &pen["fence"]);
+    let expected = [
+        json!(["granted", "ann", first]),
+        json!(["draining", "key:dev", first]),
+        json!(["taken_over", "key:dev", second]),
+    ];
+    assert_eq!(told, expected);
+    Ok(())
+}
+
+async fn until_held_by(server: &Server, holder: &str) -> Result<Value> {
+    until(format!("{holder} has the pen"), SOON, async || {
+        let pen = server.get(PEN).await?.json();
+        Ok((pen["holder"]["id"] == holder).then_some(pen))
     })
     .await
 }

@@ -23,8 +23,9 @@ mod websocket;
 
 pub use frame::{Frame, Opcode};
 pub use http::{Answer, Request, exchange};
+pub use penholder_stores::Directory;
 pub use process::{Build, Finished, command, command_of};
-pub use server::{Directory, Options, SECRET, Server};
+pub use server::{Options, SECRET, Server};
 pub use token::Token;
 pub use wait::{soon, until};
 pub use websocket::RawSocket;

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use penholder_stores::Directory;
 
 use crate::http::{Answer, Request, exchange};
 use crate::process::{Build, Process, binary};
@@ -47,6 +47,13 @@ impl Options {
         self
     }
 
+    /// The same for tests that ask more often, from one address, than anybody may.
+    #[must_use]
+    pub fn any_request_rate(self) -> Self {
+        let rates = ["limits.http_requests_per_second", "limits.http_requests_burst"];
+        rates.into_iter().fold(self, |options, key| options.set(key, "100000"))
+    }
+
     /// The same with other events in the log, as `RUST_LOG` names them.
     #[must_use]
     pub fn log(mut self, filter: &str) -> Self {
@@ -71,7 +78,7 @@ impl Options {
     /// The same on the data directory of another server.
     #[must_use]
     pub fn data_of(mut self, server: &Server) -> Self {
-        self.data = Some(server.data.path.clone());
+        self.data = Some(server.data().to_owned());
         self
     }
 }
@@ -94,11 +101,34 @@ impl Server {
     /// There is no binary, or it does not start.
     pub async fn start(options: Options) -> Result<Self> {
         let data = match &options.data {
-            Some(path) => Directory { path: path.clone(), is_own: false },
+            Some(path) => Directory::borrowed(path.clone()),
             None => Directory::new()?,
         };
-        let (process, port) = launch(&options, &data.path, 0).await?;
+        let (process, port) = launch(&options, data.path(), 0).await?;
         Ok(Self { process, port, data, options })
+    }
+
+    /// Ends the process as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Stops the process where it is, until [`proceed`](Self::proceed).
+    ///
+    /// # Errors
+    ///
+    /// The process has ended.
+    pub fn pause(&self) -> Result<()> {
+        self.process.signal("STOP")
+    }
+
+    /// Lets a stopped process go on.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended.
+    pub fn proceed(&self) -> Result<()> {
+        self.process.signal("CONT")
     }
 
     /// Ends the process as a power cut would, and starts another on the same port and data.
@@ -108,7 +138,7 @@ impl Server {
     /// It does not start.
     pub async fn restart(&mut self) -> Result<()> {
         self.process.kill();
-        (self.process, self.port) = launch(&self.options, &self.data.path, self.port).await?;
+        (self.process, self.port) = launch(&self.options, self.data.path(), self.port).await?;
         Ok(())
     }
 
@@ -121,7 +151,7 @@ impl Server {
     /// Its data directory.
     #[must_use]
     pub fn data(&self) -> &Path {
-        &self.data.path
+        self.data.path()
     }
 
     /// What it has logged.
@@ -142,13 +172,16 @@ impl Server {
         Ok(kib.parse::<u64>()? * 1024)
     }
 
-    /// How many files and connections it has open.
+    /// The files and connections that it has open, by path or number.
     ///
     /// # Errors
     ///
     /// The process has ended.
-    pub fn open_files(&self) -> Result<usize> {
-        Ok(fs::read_dir(format!("/proc/{}/fd", self.process.pid()))?.count())
+    pub fn open_files(&self) -> Result<Vec<String>> {
+        let all = fs::read_dir(format!("/proc/{}/fd", self.process.pid()))?;
+        // What was closed meanwhile leads nowhere.
+        let names = all.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        Ok(names.map(|name| name.display().to_string()).collect())
     }
 
     /// The value of a metric, named with its labels if it has any; 0 where nothing was counted.
@@ -267,43 +300,4 @@ async fn launch(options: &Options, data: &Path, port: u16) -> Result<(Process, u
     };
     let port = soon("the server listens", START_MAX, listening).await?;
     Ok((process, port))
-}
-
-/// A directory that is removed when dropped, if it is the test's own.
-#[derive(Debug)]
-pub struct Directory {
-    path: PathBuf,
-    is_own: bool,
-}
-
-impl Directory {
-    /// Creates an empty one.
-    ///
-    /// # Errors
-    ///
-    /// The system's directory for such things cannot be written.
-    pub fn new() -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("penholder-e2e-{}-{}-{count}", std::process::id(), since.as_nanos());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path)?;
-        Ok(Self { path, is_own: true })
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        if self.is_own && Path::exists(&self.path) {
-            // What cannot be removed lies in the system's directory for such things.
-            fs::remove_dir_all(&self.path).ok();
-        }
-    }
 }

@@ -164,7 +164,7 @@ impl Places {
 
 /// What counts as one address. A host on IPv6 has a network of 64 bits to itself, and could come from
 /// another address of it each time.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

@@ -25,6 +25,7 @@ use crate::clock::{self, Clock};
 use crate::config::{Config, Presence, SessionPolicy};
 use crate::data_dir::{DataDirectory, DataError};
 use crate::grace::Grace;
+use crate::http::RequestRates;
 use crate::origin::Origins;
 use crate::pens::{PenDesk, ReceiptError, ReceiptKeys};
 use crate::shard::Shards;
@@ -35,9 +36,16 @@ use crate::telemetry::metrics::Traffic;
 /// Typing ends by itself after so long. Unit: milliseconds.
 const TYPING_FOR_MS: u64 = 10_000;
 
-/// How long the server takes for each connection that it sends away, at least: so many of them come
-/// back at once, and no more. Unit: milliseconds.
-const DEPARTURE_GAP_MS: u64 = 5;
+/// How many connections are sent away in a millisecond, at most, as long as the drain allows it: so many come
+/// back to another replica at once, and no more.
+const DEPARTURES_PER_MS: u64 = 2;
+
+/// Over how long they are sent away at least, so that whoever asks for readiness sees it go before nobody listens.
+/// Unit: milliseconds.
+const DEPARTURES_MS_MIN: u64 = 300;
+
+/// How many clients may come back in a millisecond to a server that has just started.
+const RETURNS_PER_MS: u64 = 4;
 
 /// A handle on the whole application. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -61,6 +69,7 @@ pub struct Parts {
     pub(crate) admission: Admission,
     /// Who may leave sessions behind.
     pub(crate) grace: Grace,
+    pub(crate) request_rates: RequestRates,
     pub(crate) shards: Shards,
     pub(crate) pens: PenDesk,
     /// Cancelled when the process begins to stop.
@@ -153,6 +162,7 @@ impl App {
             origins: Origins::new(&config.server, mode),
             admission: Admission::new(&config.server),
             grace: Grace::new(&config),
+            request_rates: RequestRates::new(&config.limits),
             drain: CancellationToken::new(),
             connections: TaskTracker::new(),
             config,
@@ -203,10 +213,10 @@ impl App {
         let count = self.admission.total();
         let drain_ms = self.config.server.drain.as_ms();
         // The last fifth of the drain is for close frames to get through.
-        let spread_ms = (count * DEPARTURE_GAP_MS).min(drain_ms / 5 * 4);
+        let spread_ms = (count / DEPARTURES_PER_MS).max(DEPARTURES_MS_MIN).min(drain_ms / 5 * 4);
         let mut random = rand::rng();
         let wait = Duration::from_millis(random.random_range(0..=spread_ms));
-        (wait, random.random_range(500..=1_500 + count))
+        (wait, random.random_range(500..=1_500 + count / RETURNS_PER_MS))
     }
 }
 

@@ -262,6 +262,10 @@ pub struct Limits {
     pub send_queue_frames: Count<16, 100_000>,
     /// Most bytes queued for one socket.
     pub send_queue_bytes: Size<65_536, 67_108_864>,
+    /// HTTP requests from one address, on average.
+    pub http_requests_per_second: Count<1, 100_000>,
+    /// HTTP requests from one address, at once.
+    pub http_requests_burst: Count<1, 100_000>,
     /// Largest body of an HTTP request.
     pub http_body_max: Size<1_024, 67_108_864>,
 }
@@ -280,6 +284,8 @@ impl Default for Limits {
             presence_updates_burst: Count::of::<20>(),
             send_queue_frames: Count::of::<512>(),
             send_queue_bytes: Size::of::<262_144>(),
+            http_requests_per_second: Count::of::<200>(),
+            http_requests_burst: Count::of::<2_000>(),
             http_body_max: Size::of::<1_048_576>(),
         }
     }

@@ -179,7 +179,9 @@ fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
             OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
         file.write_all(content)?;
         file.sync_all()?;
-        std::fs::rename(&beside, path)
+        std::fs::rename(&beside, path)?;
+        // Or a failure of power could bring the old name back.
+        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     };
     write().map_err(io_error(path))
 }

@@ -7,28 +7,33 @@
 pub(crate) mod asked;
 mod deadlines;
 mod lanes;
+mod opening;
 mod readings;
 mod receipts;
 mod renewals;
 mod reply;
+mod timeline;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use penholder_desk::{Answered, Draft, Logged, Pens, Renewal, Storage, StoreError};
 use penholder_hub::{
-    Input, PenAsk, PenAsker, PenAtJoin, PenNews, PenReading, PenReply, PenSource, PenTask,
+    Input, PenAsk, PenAsker, PenAtJoin, PenNews, PenReading, PenReply, PenSource, PenTask, brief,
 };
-use penholder_lease::{Command, Person, PersonId, Policies, Timeline};
+use penholder_lease::{Command, Person, PersonId, Policies};
 use penholder_protocol::{ErrorCode, ErrorReply, Json, PenDraftReply, Since, TopicName};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::deadlines::Alarm;
 use self::lanes::{Job, Lanes};
+use self::opening::Opening;
 use self::readings::Readings;
 use self::renewals::Renewing;
+use crate::app::StartError;
 use crate::config::Config;
 use crate::data_dir::DataDirectory;
 use crate::shard::Shards;
@@ -36,7 +41,7 @@ use crate::telemetry::metrics;
 
 pub(crate) use self::receipts::Jwk;
 pub use self::receipts::{ReceiptError, ReceiptKeys};
-pub(crate) use self::reply::{Said, brief, wire};
+pub(crate) use self::reply::{Said, wire};
 
 /// Connections to a database.
 const CONNECTIONS: u32 = 8;
@@ -61,8 +66,8 @@ struct Parts {
     lanes: Lanes,
     readings: Readings,
     renewing: Renewing,
-    /// Wakes whoever waits for the next deadline.
-    changed: Notify,
+    alarm: Alarm,
+    opening: Opening,
     shards: OnceLock<Shards>,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -86,15 +91,20 @@ impl PenDesk {
         config: &Config,
         data: &DataDirectory,
         receipts: ReceiptKeys,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, StartError> {
         let policies: Policies = config.pen_policies();
         let url = config.storage.url.expose();
         let storage = if url.is_empty() {
-            Storage::Sqlite { path: data.path().join("pens.sqlite"), timeline: Timeline(0) }
+            let path = data.path().join("pens.sqlite");
+            let timeline = timeline::begin(data, &path)?;
+            Storage::Sqlite { path, timeline }
         } else {
             Storage::Postgres { url: url.to_owned(), connections: CONNECTIONS }
         };
-        let store = Pens::open(&storage, policies).await?;
+        let store = Pens::unopened(policies);
+        let opened = store.connect(&storage).await;
+        let alarm = Alarm::new(&storage);
+        let opening = Opening::begin(storage, opened)?;
         let (renewing, renewals) = mpsc::channel(renewals::WAITING_MAX);
         let desk = Self(Arc::new(Parts {
             store: store.clone(),
@@ -102,7 +112,8 @@ impl PenDesk {
             lanes: Lanes::default(),
             readings: Readings::default(),
             renewing: Renewing::new(renewing),
-            changed: Notify::new(),
+            alarm,
+            opening,
             shards: OnceLock::new(),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
@@ -116,6 +127,7 @@ impl PenDesk {
     pub(crate) fn start(&self, shards: &Shards) {
         // Set once, by whoever has started both.
         self.0.shards.set(shards.clone()).ok();
+        self.0.tasks.spawn(opening::run(self.clone()));
         self.0.tasks.spawn(deadlines::run(self.clone()));
         self.0.tasks.spawn(deadlines::tidy(self.clone()));
     }
@@ -164,9 +176,8 @@ impl PenDesk {
         if self.0.lanes.push(job) {
             let desk = self.clone();
             self.0.tasks.spawn(async move {
-                while let Some(job) = desk.0.lanes.next(&topic) {
-                    desk.serve(job).await;
-                }
+                let serve = |job| desk.serve(job);
+                desk.0.lanes.work(&topic, serve, |asker| desk.broken(&topic, asker)).await;
             });
         }
     }
@@ -211,6 +222,15 @@ impl PenDesk {
         }
     }
 
+    /// Answers whoever has asked what broke an invariant: nobody knows what came of it.
+    async fn broken(&self, topic: &TopicName, asker: Option<PenAsker>) {
+        metrics::pen_store_failed();
+        tracing::error!("a command to a pen has panicked");
+        if let Some(asker) = asker {
+            self.tell(topic, Vec::new(), (Err(away()), Asker::Member(asker))).await;
+        }
+    }
+
     /// Tells what came of a command.
     async fn conclude(
         &self,
@@ -226,7 +246,9 @@ impl PenDesk {
         if let Some(last) = answered.events.last() {
             let reading = PenReading { seq: last.seq, pen: last.event.pen.clone() };
             self.0.readings.put(topic, reading);
-            self.0.changed.notify_one();
+        }
+        if let Some(due) = answered.due {
+            self.0.alarm.within(Duration::from_millis(due.0.saturating_sub(answered.at.0)));
         }
         let told = match asker {
             Asker::Nobody => Ok(Said::Done(Json::empty_object())),
@@ -348,6 +370,11 @@ impl PenDesk {
         Ok(held)
     }
 
+    /// Why there are no pens to be had; none when there are.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.0.opening.trouble()
+    }
+
     /// How many commands wait.
     pub(crate) fn waiting(&self) -> usize {
         self.0.lanes.len()
@@ -367,7 +394,11 @@ pub(crate) fn away() -> ErrorReply {
 pub(crate) fn refused(error: &StoreError) -> ErrorReply {
     let invalid = |message| ErrorReply::new(ErrorCode::InvalidPayload).message(message);
     match error {
-        StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Schema(_) => away(),
+        StoreError::Unavailable(_)
+        | StoreError::Damaged(_)
+        | StoreError::Schema(_)
+        | StoreError::Address(_)
+        | StoreError::NotOpen => away(),
         StoreError::Unstorable => invalid("no text has the character U+0000"),
         StoreError::DraftTooLong => invalid("the draft is too long"),
     }
@@ -376,7 +407,12 @@ pub(crate) fn refused(error: &StoreError) -> ErrorReply {
 pub(crate) fn log_away(error: &StoreError) {
     match error {
         StoreError::Unstorable | StoreError::DraftTooLong => {}
-        StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Schema(_) => {
+        // Whoever tries to open it says why not.
+        StoreError::NotOpen => metrics::pen_store_failed(),
+        StoreError::Unavailable(_)
+        | StoreError::Damaged(_)
+        | StoreError::Schema(_)
+        | StoreError::Address(_) => {
             metrics::pen_store_failed();
             tracing::warn!(error = error as &dyn std::error::Error, "store of pens");
         }

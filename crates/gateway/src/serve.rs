@@ -239,6 +239,7 @@ async fn upkeep(app: App) {
         every.tick().await;
         app.metrics.run_upkeep();
         app.grace.tidy();
+        app.request_rates.tidy();
         refresh_keys(app.clone()).await;
         refresh_receipts(app.clone()).await;
         metrics::pens_waiting(app.pens.waiting());

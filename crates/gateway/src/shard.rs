@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use penholder_hub::{Config, Evidence, Hub, Input, Join, MemberId, SignResume, WatcherId};
-use penholder_presence::{MonoMs, ReplicaId, SessionId};
+use penholder_presence::{MonoMs, ReplicaId, ReplicaName, SessionId};
 use penholder_protocol::TopicName;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -27,6 +27,9 @@ pub(crate) use outbox::{Ending, Outbox};
 /// How many commands wait for a shard at most. A connection whose shard is behind waits with its
 /// next message; the shard waits for nobody.
 const INBOX_LEN: usize = 1024;
+
+/// What stands between the name of a replica and the number of a shard, in the shard's name.
+const SHARD_MARK: char = '-';
 
 /// The shards of this process.
 #[derive(Clone, Debug)]
@@ -59,7 +62,7 @@ impl Shards {
     {
         let start = |number| {
             let ReplicaId { name, incarnation } = config.replica.clone();
-            let replica = ReplicaId::new(format!("{name}-{number}"), incarnation);
+            let replica = ReplicaId::new(format!("{name}{SHARD_MARK}{number}"), incarnation);
             let config = Config { replica, seeds: rand::random(), ..config.clone() };
             let (inbox, commands) = mpsc::channel(INBOX_LEN);
             let link = bus.as_ref().map(|bus| Link::new(bus, number, &config.replica.name));
@@ -109,7 +112,8 @@ impl Shards {
         Ok(answers)
     }
 
-    /// Why `session` is shown on `topic` as it is, and when its client last sent a heartbeat.
+    /// Why `session` is shown on `topic` as it is, and when its client last sent a heartbeat, if it is
+    /// connected here.
     pub(crate) async fn why(
         &self,
         topic: &TopicName,
@@ -118,7 +122,8 @@ impl Shards {
         let name = topic.clone();
         ask(self.inbox(topic), move |driver| {
             let evidence = driver.hub.why(&name, &session)?;
-            let heartbeat = evidence.member.and_then(|member| driver.last_heartbeat(member));
+            let member = evidence.connection.and_then(|connection| connection.member);
+            let heartbeat = member.and_then(|member| driver.last_heartbeat(member));
             Some((evidence, heartbeat))
         })
         .await
@@ -142,6 +147,11 @@ impl Shards {
             }
         }
         Ok(watcher)
+    }
+
+    /// The name of the replica that a shard of this name belongs to.
+    pub(crate) fn replica_of(shard: &ReplicaName) -> &str {
+        shard.as_str().rsplit_once(SHARD_MARK).map_or(shard.as_str(), |(replica, _)| replica)
     }
 
     /// Says goodbye to the other replicas, and returns when it is said.

@@ -19,4 +19,4 @@ mod websocket;
 #[cfg(feature = "echo")]
 pub use echo::echo_router;
 pub(crate) use handshake::upgrade;
-pub(crate) use longpoll::{Polls, poll, push};
+pub(crate) use longpoll::{PATH as POLL_PATH, Polls, busy, poll, push};

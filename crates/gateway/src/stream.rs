@@ -131,13 +131,14 @@ impl Stream {
 
     fn look(&mut self, bytes: &[u8]) -> io::Result<()> {
         let excess = match &mut self.watch {
-            Watch::Line(_) if bytes.contains(&b'\n') => {
-                self.watch = Watch::Nothing;
-                None
-            }
             Watch::Line(seen) => {
-                *seen += bytes.len();
-                (*seen > LINE_BYTES_MAX).then_some(Excess::RequestLine)
+                let end = bytes.iter().position(|byte| *byte == b'\n');
+                *seen += end.unwrap_or(bytes.len());
+                let is_over = *seen > LINE_BYTES_MAX;
+                if end.is_some() {
+                    self.watch = Watch::Nothing;
+                }
+                is_over.then_some(Excess::RequestLine)
             }
             Watch::Frames(frames) => {
                 (!frames.allow(bytes, std::time::Instant::now())).then_some(Excess::Fragments)

@@ -7,6 +7,8 @@ pub(crate) mod request;
 
 pub use metrics::install as install_metrics;
 use tokio::runtime::Handle;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, registry};
@@ -31,6 +33,7 @@ pub struct Traces {
 pub fn init(settings: &Telemetry, runtime: &Handle) -> anyhow::Result<Traces> {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,hyper=warn"));
+    let filter = filter.and(filter_fn(is_discreet));
     let logs = fmt::layer().with_writer(std::io::stderr);
     let logs: AnyLayer = match settings.log {
         LogFormat::Pretty => logs.with_target(false).with_filter(filter).boxed(),
@@ -41,6 +44,12 @@ pub fn init(settings: &Telemetry, runtime: &Handle) -> anyhow::Result<Traces> {
     let result = registry().with(layers).try_init();
     result.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
     Ok(traces)
+}
+
+/// Whether events of this sort hold no secret. At their finest level, libraries write whole messages, with the
+/// tokens in them.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() < Level::TRACE || metadata.target().starts_with("penholder")
 }
 
 impl Traces {

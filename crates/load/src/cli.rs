@@ -8,7 +8,7 @@ use clap::{Args, Parser, ValueEnum};
 use serde_json::{Map, Value};
 
 use crate::dialect::{Dialect, Phoenix, Publishing, SocketIo};
-use crate::endpoint::{Credentials, Endpoint};
+use crate::endpoint::{Credentials, Endpoint, TOPIC_PREFIX};
 use crate::figures::Scenario;
 use crate::scenario::{Cause, Siege, Sizes};
 use crate::socket::Address;
@@ -70,12 +70,28 @@ struct Running {
     /// Key to sign a token with for each client (HS256; claims sub, exp, role).
     #[arg(long, value_name = "KEY", requires = "url")]
     secret: Option<String>,
-    /// What a join says, a JSON object (Phoenix).
-    #[arg(long, value_name = "JSON", default_value = "{}", requires = "url")]
-    join: String,
-    /// The event that publishes to the others; without, as Penholder wants it (Phoenix).
+    /// What the names of topics begin with, or of rooms; a number follows.
+    #[arg(long, value_name = "PREFIX", default_value = TOPIC_PREFIX, requires = "url")]
+    topic: String,
+    /// What a join says, JSON: an object (Phoenix); or anything, in which {topic} and {user} stand for those of the
+    /// client (Socket.IO).
+    #[arg(long, value_name = "JSON", requires = "url")]
+    join: Option<String>,
+    /// The event that joins a room (Socket.IO).
+    #[arg(long, value_name = "EVENT", default_value = "join", requires = "url")]
+    join_event: String,
+    /// What a leave says, JSON with {topic} and {user} (Socket.IO).
+    #[arg(long, value_name = "JSON", requires = "url")]
+    leave: Option<String>,
+    /// The event that leaves a room (Socket.IO).
+    #[arg(long, value_name = "EVENT", default_value = "leave", requires = "url")]
+    leave_event: String,
+    /// The event that publishes to the others; without, as Penholder wants it (Phoenix), or `publish` (Socket.IO).
     #[arg(long, value_name = "EVENT", requires = "url")]
     publish: Option<String>,
+    /// What it says, JSON with {topic}, {user} and {note}, where {note} has to come back as it is (Socket.IO).
+    #[arg(long, value_name = "JSON", requires = "url")]
+    publish_payload: Option<String>,
     /// The event under which that arrives.
     #[arg(long, value_name = "EVENT", default_value = "note", requires = "url")]
     event: String,
@@ -290,20 +306,31 @@ impl Running {
         }
         let dialect = match self.dialect {
             DialectName::Phoenix => Dialect::Phoenix(self.phoenix()?),
-            DialectName::Socketio => Dialect::SocketIo(SocketIo {
-                note_event: self.event.clone(),
-                publish_event: self.publish.clone().unwrap_or_else(|| "publish".to_owned()),
-                ..SocketIo::default()
-            }),
+            DialectName::Socketio => Dialect::SocketIo(self.socketio()),
         };
-        let address = Address::parse(url)?;
-        let endpoint = Box::new(Endpoint { address, dialect, params, credentials });
-        Ok(Some(Target::Running { endpoint, pid: self.pid }))
+        let (address, topic_prefix) = (Address::parse(url)?, self.topic.clone());
+        let endpoint = Endpoint { address, dialect, params, credentials, topic_prefix };
+        Ok(Some(Target::Running { endpoint: Box::new(endpoint), pid: self.pid }))
+    }
+
+    fn socketio(&self) -> SocketIo {
+        let usual = SocketIo::default();
+        let or = |given: &Option<String>, usual| given.clone().unwrap_or(usual);
+        SocketIo {
+            join_event: self.join_event.clone(),
+            join_payload: or(&self.join, usual.join_payload),
+            leave_event: self.leave_event.clone(),
+            leave_payload: or(&self.leave, usual.leave_payload),
+            publish_event: or(&self.publish, usual.publish_event),
+            publish_payload: or(&self.publish_payload, usual.publish_payload),
+            note_event: self.event.clone(),
+        }
     }
 
     fn phoenix(&self) -> Result<Phoenix> {
         let join_payload: Map<String, Value> =
-            serde_json::from_str(&self.join).context("--join: a JSON object")?;
+            serde_json::from_str(self.join.as_deref().unwrap_or("{}"))
+                .context("--join: a JSON object")?;
         let publishing = self.publish.clone().map_or(Publishing::Wrapped, Publishing::Event);
         Ok(Phoenix { publishing, note_event: self.event.clone(), join_payload })
     }

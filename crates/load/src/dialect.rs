@@ -87,7 +87,7 @@ impl Dialect {
     pub(crate) fn leave(&self, seat: Seat<'_>) -> String {
         match self {
             Self::Phoenix(_) => phoenix::leave(seat),
-            Self::SocketIo(_) => socketio::leave(seat),
+            Self::SocketIo(socketio) => socketio.leave(seat),
         }
     }
 

@@ -20,7 +20,12 @@ pub(crate) struct Endpoint {
     /// Parameters of the handshake; `{user}` and `{token}` stand for those of the client.
     pub(crate) params: Vec<(String, String)>,
     pub(crate) credentials: Credentials,
+    /// What the names of its topics begin with; a number follows.
+    pub(crate) topic_prefix: String,
 }
+
+/// As topics are called where nobody says otherwise.
+pub(crate) const TOPIC_PREFIX: &str = "load:";
 
 /// What clients prove themselves with.
 #[derive(Clone)]
@@ -97,6 +102,7 @@ mod tests {
                 ("t".to_owned(), "{token}".to_owned()),
             ],
             credentials,
+            topic_prefix: TOPIC_PREFIX.to_owned(),
         }
     }
 

@@ -61,7 +61,8 @@ impl Fleet {
         let size = usize::try_from(seats).unwrap_or(usize::MAX);
         let mut clients = Vec::new();
         for topic in 0..topics {
-            let topic = Topic::new(format!("load:{topic}"), size);
+            let name = format!("{}{topic}", world.endpoint.topic_prefix);
+            let topic = Topic::new(name, size);
             for _ in 0..seats {
                 let number = u32::try_from(clients.len()).unwrap_or(u32::MAX);
                 clients.push(Client::new(number, Arc::clone(&topic), &world.names));

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::dialect::{Dialect, Phoenix, SocketIo};
-use crate::endpoint::{Credentials, Endpoint};
+use crate::endpoint::{Credentials, Endpoint, TOPIC_PREFIX};
 use crate::socket::Address;
 use crate::usage::Memory;
 
@@ -32,10 +32,12 @@ const IDENTITY: [(&str, &str); 2] =
     [("PENHOLDER__AUTH__HS256_SECRET", SECRET), ("PENHOLDER__CLUSTER__NAME", "load")];
 
 /// Settings under which Penholder bounds nobody here: all clients come from one machine.
-const UNBOUNDED: [(&str, &str); 9] = [
+const UNBOUNDED: [(&str, &str); 11] = [
     ("PENHOLDER__SERVER__CONNECTIONS_MAX", "1000000"),
     ("PENHOLDER__SERVER__CONNECTIONS_PER_ADDRESS_MAX", "1000000"),
     ("PENHOLDER__SERVER__CONNECTIONS_PER_USER_MAX", "1000000"),
+    ("PENHOLDER__LIMITS__HTTP_REQUESTS_PER_SECOND", "100000"),
+    ("PENHOLDER__LIMITS__HTTP_REQUESTS_BURST", "100000"),
     ("PENHOLDER__LIMITS__JOINS_PER_SECOND", "100000"),
     ("PENHOLDER__LIMITS__JOINS_BURST", "100000"),
     ("PENHOLDER__LIMITS__MESSAGES_PER_SECOND", "100000"),
@@ -137,7 +139,8 @@ impl Kind {
         };
         let address = Address::parse(&format!("ws://127.0.0.1:{port}{path}"))?;
         let params = vec![(name.to_owned(), value.to_owned())];
-        Ok(Endpoint { address, dialect, params, credentials })
+        let topic_prefix = TOPIC_PREFIX.to_owned();
+        Ok(Endpoint { address, dialect, params, credentials, topic_prefix })
     }
 }
 

@@ -58,6 +58,8 @@ enum Benchmark {
     Convergence,
     /// One shard: joins and broadcasts
     Hub,
+    /// Pens on SQLite and PostgreSQL: commands a second, and how long one takes
+    Pens,
 }
 
 impl Benchmark {

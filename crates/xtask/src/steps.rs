@@ -74,16 +74,11 @@ impl Step {
             Self::Clippy => &[Clippy],
             Self::Deny => &[CargoDeny],
             Self::Fuzz => &[CxxCompiler],
-            Self::Unit => &[Postgres],
+            Self::Unit | Self::BenchSmoke => &[Postgres],
             Self::Js => &[Node, Packages(npm::CLIENT)],
             Self::JsLint => &[Node, Packages(npm::CLIENT), Packages(npm::E2E)],
-            Self::E2e => &[Node, Packages(npm::CLIENT), Packages(npm::E2E), Chromium],
-            Self::Rules
-            | Self::Gen
-            | Self::Doc
-            | Self::Doctest
-            | Self::BenchSmoke
-            | Self::Simulation => &[],
+            Self::E2e => &[Node, Packages(npm::CLIENT), Packages(npm::E2E), Chromium, Postgres],
+            Self::Rules | Self::Gen | Self::Doc | Self::Doctest | Self::Simulation => &[],
         }
     }
 
@@ -207,7 +202,7 @@ fn end_to_end(shell: &Shell) -> Result<()> {
     // One more build of the gateway alone. Both have one name, so the first is put aside.
     shell.run(&mut workspace::build_server(&format!("--features {}", workspace::OTLP)))?;
     fs::copy(&server, &with_traces)?;
-    shell.run(&mut workspace::build_server("--test e2e"))?;
+    shell.run(&mut workspace::build_server("--test e2e --example protected_save"))?;
     let suites = [
         cargo("test --workspace --test e2e"),
         npm::E2E.npm("test"),

@@ -131,7 +131,7 @@ async fn check(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_from_one_address_is_refused_and_others_are_not() -> Result<()> {
-    let server = Server::start(Options::default()).await?;
+    let server = Server::start(Options::default().any_request_rate()).await?;
     // Whom nobody trusts cannot come from somewhere else by saying so.
     let forwarded = |n: usize| n.is_multiple_of(2).then(|| format!("203.0.113.{}", n % 250));
     let crowd = Crowd { attempts: ATTEMPTS, forwarded };
@@ -141,7 +141,8 @@ async fn a_crowd_from_one_address_is_refused_and_others_are_not() -> Result<()> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_a_proxy_the_address_that_it_tells_counts() -> Result<()> {
     let proxies = json!(["127.0.0.0/8"]).to_string();
-    let server = Server::start(Options::default().set("server.trusted_proxies", &proxies)).await?;
+    let options = Options::default().any_request_rate().set("server.trusted_proxies", &proxies);
+    let server = Server::start(options).await?;
     // What stands further left was sent by the client.
     let forwarded = |n: usize| Some(format!("198.51.100.{}, 203.0.113.7", n % 250));
     let crowd = Crowd { attempts: ATTEMPTS_BEHIND_PROXY, forwarded };

@@ -42,8 +42,8 @@ const SECRET_BYTES_MIN: usize = 12;
 /// A running server, and the tokens that were shown to it.
 pub(super) struct Scene {
     pub(super) server: Server,
-    /// How many files it had open before anybody came.
-    pub(super) open_files: usize,
+    /// What it had open before anybody came.
+    pub(super) open_files: Vec<String>,
     /// Nobody is to connect here.
     trap: TcpListener,
     keys: Directory,
@@ -58,6 +58,7 @@ impl Scene {
         let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "first", "x": SET_PUBLIC});
         fs::write(&set, json!({"keys": [key]}).to_string())?;
         let options = Options::default()
+            .any_request_rate()
             .log("info,hyper=warn,penholder_gateway=debug")
             .set("telemetry.log", "json")
             .set("server.header_timeout", "1s")

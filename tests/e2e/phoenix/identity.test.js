@@ -149,6 +149,7 @@ suite("revocation", {}, ({ test, server }) => {
     const old = sign({ sub: ann, role: "agent", iat: seconds(-10) });
     const [one, two] = [await scene.raw(ann, { token: old }), await scene.raw(ann, { token: old })];
     const other = await scene.raw(bob);
+    await one.ask(["1", "1", scene.topic, "phx_join", {}]);
     const { status: answer, body } = await revoke({ sub: ann });
     assert.deepEqual([answer, body], [200, { closed: 2 }]);
     for (const socket of [one, two]) {
@@ -156,6 +157,8 @@ suite("revocation", {}, ({ test, server }) => {
       assert.equal(code, 4401);
       assert.equal(JSON.parse(reason).code, "token_expired");
     }
+    const { data } = await server.presence(scene.topic);
+    assert.deepEqual(data, [], "nobody waits for who may not come back");
     assert.equal(await status(server, old), 401);
     assert.equal(await status(server, sign({ sub: ann, role: "agent" })), 401, "without iat");
     await assert.rejects(RawSocket.open(server, { token: old }));

@@ -199,4 +199,72 @@ suite("long polling", { PRESENCE__GRACE: "300ms" }, ({ test, server }) => {
     assert.ok([500, 403].includes((await waiting).status));
     assert.deepEqual(await ann.get(), { status: 403 });
   });
+
+  test("who does not ask for what is said holds no more than a slow socket", async (scene) => {
+    const { raw, topic } = scene;
+    const slow = await (await poller("slow")).begin();
+    const bob = await raw("bob");
+    await slow.join(topic);
+    await bob.ask(["1", "1", topic, "phx_join", {}]);
+    const told = async () => {
+      let bytes = 0;
+      for (;;) {
+        const { status, messages } = await slow.get();
+        if (status !== 200) return { status, bytes };
+        bytes += messages.reduce((sum, message) => sum + message.length, 0);
+      }
+    };
+    const x = "x".repeat(60_000);
+    for (let n = 0; n < 20; n += 1) {
+      await bob.ask(["1", `${n}`, topic, "broadcast", { event: "said", payload: { x } }]);
+    }
+    const { status, bytes } = await told();
+    assert.ok([500, 410].includes(status), `${status}`);
+    assert.ok(bytes <= 2 * 262_144, `${bytes} bytes were kept`);
+    await until("it is closed as too slow", async () => {
+      const { body } = await server.ask("GET", "/metrics");
+      return /connections_closed_total\{code="slow_consumer"\} [1-9]/.test(body);
+    });
+  });
+
+  test("binary frames are as large as any", async ({ raw, topic }) => {
+    const ann = await (await poller("ann")).begin();
+    const bob = await raw("bob");
+    await ann.join(topic);
+    await bob.ask(["1", "1", topic, "phx_join", {}]);
+    const name = "broadcast:pic";
+    const head = [0, 1, 1, topic.length, name.length, ...Buffer.from(`12${topic}${name}`)];
+    const frame = (bytes) => Buffer.concat([Buffer.from(head), Buffer.alloc(bytes - head.length)]);
+    assert.deepEqual(await ann.post(frame(65_536).toString("base64")), { status: 200 });
+    let heard;
+    do heard = await bob.frame();
+    while (!Buffer.isBuffer(heard));
+    const told = ann.until(() => false);
+    await ann.post(frame(65_537).toString("base64"));
+    await assert.rejects(told, /(500|410) after/);
+  });
+});
+
+const SELDOM = { LIMITS__HTTP_REQUESTS_PER_SECOND: "20", LIMITS__HTTP_REQUESTS_BURST: "20" };
+
+suite("long polling, too often", SELDOM, ({ test, server }) => {
+  test("waits, or is told so in the body, and npm phoenix goes on", async ({ page, topic }) => {
+    const token = await server.token("ann");
+    const statuses = await Promise.all(
+      Array.from({ length: 200 }, async () => {
+        const answer = await fetch(`${server.http}${PATH}&token=wrong${token}`);
+        assert.equal(answer.status, 200);
+        return (await answer.json()).status;
+      }),
+    );
+    assert.deepEqual([...new Set(statuses)].sort(), [403, 500], "some waited for too long");
+    const ann = await page("ann", {}, { polls: true });
+    await ann.sees("ann");
+    assert.equal((await server.presence(topic)).data.length, 1);
+  });
+
+  test("a body that is too large is told there too", async () => {
+    const ann = await new Poller(server, await server.token("ann")).begin();
+    assert.deepEqual(await ann.post("x".repeat(1_100_000)), { status: 413 });
+  });
 });

@@ -219,10 +219,11 @@ suite("pen", PENS, ({ test, each, server }) => {
     assert.ok(answer_by > Date.now() - 2000);
     const requested = await happens(ann, "requested");
     assert.deepEqual([requested.by.id, requested.reason], ["bob", "may I?"]);
-    assert.deepEqual(requested.pen.queue, [{ id: "bob", name: "Bob" }]);
+    assert.deepEqual(requested.pen.queue, [{ id: "bob", name: "Bob", answer_by }]);
     const { fence } = pen;
     await ann.ask("pen_answer", { fence, answer: "decline", reason: "a minute" });
-    await happens(bob, "declined", ({ reason }) => reason === "a minute");
+    const declined = await happens(bob, "declined", ({ reason }) => reason === "a minute");
+    assert.deepEqual(declined.pen.queue, [{ id: "bob", name: "Bob", answer_by: null }]);
     await bob.ask("pen_request");
     const granted = await happens(bob, "granted", (event) => event.pen.holder.id === "bob");
     assert.equal(granted.rule, "request_timeout");

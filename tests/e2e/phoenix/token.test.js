@@ -191,3 +191,22 @@ suite("token", { AUTH__LEEWAY: "0s" }, ({ test, each, server }) => {
     assert.equal((await server.presence(topic)).count, 1);
   });
 });
+
+suite("leeway", { AUTH__LEEWAY: "5s" }, ({ test }) => {
+  test("a token that has ended by our clock alone keeps its socket for as long", async (scene) => {
+    const ended = sign({ sub: "ann", role: "agent", exp: seconds(-2) });
+    const ann = await scene.raw("ann", { token: ended });
+    await ann.ask(["1", "1", scene.topic, "phx_join", {}]);
+    await setTimeout(1000);
+    await ann.ask([null, "h", "phoenix", "heartbeat", {}]);
+    assert.equal((await ann.ended()).code, 4401);
+  });
+
+  test("many different tokens are as many updates, and bounded", async ({ page }) => {
+    const ann = await page("ann");
+    const token = (n) => sign({ sub: "ann", role: "agent", name: `Ann ${n}` });
+    for (let n = 0; n < 10; n += 1) await ann.ask("token", { token: token(n) });
+    assert.equal(await ann.refused("token", { token: token(10) }), "rate_limited");
+    await ann.meta("ann", ({ user }) => user.name === "Ann 9");
+  });
+});

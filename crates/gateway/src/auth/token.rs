@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{KeyError, Keys};
 use super::{Capability, Grants, Identity};
+use crate::clock;
 use crate::config::Auth;
 
 /// The claims of a token. Unknown claims are ignored; a claim given twice makes the token invalid.
@@ -153,6 +154,7 @@ impl Tokens {
     ///
     /// [`TokenError`]; a new token helps.
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        let now = clock::wall().0;
         if token.len() > TOKEN_BYTES_MAX {
             return Err(ErrorKind::InvalidToken.into_error());
         }
@@ -182,10 +184,17 @@ impl Tokens {
         Ok(Identity {
             card: Arc::new(card),
             grants: Arc::new(grants),
-            expires_at: milliseconds(claims.exp),
+            expires_at: self.end(milliseconds(claims.exp), now),
             issued_at: claims.iat.map(milliseconds),
             token_id: claims.jti.map(Into::into),
         })
+    }
+
+    /// When a token ends that is accepted now: by its own word; or with the leeway, if it has ended by our clock
+    /// and not yet by that of its issuer. Or its socket would be closed as soon as it is open.
+    fn end(&self, expires_at: u64, now: u64) -> u64 {
+        let leeway_ms = self.validation.leeway * 1000;
+        if now < expires_at { expires_at } else { expires_at.saturating_add(leeway_ms) }
     }
 
     /// Reads the set of keys again if its file has changed; says whether it has.

@@ -248,7 +248,7 @@ mod tests {
         let keys = |section: &str| printed[section].as_table().unwrap().len();
         let sections =
             ["server", "storage", "auth", "presence", "pen", "limits", "cluster", "telemetry"];
-        assert_eq!(sections.map(keys), [9, 2, 8, 6, 13, 12, 2, 2]);
+        assert_eq!(sections.map(keys), [9, 2, 8, 6, 13, 14, 2, 2]);
     }
 
     #[test]

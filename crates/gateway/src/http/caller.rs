@@ -1,7 +1,7 @@
 //! Who sent a request, and from where.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -10,7 +10,7 @@ use penholder_protocol::{ErrorCode, TopicName};
 
 use super::error::ApiError;
 use crate::app::App;
-use crate::auth::{Caller, Capability};
+use crate::auth::{Backend, Caller, Capability};
 
 /// The address at the other end of the TCP connection.
 #[derive(Clone, Copy, Debug)]
@@ -40,17 +40,34 @@ impl FromRequestParts<App> for ClientAddress {
         if !is_trusted(&peer) {
             return Ok(Self(peer));
         }
-        // Read from the right: only what trusted proxies have added can be believed.
-        let forwarded = forwarded_for(&parts.headers);
-        let client = forwarded.into_iter().rev().find(|address| !is_trusted(address));
-        Ok(Self(client.unwrap_or(peer)))
+        Ok(Self(forwarded_for(&parts.headers, peer, is_trusted)))
     }
 }
 
-fn forwarded_for(headers: &HeaderMap) -> Vec<IpAddr> {
-    let values = headers.get_all("x-forwarded-for").into_iter();
-    let lists = values.filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).filter_map(|entry| entry.trim().parse().ok()).collect()
+/// The address that a trusted proxy names. Read from the right: only what trusted proxies have added can be
+/// believed, and nothing to the left of what cannot be read.
+fn forwarded_for(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    is_trusted: impl Fn(&IpAddr) -> bool,
+) -> IpAddr {
+    let values = headers.get_all("x-forwarded-for").into_iter().rev();
+    let entries = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+    let mut nearest = peer;
+    for address in entries.map_while(address) {
+        nearest = address;
+        if !is_trusted(&address) {
+            break;
+        }
+    }
+    nearest
+}
+
+/// Reads an address, with or without the port that some proxies add.
+fn address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let with_port = || entry.parse().ok().map(|address: SocketAddr| address.ip());
+    entry.parse().ok().or_else(with_port)
 }
 
 impl<S: Sync> FromRequestParts<S> for Origin {
@@ -75,13 +92,23 @@ impl FromRequestParts<App> for Caller {
             return Err(ErrorCode::InvalidToken.into());
         };
         let authorization = authorization.to_str().map_err(|_| ErrorCode::InvalidToken)?;
-        let caller = match authorization.split_once(' ') {
-            Some(("Bearer", token)) => app.identify(token.trim()).ok().map(Self::Person),
-            Some(("ApiKey", key)) => app.api_keys.find(key.trim()).map(Self::Backend),
-            _ => None,
+        let caller = match credentials(authorization, "Bearer") {
+            Some(token) => app.identify(token).ok().map(Self::Person),
+            None => backend(app, authorization).map(Self::Backend),
         };
         caller.ok_or_else(|| ErrorCode::InvalidToken.into())
     }
+}
+
+/// The backend whose key the header `Authorization` has.
+pub(super) fn backend(app: &App, authorization: &str) -> Option<Backend> {
+    app.api_keys.find(credentials(authorization, "ApiKey")?)
+}
+
+/// What follows the name of the scheme, which may be written in either case (RFC 9110, 11.1).
+fn credentials<'a>(authorization: &'a str, scheme: &str) -> Option<&'a str> {
+    let (named, credentials) = authorization.split_once(' ')?;
+    named.eq_ignore_ascii_case(scheme).then_some(credentials.trim())
 }
 
 impl Caller {
@@ -93,5 +120,38 @@ impl Caller {
         } else {
             Err(ErrorCode::NotAuthorized.into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_believed_to_the_left_of_what_no_trusted_proxy_has_added() {
+        let peer = IpAddr::from([10, 0, 0, 1]);
+        let client = |forwarded: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in forwarded {
+                headers.append("x-forwarded-for", value.parse().unwrap());
+            }
+            let is_trusted = |address: &IpAddr| address.to_string().starts_with("10.");
+            forwarded_for(&headers, peer, is_trusted).to_string()
+        };
+        assert_eq!(client(&[]), "10.0.0.1");
+        assert_eq!(client(&["8.8.8.8, 7.7.7.7"]), "7.7.7.7");
+        assert_eq!(client(&["8.8.8.8, 7.7.7.7, 10.0.0.2"]), "7.7.7.7");
+        assert_eq!(client(&["8.8.8.8", "7.7.7.7", "10.0.0.2"]), "7.7.7.7");
+        assert_eq!(client(&["8.8.8.8, 7.7.7.7:5123"]), "7.7.7.7");
+        assert_eq!(client(&["[2001:db8::1]:443"]), "2001:db8::1");
+        assert_eq!(client(&["8.8.8.8, unknown"]), "10.0.0.1");
+        assert_eq!(client(&["8.8.8.8, _hidden, 10.0.0.2"]), "10.0.0.2");
+    }
+
+    #[test]
+    fn a_scheme_is_written_in_either_case() {
+        assert_eq!(credentials("bearer  x.y ", "Bearer"), Some("x.y"));
+        assert_eq!(credentials("Bearers x", "Bearer"), None);
+        assert_eq!(credentials("Bearer", "Bearer"), None);
     }
 }

@@ -26,6 +26,9 @@ pub(super) struct Health {
     status: &'static str,
     version: &'static str,
     replica: String,
+    /// Whether pens can be had: `ok`, or why not. Presence goes on without them, so a replica is ready all
+    /// the same.
+    pens: String,
     /// Whether the server hands out demo tokens.
     development: bool,
 }
@@ -79,6 +82,7 @@ fn health(app: &App, status: &'static str) -> Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
         replica: app.replica.name.as_str().to_owned(),
+        pens: app.pens.trouble().unwrap_or_else(|| READY.to_owned()),
         development: app.mode == RunMode::Development,
     }
 }

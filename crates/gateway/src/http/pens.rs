@@ -12,46 +12,27 @@ use penholder_lease::{Claimant, Command, Fence, Kind, Person, PersonId, Role, Se
 use penholder_protocol::{
     self as protocol, ErrorCode, JsonLimits, Pen, PenAcquire, PenAcquireReply, PenDraft,
     PenDraftReply, PenEvent, PenHeld, PenReason, PenReply, PenRequestReply, PenTakeOverReply,
-    TopicName,
+    TopicName, UserCard,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
+use super::page;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
 use crate::pens::asked;
 use crate::pens::{Jwk, Said, log_away, refused, wire};
 
-/// How many entries a page has where the caller does not say.
-const LIMIT: u32 = 100;
-
-/// How many entries a page has at most.
-const LIMIT_MAX: u32 = 1000;
-
 impl Caller {
     /// The caller as somebody who may hold a pen.
     fn claimant(&self) -> Claimant {
         match self {
-            Self::Person(identity) => Claimant {
-                session: SessionId::from(format!("http:{}", identity.subject())),
-                person: Person {
-                    id: PersonId::from(identity.subject()),
-                    name: identity.card.name.clone(),
-                    kind: match identity.card.kind {
-                        protocol::Kind::Human => Kind::Human,
-                        protocol::Kind::Ai => Kind::Ai,
-                    },
-                },
-                role: match identity.card.role {
-                    protocol::Role::Admin => Role::Admin,
-                    protocol::Role::Agent => Role::Agent,
-                    protocol::Role::Customer => Role::Customer,
-                    protocol::Role::Viewer => Role::Viewer,
-                    protocol::Role::Guest => Role::Guest,
-                },
-            },
+            Self::Person(identity) => {
+                let session = SessionId::from(format!("http:{}", identity.subject()));
+                penholder_hub::claimant(session, UserCard::clone(&identity.card))
+            }
             // A program: it gives way to people where the policy says so.
             Self::Backend(backend) => Claimant {
                 session: SessionId::from(format!("key:{}", backend.id)),
@@ -329,7 +310,8 @@ pub(super) async fn list(
     query: Result<Query<HolderQuery>, QueryRejection>,
 ) -> Result<Json<PenList>, ApiError> {
     let Query(HolderQuery { holder, limit }) = query?;
-    let held = app.pens.held_by(&PersonId::from(holder), page(limit)?).await.inspect_err(log_away);
+    let held =
+        app.pens.held_by(&PersonId::from(holder), page::limit(limit)?).await.inspect_err(log_away);
     let may_view = |name: &str| {
         TopicName::parse(name).is_ok_and(|it| caller.capabilities(&it).allow(Capability::View))
     };
@@ -337,14 +319,6 @@ pub(super) async fn list(
     let held = held.filter(|reading| may_view(&reading.topic));
     let data = held.map(|it| TopicPen { pen: wire(&it.pen), topic: it.topic });
     Ok(Json(PenList { data: data.collect() }))
-}
-
-fn page(limit: Option<u32>) -> Result<u32, ApiError> {
-    let limit = limit.unwrap_or(LIMIT);
-    if (1..=LIMIT_MAX).contains(&limit) {
-        return Ok(limit);
-    }
-    Err(ApiError::new(ErrorCode::InvalidPayload, "limit is 1 to 1000"))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -386,12 +360,10 @@ pub(super) async fn log(
 ) -> Result<Json<LogPage>, ApiError> {
     let topic = caller.topic(&path?, Capability::View)?;
     let Query(LogQuery { cursor, limit }) = query?;
-    let limit = page(limit)?;
+    let limit = page::limit(limit)?;
     let data = app.pens.log(&topic, cursor, limit + 1).await.inspect_err(log_away);
     let mut data = data.map_err(|error| refused(&error))?;
-    let has_more = data.len() > limit as usize;
-    data.truncate(limit as usize);
-    let next_cursor = data.last().filter(|_| has_more).map(|last| last.seq);
+    let next_cursor = page::cut(&mut data, limit as usize, |last| last.seq);
     Ok(Json(LogPage { data, next_cursor }))
 }
 

@@ -1,24 +1,32 @@
 //! Presence over HTTP: who is on a topic, who comes first, and why somebody is shown.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use penholder_hub::{Evidence, Input, SummaryQuery};
-use penholder_presence::{Key, MonoMs, SessionId, SessionPolicy};
+use penholder_hub::{Evidence, Hub, Input, SummaryQuery, brief};
+use penholder_presence::{Key, MonoMs, ReplicaName, SessionId, SessionPolicy};
 use penholder_protocol::{
-    Certainty, ErrorCode, Status, Summaries, SummariesJoin, TopicRow, ViewerSummary,
+    Certainty, ErrorCode, Status, Summaries, SummariesJoin, TopicName, TopicRow, ViewerSummary,
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::{sleep, timeout};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
 use crate::app::App;
 use crate::auth::{Caller, Capability};
-use crate::pens::brief;
+use crate::shard::Shards;
 use crate::summaries::watchable;
+
+/// How long another replica may take to remove a session: there and back, and some gossip periods.
+const KICK_MAX: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Everybody on a topic.
 #[derive(Debug, Serialize, ToSchema)]
@@ -149,17 +157,18 @@ pub(super) async fn summaries(
 pub(super) struct Why {
     session: String,
     key: String,
-    /// The replica that the session is connected to.
+    /// The replica that the session is connected to. Where it is not the one that answers, that one knows
+    /// only what presence tells: what else there is here is null.
     replica: String,
     certainty: Certainty,
     /// When its present connection joined; milliseconds since the epoch, as all times here.
-    connected_at: u64,
+    connected_at: Option<u64>,
     /// When the person last touched keyboard or pointer, as far as the client told.
-    last_input_at: u64,
+    last_input_at: Option<u64>,
     /// When the client last sent a heartbeat, or connected; null while it is not connected.
     last_heartbeat_at: Option<u64>,
     /// Whether the tab is visible.
-    visible: bool,
+    visible: Option<bool>,
     status: Status,
     /// The same in words.
     reason: &'static str,
@@ -191,15 +200,16 @@ pub(super) async fn why(
     let (evidence, heartbeat) = evidence.ok_or(ErrorCode::NotFound)?;
     let now = app.clock.now();
     let wall = |at: MonoMs| now.wall.0.saturating_sub(now.mono.since(at));
+    let connection = evidence.connection;
     Ok(Json(Why {
         session,
         key: evidence.key.as_str().to_owned(),
-        replica: app.replica.name.as_str().to_owned(),
+        replica: Shards::replica_of(&evidence.replica).to_owned(),
         certainty: evidence.certainty,
-        connected_at: evidence.connected_at.0,
-        last_input_at: evidence.last_input_at.0,
+        connected_at: connection.map(|connection| connection.connected_at.0),
+        last_input_at: evidence.last_input_at.map(|at| at.0),
         last_heartbeat_at: heartbeat.map(wall),
-        visible: evidence.visible,
+        visible: connection.map(|connection| connection.visible),
         status: evidence.status,
         reason: reason(&evidence),
     }))
@@ -228,6 +238,7 @@ fn reason(evidence: &Evidence) -> &'static str {
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
+        (status = 503, description = "The replica that has it did not say that it is gone.", body = ErrorBody),
     ),
 )]
 pub(super) async fn kick(
@@ -238,8 +249,32 @@ pub(super) async fn kick(
     let Path((topic, session)) = path?;
     let topic = caller.topic(&topic, Capability::Manage)?;
     let session = SessionId::from(session);
-    app.shards.why(&topic, session.clone()).await?.ok_or(ErrorCode::NotFound)?;
+    let (evidence, _) =
+        app.shards.why(&topic, session.clone()).await?.ok_or(ErrorCode::NotFound)?;
     tracing::info!(topic = topic.as_str(), session = session.as_str(), "session removed");
-    app.shards.tell(&topic.clone(), Input::Kick { topic, session }).await?;
+    let kick = Input::Kick { topic: topic.clone(), session: session.clone() };
+    app.shards.tell(&topic, kick).await?;
+    if evidence.connection.is_none() {
+        // Another replica has it: what was asked of it may be lost, and its answer is that the session goes.
+        let gone = gone(&app, (topic, session), evidence.replica);
+        timeout(KICK_MAX, gone).await.map_err(|_| ErrorCode::Unavailable)??;
+    }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Waits until a session is shown no more, and not because its replica is silent.
+async fn gone(
+    app: &App,
+    (topic, session): (TopicName, SessionId),
+    replica: ReplicaName,
+) -> Result<(), ApiError> {
+    loop {
+        let (name, id, owner) = (topic.clone(), session.clone(), replica.clone());
+        let look = move |hub: &Hub| (hub.why(&name, &id).is_some(), hub.hears(&owner));
+        match app.shards.ask(&topic, look).await? {
+            (true, _) => sleep(LOOK_EVERY).await,
+            (false, true) => return Ok(()),
+            (false, false) => return Err(ErrorCode::Unavailable.into()),
+        }
+    }
 }

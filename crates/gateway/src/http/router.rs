@@ -11,14 +11,15 @@ use axum::routing::get;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
-use utoipa::openapi::Server;
+use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, PathItem, Ref, ResponseBuilder, Server};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{console, dev, error, health, pens, presence, revocations, topics};
+use super::{console, dev, error, health, pens, presence, rates, revocations, topics};
 use crate::app::App;
 use crate::socket;
 use crate::telemetry::{self, metrics};
@@ -78,6 +79,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .split_for_parts();
+    add_bounds(&mut api);
     if !app.config.server.public_url.is_empty() {
         api.servers = Some(vec![Server::new(app.config.server.public_url.clone())]);
     }
@@ -85,11 +87,29 @@ pub fn router(app: App) -> Router {
         .route("/", get(console::index))
         .route("/assets/{*path}", get(console::asset))
         .route("/socket/websocket", get(socket::upgrade))
-        .route("/socket/longpoll", get(socket::poll).post(socket::push))
+        .route(socket::POLL_PATH, get(socket::poll).post(socket::push))
         .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method);
     layered(router, &app).with_state(app)
+}
+
+/// Says of each operation what [`rates`] may answer in its place.
+fn add_bounds(api: &mut utoipa::openapi::OpenApi) {
+    let body = Ref::from_schema_name("ErrorBody");
+    let wait = HeaderBuilder::new().description(Some("How many seconds to wait.")).build();
+    let response = ResponseBuilder::new()
+        .description("`rate_limited`: too many requests from this address.")
+        .header("Retry-After", wait)
+        .content("application/json", ContentBuilder::new().schema(Some(body)).build())
+        .build();
+    for item in api.paths.paths.values_mut() {
+        let PathItem { get, put, post, delete, patch, .. } = item;
+        for operation in [get, put, post, delete, patch].into_iter().flatten() {
+            let told = operation.responses.responses.entry("429".to_owned());
+            told.or_insert_with(|| response.clone().into());
+        }
+    }
 }
 
 /// The middleware, the outermost last.
@@ -110,6 +130,7 @@ fn layered(router: Router<App>, app: &App) -> Router<App> {
     router
         .layer(DefaultBodyLimit::max(app.config.limits.http_body_max.bytes()))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))
+        .layer(middleware::from_fn_with_state(app.clone(), rates::bound))
         .layer(cors)
         .layer(middleware::from_fn_with_state((), measure))
         .layer(

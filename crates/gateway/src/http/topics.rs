@@ -10,14 +10,9 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
+use super::page;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
-
-/// How many topics a page has where the caller does not say.
-const LIMIT: usize = 100;
-
-/// How many topics a page has at most.
-const LIMIT_MAX: usize = 1000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct ListQuery {
@@ -63,10 +58,7 @@ pub(super) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<TopicsPage>, ApiError> {
     let Query(ListQuery { prefix, cursor, limit }) = query?;
-    let limit = limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(ApiError::new(ErrorCode::InvalidPayload, "limit is 1 to 1000"));
-    }
+    let limit = page::limit(limit)?;
     let shards = app.shards.ask_all(move |hub| {
         let may_view = |topic: &TopicName| caller.capabilities(topic).allow(Capability::View);
         let (prefix, after) = (prefix.as_str(), cursor.as_str());
@@ -76,9 +68,7 @@ pub(super) async fn list(
 
     let mut topics: Vec<_> = shards.into_iter().flatten().collect();
     topics.sort();
-    let has_more = topics.len() > limit;
-    topics.truncate(limit);
-    let next_cursor = topics.last().filter(|_| has_more).map(|last| last.topic.clone());
+    let next_cursor = page::cut(&mut topics, limit, |last| last.topic.clone());
     let entry = |count: TopicCount| TopicEntry { topic: count.topic, count: count.count };
     Ok(Json(TopicsPage { data: topics.into_iter().map(entry).collect(), next_cursor }))
 }

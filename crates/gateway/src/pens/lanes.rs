@@ -1,12 +1,13 @@
 //! One lane per topic: what is asked about a topic is done one after another, and topics do not wait for
 //! each other.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
-use penholder_hub::PenTask;
+use penholder_hub::{PenAsker, PenTask};
 use penholder_protocol::TopicName;
-use rustc_hash::FxHashMap;
 
 use super::Asker;
 
@@ -30,7 +31,8 @@ pub(super) struct Lanes(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    lanes: FxHashMap<TopicName, VecDeque<Job>>,
+    /// By names that outsiders choose, so hashed with a key that they do not know.
+    lanes: HashMap<TopicName, VecDeque<Job>>,
     count: usize,
 }
 
@@ -56,6 +58,30 @@ impl Lanes {
         begins
     }
 
+    /// Does the jobs of a lane until none is left. One that panics leaves its asker to `broken`, and the
+    /// next one begins.
+    pub(super) async fn work<S, B>(
+        &self,
+        topic: &TopicName,
+        serve: impl Fn(Job) -> S,
+        broken: impl Fn(Option<PenAsker>) -> B,
+    ) where
+        S: Future<Output = ()>,
+        B: Future<Output = ()>,
+    {
+        while let Some(job) = self.next(topic) {
+            let member = match &job.asker {
+                Asker::Member(asker) => Some(asker.clone()),
+                // A caller hears of it by the end of the channel.
+                Asker::Nobody | Asker::Caller(_) => None,
+            };
+            // A job shares nothing with the next but the store, which has undone or kept what it did.
+            if AssertUnwindSafe(serve(job)).catch_unwind().await.is_err() {
+                broken(member).await;
+            }
+        }
+    }
+
     /// The next job of a lane; none, when the lane has ended.
     pub(super) fn next(&self, topic: &TopicName) -> Option<Job> {
         let mut state = self.0.lock();
@@ -77,6 +103,9 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use penholder_hub::MemberId;
+    use tokio::sync::oneshot;
+
     use super::*;
 
     fn topic(name: &str) -> TopicName {
@@ -108,6 +137,32 @@ mod tests {
         assert_eq!(next(&lanes, "doc:1"), None);
         assert!(lanes.push(job("doc:1", 5)));
         assert_eq!(lanes.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_is_told_of_and_the_lane_goes_on() {
+        let lanes = Lanes::default();
+        let (answer, told) = oneshot::channel();
+        let asker = PenAsker { member: MemberId(7), reference: None };
+        let jobs = [Asker::Nobody, Asker::Member(asker), Asker::Caller(answer), Asker::Nobody];
+        for (after, asker) in (0..).zip(jobs) {
+            lanes.push(Job { asker, ..job("doc:1", after) });
+        }
+        let (served, broken) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let serve = async |job: Job| {
+            let PenTask::Follow(after) = job.task else { return };
+            assert!(after == 0 || after == 3, "as if an invariant were broken");
+            served.lock().push(after);
+        };
+        let tell = async |asker: Option<PenAsker>| {
+            broken.lock().push(asker.map(|asker| asker.member));
+        };
+        lanes.work(&topic("doc:1"), serve, tell).await;
+        assert_eq!(*served.lock(), [0, 3]);
+        assert_eq!(*broken.lock(), [Some(MemberId(7)), None]);
+        assert!(told.await.is_err(), "whoever called does not wait on");
+        assert_eq!(lanes.len(), 0);
+        assert!(lanes.push(job("doc:1", 4)), "the lane is free");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Pens as they were read a moment ago: when thousands come back at once, the store is read once per topic.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,6 @@ use parking_lot::Mutex;
 use penholder_desk::StoreError;
 use penholder_hub::PenReading;
 use penholder_protocol::TopicName;
-use rustc_hash::FxHashMap;
 use tokio::sync::OnceCell;
 
 use super::log_away;
@@ -18,9 +18,9 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 /// Above so many the old ones are thrown away.
 const KEPT: usize = 4096;
 
-/// The readings of the last moment.
+/// The readings of the last moment, by names that outsiders choose.
 #[derive(Debug, Default)]
-pub(super) struct Readings(Mutex<FxHashMap<TopicName, Slot>>);
+pub(super) struct Readings(Mutex<HashMap<TopicName, Slot>>);
 
 /// A reading, or one that is under way; none in the cell when the store was away.
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! Renewals, gathered: a thousand holders cost some tens of transactions in each third of a ttl.
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use penholder_desk::{Answered, Pens, Renewal};
 use penholder_protocol::ErrorReply;
 use tokio::sync::{mpsc, oneshot};
@@ -55,20 +57,33 @@ pub(super) async fn run(store: Pens, mut asked: mpsc::Receiver<Asked>) {
         let (renewals, waiting): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|Asked { renewal, answer }| (renewal, answer)).unzip();
         let started = Instant::now();
-        match store.renew(&renewals).await {
-            Ok(answers) => {
-                for (answer, answered) in waiting.into_iter().zip(answers) {
-                    // Whoever asked may have gone away.
-                    answer.send(Ok(answered)).ok();
-                }
-            }
-            Err(error) => {
-                log_away(&error);
-                for answer in waiting {
-                    answer.send(Err(refused(&error))).ok();
-                }
-            }
+        for (answer, renewed) in waiting.into_iter().zip(renew(&store, &renewals).await) {
+            // Whoever asked may have gone away.
+            answer.send(renewed).ok();
         }
         metrics::pen_store(started.elapsed());
+    }
+}
+
+/// Renews; one that breaks an invariant takes none of the others with it.
+async fn renew(store: &Pens, renewals: &[Renewal]) -> Vec<Result<Answered, ErrorReply>> {
+    match AssertUnwindSafe(store.renew(renewals)).catch_unwind().await {
+        Ok(Ok(answers)) => answers.into_iter().map(Ok).collect(),
+        Ok(Err(error)) => {
+            log_away(&error);
+            renewals.iter().map(|_| Err(refused(&error))).collect()
+        }
+        Err(_) if renewals.len() > 1 => {
+            let mut alone = Vec::with_capacity(renewals.len());
+            for renewal in renewals.chunks(1) {
+                alone.extend(Box::pin(renew(store, renewal)).await);
+            }
+            alone
+        }
+        Err(_) => {
+            metrics::pen_store_failed();
+            tracing::error!("a renewal of a pen has panicked");
+            vec![Err(super::away())]
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! What whoever asked is told.
 
 use penholder_desk::Answered;
-use penholder_lease::{Command, Kind, Outcome, Pen, PenState, Person, Refusal, SessionId};
+use penholder_hub::brief;
+use penholder_lease::{Command, Outcome, Pen, PenState, Refusal, SessionId};
 use penholder_protocol::{
     self as protocol, ErrorCode, ErrorReply, Fence, Json, PenAcquireReply, PenReply,
-    PenRequestReply, PenTakeOverReply, PenWaiting, PersonBrief, TopicName,
+    PenRequestReply, PenTakeOverReply, PenWaiting, TopicName,
 };
 
 use super::{ReceiptKeys, Told};
@@ -104,18 +105,6 @@ fn refused(refusal: Refusal, pen: &Pen) -> ErrorReply {
     ErrorReply::new(code).message(refusal.to_string())
 }
 
-/// A person as the protocol has them.
-pub(crate) fn brief(person: &Person) -> PersonBrief {
-    PersonBrief {
-        id: person.id.as_str().to_owned(),
-        name: person.name.clone(),
-        kind: match person.kind {
-            Kind::Human => protocol::Kind::Human,
-            Kind::Ai => protocol::Kind::Ai,
-        },
-    }
-}
-
 /// A pen as the protocol has it.
 pub(crate) fn wire(pen: &Pen) -> protocol::Pen {
     protocol::Pen {
@@ -133,7 +122,11 @@ pub(crate) fn wire(pen: &Pen) -> protocol::Pen {
         queue: pen
             .queue
             .iter()
-            .map(|one| PenWaiting { id: one.id.as_str().to_owned(), name: one.name.clone() })
+            .map(|one| PenWaiting {
+                id: one.id.as_str().to_owned(),
+                name: one.name.clone(),
+                answer_by: one.answer_by.map(|at| at.0),
+            })
             .collect(),
     }
 }

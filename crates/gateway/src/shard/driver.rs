@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use penholder_hub::{Hub, Input, Join, MemberId, Output, PenAsk, PenReply, PenSource, WatcherId};
-use penholder_presence::{MonoMs, PeerEvent, ReplicaName};
+use penholder_presence::{MonoMs, PeerEvent, Recipient, ReplicaName};
 use penholder_protocol::TopicName;
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 
 use super::{Feed, Outbox};
-use crate::bus::Bus;
+use crate::bus::{Bus, Inbox, Message, Sort};
 use crate::clock::Clock;
 use crate::pens::{PenDesk, away};
 use crate::telemetry::metrics::ShardMetrics;
@@ -46,13 +46,17 @@ pub(super) struct Link {
     bus: Arc<dyn Bus>,
     number: u64,
     name: ReplicaName,
-    messages: mpsc::Receiver<Bytes>,
+    inbox: Inbox,
 }
 
 impl Link {
     pub(super) fn new(bus: &Arc<dyn Bus>, number: u64, name: &ReplicaName) -> Self {
-        let messages = bus.subscribe(number, name);
-        Self { bus: Arc::clone(bus), number, name: name.clone(), messages }
+        let inbox = bus.subscribe(number, name);
+        Self { bus: Arc::clone(bus), number, name: name.clone(), inbox }
+    }
+
+    fn publish(&self, to: Recipient, (sort, body): (Sort, Bytes)) {
+        self.bus.publish(self.number, &self.name, &Message { to, sort, body });
     }
 }
 
@@ -77,7 +81,7 @@ impl Driver {
                     Some(command) => self.perform(command),
                     None => return,
                 },
-                message = next_message(&mut self.link) => self.handle(Input::Bus(message)),
+                heard = next_message(&mut self.link) => self.step(Instant::now(), heard),
                 () = tick.as_mut(), if deadline.is_some() => self.handle(Input::Tick),
             }
         }
@@ -88,9 +92,9 @@ impl Driver {
     fn read_waiting(&mut self) {
         let is_due = self.hub.next_deadline().is_some_and(|at| at <= self.clock.now().mono);
         let Some(link) = self.link.as_mut().filter(|_| is_due) else { return };
-        for _ in 0..link.messages.len() {
-            let Ok(message) = link.messages.try_recv() else { return };
-            self.hub.handle(self.clock.now(), Input::Bus(message));
+        for _ in 0..link.inbox.len() {
+            let Some(heard) = link.inbox.try_recv() else { return };
+            self.hub.handle(self.clock.now(), input(heard));
         }
     }
 
@@ -122,6 +126,12 @@ impl Driver {
     fn handle(&mut self, input: Input) {
         let started = Instant::now();
         self.read_waiting();
+        self.step(started, input);
+    }
+
+    /// Hands in an input. A message of another replica comes here at once: it was taken from the inbox, and
+    /// must not come after those that wait there.
+    fn step(&mut self, started: Instant, input: Input) {
         self.hub.handle(self.clock.now(), input);
         self.drain();
         self.metrics.step(started.elapsed());
@@ -149,8 +159,13 @@ impl Driver {
                     }
                 }
                 Output::Publish { to, message } => {
-                    if let Some(Link { bus, number, name, .. }) = &self.link {
-                        bus.publish(*number, name, (&to, &message));
+                    if let Some(link) = &self.link {
+                        link.publish(to, (Sort::Presence, message));
+                    }
+                }
+                Output::Relay { to, message } => {
+                    if let Some(link) = &self.link {
+                        link.publish(to, (Sort::Event, message));
                     }
                 }
                 Output::Peer(event) => tell_peer(&event),
@@ -182,13 +197,20 @@ impl Driver {
 }
 
 /// The next message of another replica; never, where there is none.
-async fn next_message(link: &mut Option<Link>) -> Bytes {
+async fn next_message(link: &mut Option<Link>) -> Input {
     if let Some(link) = link
-        && let Some(message) = link.messages.recv().await
+        && let Some(heard) = link.inbox.recv().await
     {
-        return message;
+        return input(heard);
     }
     std::future::pending().await
+}
+
+fn input((sort, body): (Sort, Bytes)) -> Input {
+    match sort {
+        Sort::Presence => Input::Bus(body),
+        Sort::Event => Input::Relayed(body),
+    }
 }
 
 fn tell_peer(event: &PeerEvent) {

@@ -175,6 +175,8 @@ async fn write(transport: &mut impl Transport, connection: &mut Connection) -> R
         write_frames(transport, connection, batch.frames).await?;
     }
     if let Some(ending) = batch.ending {
+        let code = ending.code.name();
+        tracing::debug!(user = connection.identity.subject(), code, "connection closed");
         metrics::closed(ending.code);
         Box::pin(transport.close(&ending)).await;
         return Err(End::Lost);
@@ -247,7 +249,11 @@ impl Connection {
                 return Err(End::Lost);
             }
             Heard::Broken(code) => {
-                tracing::debug!(user = self.identity.subject(), ?code, "protocol broken");
+                tracing::debug!(
+                    user = self.identity.subject(),
+                    code = code.name(),
+                    "protocol broken"
+                );
                 metrics::closed(code);
                 transport.close(&code.into()).await;
                 return Err(End::Lost);
@@ -292,6 +298,8 @@ impl Connection {
     /// Answers a malformed frame where somebody can be told. The third closes the socket, and so does
     /// the first binary one, whose sender can be told in no other way; but not for bad JSON in it.
     fn refuse_malformed(&mut self, malformed: &Malformed, is_binary: bool) {
+        let code = malformed.code().code();
+        tracing::debug!(user = self.identity.subject(), code, "frame refused");
         metrics::refused(malformed.code());
         if let Some(reply) = malformed.reply(self.wire) {
             self.send(reply);
@@ -412,6 +420,10 @@ impl Connection {
         let (user, network) = self.permit.holder();
         let is_free = self.channels.len() == 0 || self.app.drain.is_cancelled();
         match end {
+            // Who may not come back is not waited for.
+            End::Lost if self.app.revocations.strike(&self.identity, clock::wall().0) => {
+                End::Goodbye
+            }
             End::Lost if !is_free && !self.app.grace.allow(user, network) => {
                 metrics::not_kept();
                 End::Goodbye

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -31,6 +32,9 @@ use crate::http::{ClientAddress, Origin};
 use crate::shard::Ending;
 use crate::telemetry::metrics;
 
+/// Where the requests go.
+pub(crate) const PATH: &str = "/socket/longpoll";
+
 /// How long a GET waits for something to tell.
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -40,7 +44,8 @@ const SILENT_MAX: Duration = Duration::from_secs(15);
 /// Most frames of one POST.
 const LINES_MAX: usize = 100;
 
-/// How many frames wait for the next GET; what is more stays in the bounded queue of the connection.
+/// How many frames wait for the next GET; what is more stays in the bounded queue of the connection. Of their
+/// bytes there are as many as in that queue, or one frame.
 const MAIL_MAX: usize = 64;
 
 /// How many posted frames wait for the connection.
@@ -70,6 +75,8 @@ struct Session {
 #[derive(Debug)]
 struct Mail {
     frames: VecDeque<Encoded>,
+    bytes: usize,
+    bytes_max: usize,
     /// How many GETs wait.
     waiting: usize,
     asked_at: Instant,
@@ -109,6 +116,12 @@ impl IntoResponse for Answer<'_> {
     }
 }
 
+/// What a request is answered that comes too often: its client takes the connection for lost, and tries again
+/// later and later. It knows no other status than that in the body.
+pub(crate) fn busy() -> Response {
+    Answer::status(500).into_response()
+}
+
 /// `GET /socket/longpoll`: takes what there is, or begins a session.
 pub(crate) async fn poll(
     State(app): State<App>,
@@ -141,12 +154,16 @@ pub(crate) async fn push(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let query = query.unwrap_or_default();
     let (token, _) = read(&query, &headers);
     let Some((_, session)) = token.and_then(|token| app.polls.find(token)) else {
         return Answer::status(410).into_response();
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(refused) => return Answer::status(refused.status().as_u16()).into_response(),
     };
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let lines: Vec<_> = lines.collect();
@@ -164,16 +181,17 @@ pub(crate) async fn push(
 
 /// Reads a line: text where it begins as JSON does, else base64 of a binary frame.
 fn heard(line: &[u8], body: &Bytes, message_max: usize) -> Heard {
-    if line.len() > message_max {
-        return Heard::Broken(CloseCode::TooBig);
-    }
     if line.starts_with(b"[") || line.starts_with(b"{") {
+        if line.len() > message_max {
+            return Heard::Broken(CloseCode::TooBig);
+        }
         return match body.slice_ref(line).try_into() {
             Ok(text) => Heard::Text(text),
             Err(_) => Heard::Broken(CloseCode::NotUtf8),
         };
     }
     match STANDARD.decode(line.trim_ascii()) {
+        Ok(frame) if frame.len() > message_max => Heard::Broken(CloseCode::TooBig),
         Ok(frame) => Heard::Binary(frame.into()),
         // No frame at all: it counts as a malformed one.
         Err(_) => Heard::Text(String::from_utf8_lossy(line).into_owned().into()),
@@ -197,8 +215,14 @@ fn read(query: &str, headers: &HeaderMap) -> (Option<String>, Asked) {
 fn begin(app: App, (wire, identity): (Wire, Identity), permit: crate::admission::Permit) -> String {
     let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
     let (sender, inbox) = mpsc::channel(INBOX_LEN);
-    let mail =
-        Mail { frames: VecDeque::new(), waiting: 0, asked_at: Instant::now(), is_over: false };
+    let mail = Mail {
+        frames: VecDeque::new(),
+        bytes: 0,
+        bytes_max: app.config.limits.send_queue_bytes.bytes(),
+        waiting: 0,
+        asked_at: Instant::now(),
+        is_over: false,
+    };
     let session = Arc::new(Session {
         inbox: sender,
         mail: Mutex::new(mail),
@@ -221,6 +245,18 @@ impl Polls {
     }
 }
 
+impl Mail {
+    fn has_room(&self, frame: &Encoded) -> bool {
+        self.frames.is_empty()
+            || self.frames.len() < MAIL_MAX && self.bytes + frame.len() <= self.bytes_max
+    }
+
+    fn take(&mut self) -> VecDeque<Encoded> {
+        self.bytes = 0;
+        std::mem::take(&mut self.frames)
+    }
+}
+
 impl Session {
     /// Waits for mail, and answers with all there is.
     async fn poll<'a>(&self, token: &'a str) -> Answer<'a> {
@@ -230,7 +266,7 @@ impl Session {
             let arrived = self.arrived.notified();
             let (frames, is_over) = {
                 let mut mail = self.mail.lock();
-                (std::mem::take(&mut mail.frames), mail.is_over)
+                (mail.take(), mail.is_over)
             };
             if !frames.is_empty() {
                 self.taken.notify_one();
@@ -307,7 +343,8 @@ impl Transport for Poll {
             loop {
                 {
                     let mut mail = self.session.mail.lock();
-                    if mail.frames.len() < MAIL_MAX {
+                    if mail.has_room(&frame) {
+                        mail.bytes += frame.len();
                         mail.frames.push_back(frame);
                         break;
                     }

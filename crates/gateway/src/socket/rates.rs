@@ -17,6 +17,11 @@ const IGNORED_MAX: u32 = 100;
 const PINGS_PER_SECOND: u32 = 2;
 const PINGS_BURST: u32 = 10;
 
+/// Fresh tokens of a client, each of which is asked about every topic: not configurable, as a token lasts for
+/// minutes.
+const TOKENS_PER_SECOND: u32 = 1;
+const TOKENS_BURST: u32 = 10;
+
 /// One rate. Not with the library's own clock: to make one asks the processor what it is, which takes tens
 /// of microseconds in a virtual machine.
 type Limiter = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>;
@@ -27,6 +32,7 @@ pub(super) struct SocketRates {
     messages: Limiter,
     joins: Limiter,
     pings: Limiter,
+    tokens: Limiter,
     ignored: u32,
 }
 
@@ -45,6 +51,7 @@ impl SocketRates {
             messages: limiter(limits.messages_per_second.as_u32(), limits.messages_burst.as_u32()),
             joins: limiter(limits.joins_per_second.as_u32(), limits.joins_burst.as_u32()),
             pings: limiter(PINGS_PER_SECOND, PINGS_BURST),
+            tokens: limiter(TOKENS_PER_SECOND, TOKENS_BURST),
             ignored: 0,
         }
     }
@@ -80,6 +87,11 @@ impl SocketRates {
     /// Counts a ping of the client.
     pub(super) fn ping(&self) -> Result<(), Limited> {
         check(&self.pings)
+    }
+
+    /// Counts a token that differs from the one before.
+    pub(super) fn token(&self) -> Result<(), Limited> {
+        check(&self.tokens)
     }
 }
 

@@ -264,7 +264,11 @@ impl Connection {
         if identity.subject() != self.identity.subject() {
             return Err(ErrorCode::InvalidToken.into());
         }
-        Ok(Some(identity).filter(|identity| *identity != self.identity))
+        if identity == self.identity {
+            return Ok(None);
+        }
+        self.rates.token().map_err(limited)?;
+        Ok(Some(identity))
     }
 
     /// Goes on under a fresh token of the same person.

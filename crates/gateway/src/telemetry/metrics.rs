@@ -15,6 +15,7 @@ use penholder_protocol::{CloseCode, ErrorCode};
 const CONNECTIONS: &str = "penholder_connections";
 const ARRIVALS: &str = "penholder_http_connections";
 const ARRIVALS_REFUSED: &str = "penholder_http_connections_refused_total";
+const REQUESTS_REFUSED: &str = "penholder_http_requests_refused_total";
 const HANDSHAKES: &str = "penholder_handshakes_total";
 const CLOSED: &str = "penholder_connections_closed_total";
 const NOT_KEPT: &str = "penholder_connections_not_kept_total";
@@ -28,6 +29,8 @@ const SESSIONS: &str = "penholder_sessions";
 const WAITING: &str = "penholder_sessions_waiting";
 const EXPIRED: &str = "penholder_sessions_expired_total";
 const RESUMES: &str = "penholder_resumes_total";
+const UNREAD: &str = "penholder_relayed_unread_total";
+const LOST: &str = "penholder_bus_lost_total";
 const CERTAINTY: &str = "penholder_topics_uncertain";
 const JOIN_TIMES: &str = "penholder_join_seconds";
 const STEPS: &str = "penholder_shard_step_seconds";
@@ -67,6 +70,7 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
         .install_recorder()?;
     describe_gauge!(CONNECTIONS, "Open connections.");
     describe_gauge!(ARRIVALS, "TCP connections that are no WebSocket, the silent ones included.");
+    describe_counter!(REQUESTS_REFUSED, "HTTP requests of addresses that asked too often.");
     describe_counter!(ARRIVALS_REFUSED, "TCP connections refused before a byte, by the bound.");
     describe_counter!(HANDSHAKES, "Attempts to connect, by outcome.");
     describe_counter!(CLOSED, "Connections that the server closed, by code.");
@@ -84,6 +88,8 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     describe_gauge!(WAITING, "Sessions without a connection, which may come back within grace.");
     describe_counter!(EXPIRED, "Sessions that did not come back within grace.");
     describe_counter!(RESUMES, "Joins with a resume token, by whether it counted.");
+    describe_counter!(UNREAD, "Events of other replicas that could not be read.");
+    describe_counter!(LOST, "Messages of other replicas for which a shard had no room, by sort.");
     describe_gauge!(CERTAINTY, "Topics whose edit priority is not confirmed, by certainty.");
     describe_histogram!(
         JOIN_TIMES,
@@ -167,6 +173,10 @@ pub(crate) fn departed() {
 
 pub(crate) fn arrival_refused(bound: &'static str) {
     counter!(ARRIVALS_REFUSED, "bound" => bound).increment(1);
+}
+
+pub(crate) fn request_refused() {
+    counter!(REQUESTS_REFUSED).increment(1);
 }
 
 pub(crate) fn handshake(outcome: &'static str) {
@@ -272,8 +282,13 @@ pub(crate) fn census(shards: &[(Census, Tally)], backlog: usize) {
     gauge!(BACKLOG).set(f64::from(u32::try_from(backlog).unwrap_or(u32::MAX)));
     let total = |count: fn(&Tally) -> u64| shards.iter().map(|(_, tally)| count(tally)).sum();
     counter!(EXPIRED).absolute(total(|tally| tally.expired));
+    counter!(UNREAD).absolute(total(|tally| tally.unread));
     counter!(RESUMES, "outcome" => "resumed").absolute(total(|tally| tally.resumed));
     counter!(RESUMES, "outcome" => "not_resumed").absolute(total(|tally| tally.not_resumed));
+}
+
+pub(crate) fn bus_lost(sort: &'static str) {
+    counter!(LOST, "sort" => sort).increment(1);
 }
 
 #[cfg(test)]

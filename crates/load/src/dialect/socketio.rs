@@ -9,13 +9,17 @@ use crate::note::Note;
 const CONNECT: &str = "40";
 const PONG: &str = "3";
 
-/// How to speak to an application on Socket.IO: the names of its events.
+/// How to speak to an application on Socket.IO: the names of its events, and what they carry. In a payload
+/// `{topic}`, `{user}` and `{note}` stand for those of a message.
 #[derive(Clone, Debug)]
 pub(crate) struct SocketIo {
-    /// Takes `{topic, key}` and acknowledges.
+    /// Is acknowledged.
     pub(crate) join_event: String,
-    /// Takes `{topic, payload}`.
+    pub(crate) join_payload: String,
+    pub(crate) leave_event: String,
+    pub(crate) leave_payload: String,
     pub(crate) publish_event: String,
+    pub(crate) publish_payload: String,
     /// The event under which published notes arrive.
     pub(crate) note_event: String,
 }
@@ -24,7 +28,11 @@ impl Default for SocketIo {
     fn default() -> Self {
         Self {
             join_event: "join".to_owned(),
+            join_payload: r#"{"topic":"{topic}","key":"{user}"}"#.to_owned(),
+            leave_event: "leave".to_owned(),
+            leave_payload: r#"{"topic":"{topic}"}"#.to_owned(),
             publish_event: "publish".to_owned(),
+            publish_payload: r#"{"topic":"{topic}","payload":{note}}"#.to_owned(),
             note_event: "note".to_owned(),
         }
     }
@@ -36,19 +44,25 @@ pub(super) fn target(path: &str, params: &str) -> String {
     format!("{path}/?EIO=4&transport=websocket{separator}{params}")
 }
 
-pub(super) fn leave(Seat { topic, .. }: Seat<'_>) -> String {
-    format!(r#"42["leave",{{"topic":"{topic}"}}]"#)
+/// What a payload says of one client.
+fn filled(payload: &str, Seat { topic, user, .. }: Seat<'_>) -> String {
+    payload.replace("{topic}", topic).replace("{user}", user)
 }
 
 impl SocketIo {
-    pub(super) fn join(&self, Seat { topic, user, join }: Seat<'_>) -> String {
-        let event = &self.join_event;
-        format!(r#"42{join}["{event}",{{"topic":"{topic}","key":"{user}"}}]"#)
+    pub(super) fn join(&self, seat: Seat<'_>) -> String {
+        let (event, payload) = (&self.join_event, filled(&self.join_payload, seat));
+        format!(r#"42{}["{event}",{payload}]"#, seat.join)
     }
 
-    pub(super) fn publish(&self, Seat { topic, .. }: Seat<'_>, note: Note) -> String {
-        let (event, json) = (&self.publish_event, note.to_json());
-        format!(r#"42["{event}",{{"topic":"{topic}","payload":{json}}}]"#)
+    pub(super) fn leave(&self, seat: Seat<'_>) -> String {
+        let (event, payload) = (&self.leave_event, filled(&self.leave_payload, seat));
+        format!(r#"42["{event}",{payload}]"#)
+    }
+
+    pub(super) fn publish(&self, seat: Seat<'_>, note: Note) -> String {
+        let (event, payload) = (&self.publish_event, filled(&self.publish_payload, seat));
+        format!(r#"42["{event}",{}]"#, payload.replace("{note}", &note.to_json()))
     }
 
     pub(super) fn read<'a>(&self, message: &'a [u8], join: u32) -> Incoming<'a> {
@@ -127,6 +141,23 @@ mod tests {
         assert_eq!(dialect.read(state, 1), Incoming::State(br#"{"u0":{"metas":[]}}"#));
         assert_eq!(dialect.read(br#"42["other",1]"#, 1), Incoming::Other);
         let published = r#"42["publish",{"topic":"load:1","payload":{"e":1,"n":2,"s":3,"t":4}}]"#;
+        assert_eq!(dialect.publish(SEAT, note), published);
+    }
+
+    #[test]
+    fn an_application_has_words_of_its_own() {
+        let dialect = SocketIo {
+            join_event: "room:enter".to_owned(),
+            join_payload: r#"["{topic}",{"as":"{user}"}]"#.to_owned(),
+            leave_payload: r#""{topic}""#.to_owned(),
+            publish_payload: r#"{"room":"{topic}","from":"{user}","body":{note}}"#.to_owned(),
+            ..SocketIo::default()
+        };
+        let note = Note { slot: 1, number: 2, sender: 3, sent_ns: 4 };
+        assert_eq!(dialect.join(SEAT), r#"423["room:enter",["load:1",{"as":"u0"}]]"#);
+        assert_eq!(dialect.leave(SEAT), r#"42["leave","load:1"]"#);
+        let published =
+            r#"42["publish",{"room":"load:1","from":"u0","body":{"e":1,"n":2,"s":3,"t":4}}]"#;
         assert_eq!(dialect.publish(SEAT, note), published);
     }
 }

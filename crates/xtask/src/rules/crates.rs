@@ -11,20 +11,21 @@ use crate::workspace;
 
 /// What each crate may depend on among ours. `tests` and `benches` may use anything and are not
 /// here; nobody may depend on them, on `gateway`, `client` or `load`.
-const DIRECTION: [(&str, &[&str]); 9] = [
+const DIRECTION: [(&str, &[&str]); 10] = [
     ("presence", &[]),
     ("lease", &[]),
     ("protocol", &[]),
     ("hub", &["presence", "lease", "protocol"]),
-    ("desk", &["lease"]),
+    ("ticket", &["lease"]),
+    ("desk", &["lease", "ticket"]),
     ("client", &["protocol"]),
-    ("gateway", &["presence", "lease", "hub", "protocol", "desk"]),
+    ("gateway", &["presence", "lease", "hub", "protocol", "ticket", "desk"]),
     ("load", &["protocol"]),
     ("xtask", &[]),
 ];
 
 /// The crates that never read a clock, draw a random number, spawn, await or touch a socket.
-const NO_IO: [&str; 4] = ["presence", "lease", "hub", "protocol"];
+const NO_IO: [&str; 5] = ["presence", "lease", "ticket", "hub", "protocol"];
 
 /// What would let such a crate do it: runtimes, sockets, randomness.
 const RUNTIMES: [&str; 12] = [
