@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -81,6 +82,51 @@ export class Server {
   }
 }
 
+/** A line to a server that can be cut, as by a laptop that is closed. */
+export class Line {
+  #sockets = new Set();
+  #isCut = false;
+  #listener;
+  url = "";
+
+  static async to(server) {
+    const line = new Line();
+    const { hostname, port } = new URL(server.url);
+    line.#listener = createServer((near) => {
+      if (line.#isCut) return near.destroy();
+      const far = connect(Number(port), hostname);
+      for (const [from, into] of [
+        [near, far],
+        [far, near],
+      ]) {
+        line.#sockets.add(from);
+        from.on("error", () => undefined).pipe(into);
+        from.on("close", () => {
+          line.#sockets.delete(from);
+          into.destroy();
+        });
+      }
+    }).listen(0, hostname);
+    await once(line.#listener, "listening");
+    line.url = `http://${hostname}:${line.#listener.address().port}`;
+    return line;
+  }
+
+  cut() {
+    this.#isCut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  mend() {
+    this.#isCut = false;
+  }
+
+  close() {
+    this.cut();
+    this.#listener.close();
+  }
+}
+
 /** A token with these claims that the server accepts for an hour. */
 export function sign(claims) {
   const exp = Math.floor(Date.now() / 1000) + 3600;
@@ -140,6 +186,11 @@ export async function waitForBanner(page, text) {
 export async function waitForMember(page, person, attributes = {}) {
   const conditions = Object.entries(attributes).map(([name, value]) => `[data-${name}="${value}"]`);
   await page.locator(`[data-testid="member-${person}"]${conditions.join("")}`).waitFor();
+}
+
+/** Waits until the strip above the text says `text`. */
+export async function waitForPen(page, text) {
+  await page.getByTestId("pen-text").filter({ hasText: text }).waitFor();
 }
 
 export async function waitForConnection(page, status) {

@@ -11,6 +11,7 @@ import {
   Server,
   waitForBanner,
   waitForMember,
+  waitForPen,
 } from "./harness.mjs";
 
 const TICKET = "demo:ticket-1042";
@@ -28,10 +29,17 @@ after(async () => {
   await server?.remove();
 });
 
-test("two people on one ticket, in light and dark", async () => {
-  // Still pictures: an animation would make each run's differ.
+test("two people on one ticket, one of whom has the pen, in light and dark", async () => {
+  // Still pictures: an animation would make each run's differ. As wide as can be read where the
+  // README shows it, as high as the text, and sharp on a dense screen.
+  const look = {
+    viewport: { width: 1240, height: 940 },
+    deviceScaleFactor: 2,
+    reducedMotion: "reduce",
+    locale: "en-GB",
+  };
   const open = async (person, colorScheme, topic) => {
-    const { page } = await openPage(browser, server, { colorScheme, reducedMotion: "reduce" });
+    const { page } = await openPage(browser, server, { ...look, colorScheme });
     await enter(page, server, person, topic);
     return page;
   };
@@ -42,7 +50,10 @@ test("two people on one ticket, in light and dark", async () => {
   await ada.getByTestId("document").focus();
   await ada.keyboard.press("Control+End");
   await ada.keyboard.type(",\nAda");
-  await waitForMember(bruno, "ada", { activity: "typing", prior: "true" });
+  await waitForMember(bruno, "ada", { activity: "typing", prior: "true", pen: "true" });
+  await waitForPen(ada, "You have the pen since");
+  await waitForPen(bruno, "Ada Okafor has the pen since");
+  for (const button of ["pen-ask", "pen-take-over"]) await bruno.getByTestId(button).waitFor();
   for (const page of [ada, bruno]) {
     await page.getByTestId(`present-${TICKET}`).filter({ hasText: "Bruno" }).waitFor();
     await page.getByTestId("present-demo:article-7").filter({ hasText: "Mei" }).waitFor();

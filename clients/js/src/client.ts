@@ -10,6 +10,7 @@ import { TopicChannel, type TopicHost } from "./topic.ts";
 import { TopicSession } from "./topic-session.ts";
 import type { TopicOptions, TopicState } from "./topic-state.ts";
 import type { Frame, WebSocketClass } from "./transport.ts";
+import type { Wish } from "./wishes.ts";
 
 export interface ClientOptions {
   /** Where the server is: `https://presence.example.com`, or empty for the page's own origin. */
@@ -22,9 +23,10 @@ export interface ClientOptions {
   readonly webSocket?: WebSocketClass;
 }
 
+/** One membership in a topic, and what each of those who share it wishes of it. */
 interface Shared {
   readonly channel: TopicChannel;
-  users: number;
+  readonly holds: Set<{ wish: Wish }>;
 }
 
 /** Makes a client and connects it. */
@@ -89,20 +91,32 @@ export class PenholderClient {
   }
 
   /**
-   * Joins a topic, or shares it with those here who joined it already: options that are given
-   * count for all of them. Each caller leaves its own session once.
+   * Joins a topic at the end of this turn, or shares it with those here who hold it already. Of modes
+   * and visibilities that differ the stronger counts: `edit`, and being shown. Each caller leaves its
+   * own session once.
    */
-  topic(name: string, options: TopicOptions = {}): TopicSession {
-    let shared = this.#topics.get(name);
-    if (shared === undefined) {
-      shared = { channel: new TopicChannel(name, options, this.#host), users: 0 };
-      this.#topics.set(name, shared);
-    } else {
-      shared.channel.configure(options);
-    }
-    shared.users += 1;
-    const { channel } = shared;
-    return new TopicSession(channel, () => this.#release(name, channel));
+  topic(name: string, { meta, ...wish }: TopicOptions = {}): TopicSession {
+    const shared = this.#topics.get(name) ?? {
+      channel: new TopicChannel(name, this.#host),
+      holds: new Set(),
+    };
+    this.#topics.set(name, shared);
+    const { channel, holds } = shared;
+    const hold: { wish: Wish } = { wish };
+    holds.add(hold);
+    channel.describe(meta);
+    this.#settle(name, shared);
+    return new TopicSession(channel, {
+      configure: ({ meta: next, ...change }) => {
+        hold.wish = { ...hold.wish, ...change };
+        channel.describe(next);
+        this.#settle(name, shared);
+      },
+      release: () => {
+        holds.delete(hold);
+        this.#settle(name, shared);
+      },
+    });
   }
 
   /** The state of a topic that is in use here, else null. */
@@ -131,17 +145,18 @@ export class PenholderClient {
   }
 
   /**
-   * Leaves when nobody uses the topic at the end of this turn: a component that is replaced by
-   * another on the same topic, or remounted by React's StrictMode, is no leave.
+   * Does at the end of this turn what all holds come to: components that mount together join once,
+   * and one that is replaced by another, or remounted by React's StrictMode, is no leave.
    */
-  #release(name: string, channel: TopicChannel): void {
-    const shared = this.#topics.get(name);
-    if (shared === undefined || shared.channel !== channel) return;
-    shared.users -= 1;
+  #settle(name: string, shared: Shared): void {
     queueMicrotask(() => {
-      if (shared.users > 0 || this.#topics.get(name) !== shared) return;
+      if (this.#topics.get(name) !== shared) return;
+      if (shared.holds.size > 0) {
+        shared.channel.configure([...shared.holds].map(({ wish }) => wish));
+        return;
+      }
       this.#topics.delete(name);
-      channel.close();
+      shared.channel.close();
     });
   }
 

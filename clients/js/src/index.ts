@@ -1,7 +1,7 @@
 export { type ClientOptions, connect, PenholderClient } from "./client.ts";
 export type { ConnectionState, ConnectionStatus } from "./connection.ts";
 export { PenholderError } from "./errors.ts";
-export { type PenFacts, type PenView, penView } from "./pen.ts";
+export { type PenFacts, type PenRequest, type PenView, penView } from "./pen.ts";
 export type { Member, SessionMeta } from "./presence.ts";
 export { type EditPriority, priorityMessage } from "./priority.ts";
 export type * from "./protocol.ts";

@@ -188,6 +188,8 @@ export type PenWaiting = {
   id: string;
   /** A name to show. */
   name: string;
+  /** When the holder has to have answered them; null for who only waits, or was declined. */
+  answer_by: number | null;
 };
 
 /** The pen of a topic at one moment. */

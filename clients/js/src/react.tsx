@@ -122,8 +122,11 @@ export interface UsePen extends PenView {
 /** Who may write, for certain, and how to become or stop being that. */
 export function usePen(topic: string): UsePen {
   const client = usePenholder();
-  const [{ pen, session, key, events }, , push] = useTopic(topic);
-  const view = useMemo(() => penView({ pen, session, key, events }), [pen, session, key, events]);
+  const [{ pen, session, key, events, mode, presence, priority }, , push] = useTopic(topic);
+  const view = useMemo(
+    () => penView({ pen, session, key, events, mode, presence, priority }),
+    [pen, session, key, events, mode, presence, priority],
+  );
   const actions = useMemo(() => penActions(push, () => client.peek(topic)), [push, client, topic]);
   return useMemo(() => ({ ...view, actions }), [view, actions]);
 }
@@ -161,6 +164,8 @@ function useTopic(topic: string, given?: TopicOptions): [TopicState, TopicAction
   const session = useRef<TopicSession | null>(null);
   const latest = useRef(options);
   latest.current = options;
+  // What a child's effect has told, which runs before the effects of the component that joins.
+  const early = useRef<SessionUpdate>({});
   const before = useMemo(() => initialTopicState(topic), [topic]);
 
   // Joined by subscribing, so that rendering alone (which React may repeat or throw away) never is.
@@ -168,6 +173,8 @@ function useTopic(topic: string, given?: TopicOptions): [TopicState, TopicAction
     (listener: () => void) => {
       const held = client.topic(topic, latest.current);
       session.current = held;
+      held.update(early.current);
+      early.current = {};
       const stop = held.subscribe(listener);
       return () => {
         stop();
@@ -181,12 +188,15 @@ function useTopic(topic: string, given?: TopicOptions): [TopicState, TopicAction
   const state = useSyncExternalStore(subscribe, getSnapshot, () => before);
 
   useEffect(() => {
-    if (options !== undefined) session.current?.configure(options);
+    session.current?.configure({ mode: undefined, presence: undefined, ...options });
   }, [options]);
 
   const actions = useMemo<TopicActions>(
     () => ({
-      update: (update) => session.current?.update(update),
+      update: (update) => {
+        if (session.current !== null) session.current.update(update);
+        else early.current = { ...early.current, ...update };
+      },
       typing: (on) => session.current?.typing(on),
       broadcast: (event, payload, opts) =>
         session.current?.broadcast(event, payload, opts) ?? unmounted(),

@@ -2,16 +2,22 @@ import type { Readable } from "./store.ts";
 import type { TopicChannel } from "./topic.ts";
 import type { SessionUpdate, TopicOptions, TopicState } from "./topic-state.ts";
 
+/** What a hold can change in what all who hold the topic share. */
+export interface Hold {
+  configure(options: TopicOptions): void;
+  release(): void;
+}
+
 /** One caller's hold on a topic. Its state is shared with all who hold the same topic. */
 export class TopicSession implements Readable<TopicState> {
   readonly subscribe: Readable<TopicState>["subscribe"];
   readonly getSnapshot: Readable<TopicState>["getSnapshot"];
   readonly #channel: TopicChannel;
-  #release: (() => void) | null;
+  #hold: Hold | null;
 
-  constructor(channel: TopicChannel, release: () => void) {
+  constructor(channel: TopicChannel, hold: Hold) {
     this.#channel = channel;
-    this.#release = release;
+    this.#hold = hold;
     this.subscribe = channel.store.subscribe;
     this.getSnapshot = channel.store.getSnapshot;
   }
@@ -42,9 +48,13 @@ export class TopicSession implements Readable<TopicState> {
     return this.#channel.push(event, payload);
   }
 
-  /** Changes mode, visibility or meta. Another mode or visibility begins a new session. */
+  /**
+   * Changes mode, visibility or meta; a mode or visibility of `undefined` takes back what this hold
+   * wished. What is wished by all holds together counts, and another mode or visibility begins a
+   * new session.
+   */
   configure(options: TopicOptions): void {
-    this.#channel.configure(options);
+    this.#hold?.configure(options);
   }
 
   /** Joins again after `refused` or `closed`. */
@@ -54,7 +64,7 @@ export class TopicSession implements Readable<TopicState> {
 
   /** Gives up this hold; the topic is left when it was the last. Again: no effect. */
   leave(): void {
-    this.#release?.();
-    this.#release = null;
+    this.#hold?.release();
+    this.#hold = null;
   }
 }

@@ -76,7 +76,7 @@ export interface TopicState {
 export const EVENTS_MAX = 50;
 
 /** The state of a topic before anything is known about it. */
-export function initialTopicState(topic: string, options: TopicOptions = {}): TopicState {
+export function initialTopicState(topic: string): TopicState {
   return {
     topic,
     status: "joining",
@@ -85,7 +85,7 @@ export function initialTopicState(topic: string, options: TopicOptions = {}): To
     key: null,
     joinedAt: null,
     mode: null,
-    presence: options.presence ?? true,
+    presence: true,
     recovered: null,
     limits: null,
     members: [],

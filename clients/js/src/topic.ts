@@ -30,6 +30,7 @@ import {
   type TopicState,
 } from "./topic-state.ts";
 import { OwnTyping, TypingList } from "./typing.ts";
+import { isSameWish, jointWish, type Wish } from "./wishes.ts";
 
 /** What a topic needs from its client. */
 export interface TopicHost {
@@ -51,7 +52,9 @@ export class TopicChannel {
   readonly #outbox = new Outbox((update) => this.#sendUpdate(update));
   readonly #typists = new TypingList((typing) => this.store.patch({ typing }));
   readonly #ownTyping = new OwnTyping((on) => this.#sendTyping(on));
-  #options: TopicOptions;
+  #wish: Wish = {};
+  #meta: TopicOptions["meta"];
+  #hasBegun = false;
   #channel: Channel | null = null;
   #set = EMPTY_SET;
   /** Diffs that came before the snapshot of this join; null once it is here. */
@@ -66,24 +69,29 @@ export class TopicChannel {
     unsaved: false,
   };
 
-  constructor(topic: string, options: TopicOptions, host: TopicHost) {
+  /** Joins nothing yet: that is for `configure`. */
+  constructor(topic: string, host: TopicHost) {
     this.#host = host;
-    this.#options = options;
-    this.store = new Store(initialTopicState(topic, options));
-    this.#open();
+    this.store = new Store(initialTopicState(topic));
   }
 
   get topic(): string {
     return this.store.getSnapshot().topic;
   }
 
-  /** Takes new options: another mode or visibility is another session, meta is an update. */
-  configure(options: TopicOptions): void {
-    const old = this.#options;
-    this.#options = { ...old, ...withoutUndefined(options) };
-    const { mode, presence, meta } = this.#options;
-    if (mode !== old.mode || (presence ?? true) !== (old.presence ?? true)) this.rejoin();
-    else if (meta !== undefined && !sameJson(meta, old.meta)) this.#outbox.add({ meta });
+  /** Joins as all who hold the topic wish; anew where that is another membership than before. */
+  configure(wishes: readonly Wish[]): void {
+    const before = this.#wish;
+    this.#wish = jointWish(wishes, before);
+    if (!this.#hasBegun) this.#begin();
+    else if (!isSameWish(this.#wish, before)) this.rejoin();
+  }
+
+  /** Takes a new meta: with the join, or as an update. */
+  describe(meta: TopicOptions["meta"]): void {
+    if (meta === undefined || sameJson(meta, this.#meta)) return;
+    this.#meta = meta;
+    if (this.#hasBegun) this.#outbox.add({ meta: { ...meta } });
   }
 
   /**
@@ -91,13 +99,9 @@ export class TopicChannel {
    * comes after those who were editing already.
    */
   rejoin(): void {
+    if (!this.#hasBegun) return;
     this.#drop();
-    this.store.patch({
-      status: "joining",
-      error: null,
-      presence: this.#options.presence ?? true,
-    });
-    this.#open();
+    this.#begin();
   }
 
   close(): void {
@@ -106,11 +110,8 @@ export class TopicChannel {
   }
 
   update({ meta, ...rest }: SessionUpdate): void {
+    this.describe(meta);
     const change: PresenceUpdate = withoutUndefined(rest);
-    if (meta !== undefined && !sameJson(meta, this.#options.meta)) {
-      this.#options = { ...this.#options, meta };
-      change.meta = { ...meta };
-    }
     if (change.activity === this.#own.activity) delete change.activity;
     if (change.unsaved === this.#own.unsaved) delete change.unsaved;
     this.#own = {
@@ -137,6 +138,16 @@ export class TopicChannel {
       return Promise.reject(new PenholderError("not_joined", `${this.topic} is not joined`));
     }
     return pushed(this.#channel.push(event, payload));
+  }
+
+  #begin(): void {
+    this.#hasBegun = true;
+    this.store.patch({
+      status: "joining",
+      error: null,
+      presence: this.#wish.presence ?? true,
+    });
+    this.#open();
   }
 
   #open(): void {
@@ -195,7 +206,8 @@ export class TopicChannel {
   /** Called by `phoenix` at each join and rejoin. */
   #joinParams(): object {
     this.#early = [];
-    const { mode, presence, meta } = this.#options;
+    const { mode, presence } = this.#wish;
+    const meta = this.#meta;
     const resume = this.#host.resume.get(this.topic, this.#host.person()) ?? undefined;
     this.#resuming = resume !== undefined;
     return withoutUndefined({ mode, presence, meta, resume, since: this.#seq ?? undefined });

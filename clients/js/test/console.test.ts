@@ -2,10 +2,12 @@ import { expect, test, vi } from "vitest";
 import { FrameLog, filterRows, ROWS_MAX, rowText } from "../console/src/frames/frame-log.ts";
 import { hueOf, initialsOf, tabNames } from "../console/src/people.ts";
 import { bannerText } from "../console/src/topic/banner-text.ts";
+import { penWords } from "../console/src/topic/pen-text.ts";
+import { penView } from "../src/pen.ts";
 import { EMPTY_SET, foldState, membersOf } from "../src/presence.ts";
 import { editPriority } from "../src/priority.ts";
 import { initialTopicState, type TopicState } from "../src/topic-state.ts";
-import { meta, person, summary } from "./fixtures.ts";
+import { FREE, heldBy, meta, person, summary } from "./fixtures.ts";
 
 /** The state of Ada's first session among `people`. */
 function stateOf(people: ReturnType<typeof person>[], fields: Partial<TopicState> = {}) {
@@ -16,6 +18,7 @@ function stateOf(people: ReturnType<typeof person>[], fields: Partial<TopicState
     key: "ada",
     mode: "edit",
     summary: summary(people),
+    pen: FREE,
     ...fields,
   };
   const shown = state.presence === true;
@@ -25,32 +28,79 @@ function stateOf(people: ReturnType<typeof person>[], fields: Partial<TopicState
 const ada = person("ada");
 const bruno = person("bruno");
 
-test("the banner says whose turn it is", () => {
+test("a free pen lets everybody write, and the banner explains who goes first", () => {
   expect(bannerText(initialTopicState("x"), "ticket").title).toBe("Joining…");
   expect(bannerText(stateOf([ada]), "ticket")).toEqual({
     tone: "yours",
     title: "You can edit this ticket.",
     detail: "Nobody else is here.",
   });
-  expect(bannerText(stateOf([ada, bruno]), "ticket").detail).toContain("The other person here");
-  expect(bannerText(stateOf([bruno, ada]), "ticket")).toMatchObject({
+  expect(bannerText(stateOf([ada, bruno]), "ticket").detail).toBe("One other person is here.");
+  expect(bannerText(stateOf([bruno, ada]), "ticket")).toEqual({
+    tone: "yours",
+    title: "You can edit this ticket. Bruno has edit priority.",
+    detail: "That only advises who goes first. The pen is free: whoever types first gets it.",
+  });
+});
+
+test("who has the pen decides, whoever has edit priority", () => {
+  const adas = { ...FREE, ...heldBy("ada") };
+  const brunos = { ...FREE, ...heldBy("bruno") };
+  expect(bannerText(stateOf([bruno, ada], { pen: adas }), "ticket")).toEqual({
+    tone: "yours",
+    title: "You have the pen, so you can edit this ticket.",
+    detail: "Bruno has edit priority, which only advises.",
+  });
+  expect(bannerText(stateOf([ada, bruno], { pen: brunos }), "ticket")).toEqual({
+    tone: "theirs",
+    title: "Bruno has the pen, so you can't edit this ticket now.",
+    detail: "You have edit priority, which only advises.",
+  });
+  expect(bannerText(stateOf([bruno, ada], { pen: brunos }), "ticket").detail).toBe(
+    "You are told here when it is free.",
+  );
+});
+
+test("where the pen is not known the banner goes by edit priority", () => {
+  expect(bannerText(stateOf([bruno, ada], { pen: null }), "ticket")).toMatchObject({
     tone: "theirs",
     title: "Bruno is currently active and you can't edit this ticket until they close the editor.",
   });
 });
 
-test("the banner says when the one in the way has lost the connection", () => {
-  const lost = stateOf([person("bruno", { status: "reconnecting" }), ada]);
-  expect(bannerText(lost, "ticket").detail).toContain("connection is lost");
-});
-
-test("the banner names the other tab", () => {
+test("the banner names the other tab that has the pen", () => {
   const metas = [meta("ada", { session: "ada-1" }), meta("ada", { session: "ada-2" })];
   const [self] = membersOf(foldState(EMPTY_SET, { ada: { metas } }));
-  const state = stateOf([ada], { session: "ada-2", self: self ?? null });
-  expect(bannerText(state, "ticket").title).toContain(
-    `“${tabNames(["ada-1", "ada-2"]).get("ada-1")}”`,
-  );
+  const pen = { ...FREE, ...heldBy("ada") };
+  const state = stateOf([ada], { session: "ada-2", self: self ?? null, pen });
+  const name = tabNames(["ada-1", "ada-2"]).get("ada-1");
+  expect(bannerText(state, "ticket").title).toBe(`You have the pen in your other tab, “${name}”.`);
+  const free = bannerText(stateOf([ada], { session: "ada-2" }), "ticket");
+  expect(free.title).toContain("Your other tab has edit priority.");
+  const known = bannerText(stateOf([ada], { session: "ada-2", self: self ?? null }), "ticket");
+  expect(known.title).toContain(`Your other tab, “${name}”, has edit priority.`);
+});
+
+test("the strip tells the holder who asks, and the one who asks when an answer is due", () => {
+  const queue = [{ id: "bruno", name: "Bruno", answer_by: 9000 }];
+  const pen = { ...FREE, ...heldBy("ada"), queue };
+  const words = (fields: Partial<TopicState>) => {
+    const state = stateOf([ada, bruno], { pen, ...fields });
+    return penWords(penView(state), state);
+  };
+  expect(words({})).toMatchObject({ title: "Bruno asks for the pen.", until: 9000 });
+  expect(words({ session: "bruno-1", key: "bruno" })).toMatchObject({
+    title: "Ada has the pen",
+    detail: "You have asked. An answer is due in",
+    until: 9000,
+  });
+  const waits = { ...pen, queue: [{ id: "bruno", name: "Bruno", answer_by: null }] };
+  expect(words({ pen: waits })).toMatchObject({
+    title: "You have the pen",
+    detail: "Bruno waits for it.",
+  });
+  expect(words({ pen: FREE }).detail).toBe("Start typing to take it.");
+  expect(words({ pen: FREE, mode: "view" }).detail).toBeNull();
 });
 
 test("who views, or watches unseen, is told who edits", () => {

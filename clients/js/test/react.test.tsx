@@ -1,4 +1,4 @@
-import { act, type ReactNode, StrictMode } from "react";
+import { act, type ReactNode, StrictMode, useEffect } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { connect, type PenholderClient } from "../src/index.ts";
@@ -125,6 +125,63 @@ test("leaves when the last component on the topic has gone", async () => {
   expect(server.pushes("phx_leave")).toHaveLength(1);
 });
 
+function Editor({ mode }: { mode?: "edit" | "view" }) {
+  const { actions } = usePresence("doc:1", { mode });
+  return <Text onMount={() => actions.update({ unsaved: true })} />;
+}
+
+function Text({ onMount }: { onMount: () => void }) {
+  const { isMine } = usePen("doc:1");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once
+  useEffect(onMount, []);
+  return <p>{isMine}</p>;
+}
+
+test("a hook in a child joins nothing of its own, and keeps the resume token", async () => {
+  const storage = new Map([
+    ["penholder:resume:ws://here/socket", '{"doc:1":{"resume":"kept","key":"ada"}}'],
+  ]);
+  client.disconnect();
+  client = connect({
+    url: "ws://here",
+    token: token("ada"),
+    webSocket: server.webSocket,
+    storage: {
+      getItem: (name) => storage.get(name) ?? null,
+      setItem: (name, value) => void storage.set(name, value),
+      removeItem: (name) => void storage.delete(name),
+    },
+  });
+  await render(<Editor mode="view" />);
+  const joins = () => server.pushes("phx_join").map((frame) => frame[4]);
+  expect(joins()).toEqual([{ mode: "view", resume: "kept" }]);
+
+  await render(
+    <>
+      <Editor mode="view" />
+      <Banner />
+    </>,
+  );
+  await render(<Banner />);
+  await render(<Editor mode="view" />);
+  await render(<Editor />);
+  expect(joins()).toHaveLength(1);
+  expect(server.pushes("phx_leave")).toHaveLength(0);
+});
+
+test("what a child tells as it mounts is told once the topic is joined", async () => {
+  // Without StrictMode, which would let it tell twice.
+  await act(async () => {
+    root.render(
+      <PenholderProvider client={client}>
+        <Editor />
+      </PenholderProvider>,
+    );
+    await settle();
+  });
+  expect(server.pushes("presence_update")[0]?.[4]).toMatchObject({ unsaved: true });
+});
+
 test("joins anew when the mode changes, and only then", async () => {
   await render(<People mode="view" />);
   await render(<People mode="view" />);
@@ -184,7 +241,7 @@ test("follows the pen, and answers under the fence of the moment", async () => {
     answer: "decline",
     reason: "soon",
   });
-  const queue = [{ id: "ada", name: "Ada" }];
+  const queue = [{ id: "ada", name: "Ada", answer_by: null }];
   await receive("pen", penEvent(2, "taken_over", { fence: "8", ...heldBy("bruno"), queue }));
   expect(container.querySelector("p")?.textContent).toBe("held Bruno 1");
 });

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{ChannelId, Command};
 use crate::error::{Disconnect, PushError};
+use crate::pen::Feed;
 
 /// A joined topic: pushes, as the [`Pusher`] it derefs to, and what the server says.
 ///
@@ -97,6 +98,7 @@ pub struct Pusher {
     pub(crate) topic: Arc<str>,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) timeout: Duration,
+    pub(crate) feed: Arc<Feed>,
 }
 
 impl Pusher {

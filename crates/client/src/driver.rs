@@ -18,18 +18,15 @@ use crate::backoff::Backoff;
 use crate::channel::{ChannelEnd, ChannelEvent};
 use crate::connection::Connection;
 use crate::error::{Disconnect, PushError};
-pub(crate) use crate::membership::{ChannelId, Request};
-use crate::membership::{Delivery, JoinAnswer, Membership, Memberships, Phase};
+pub(crate) use crate::membership::ChannelId;
+use crate::membership::{Delivery, Membership, Memberships, Phase};
 use crate::options::{Options, Reconnect};
 
 /// What the handles ask of the task.
 #[derive(Debug)]
 pub(crate) enum Command {
     Join {
-        topic: Box<str>,
-        request: Box<Request>,
-        deliver: mpsc::Sender<ChannelEvent>,
-        answer: JoinAnswer,
+        membership: Box<Membership>,
     },
     Push {
         id: ChannelId,
@@ -142,18 +139,9 @@ impl Driver {
         connection: &mut Connection,
     ) -> Result<(), Disconnect> {
         match command {
-            Command::Join { topic, request, deliver, answer } => {
+            Command::Join { membership } => {
                 let id = self.next_id();
-                let membership = Membership {
-                    topic,
-                    request,
-                    join_ref: Ref::counter(0),
-                    phase: Phase::Joining(answer),
-                    deliver,
-                    resume: None,
-                    last_seq: None,
-                };
-                self.memberships.0.insert(id, membership);
+                self.memberships.0.insert(id, *membership);
                 self.join(id, connection).await
             }
             Command::Push { id, event, payload, answer } => {
@@ -234,6 +222,7 @@ impl Driver {
             return Ok(());
         }
         let Some(channel) = self.memberships.0.get_mut(&id) else { return Ok(()) };
+        channel.pen.0.hear(&event, &payload);
         if self.options.reconnect != Reconnect::Never {
             channel.saw(&payload);
         }
@@ -342,6 +331,7 @@ impl Driver {
     async fn reconnect(&mut self, why: &Disconnect) -> Result<Connection, Disconnect> {
         self.memberships.0.retain(|_, channel| {
             channel.phase = Phase::Rejoining;
+            channel.pen.0.disconnected();
             channel.deliver(ChannelEvent::Disconnected) != Delivery::Abandoned
         });
         let mut wanted = match why {
@@ -378,8 +368,8 @@ impl Driver {
                     None | Some(Command::Close) => return Err(Disconnect::Left),
                     Some(Command::Abort) => return Err(Disconnect::Aborted),
                     Some(Command::Forget { id }) => drop(self.memberships.0.remove(&id)),
-                    Some(Command::Join { answer, .. }) => {
-                        let _ = answer.send(Err(PushError::Disconnected));
+                    Some(Command::Join { membership }) => {
+                        membership.end(ChannelEnd::Disconnected(Disconnect::Aborted));
                     }
                     Some(Command::Push { answer, .. }) => {
                         let _ = answer.send(Err(PushError::Disconnected));

@@ -26,6 +26,8 @@
 //! # }
 //! ```
 //!
+//! [`Pusher::wait_for_pen`] and its like get the pen of a topic; [`Pen`] keeps it, and gives its fence to each save.
+//!
 //! Every queue is bounded. A push waits for room in the queue to the socket's task. That task never
 //! waits for whoever reads a channel: a channel that is not read overflows, and ends with
 //! [`ChannelEnd::Overflow`]. TLS is left to a proxy: only `ws://` is spoken here.
@@ -37,10 +39,12 @@ mod driver;
 mod error;
 mod membership;
 mod options;
+mod pen;
 pub mod presence;
 mod socket;
 
 pub use channel::{Channel, ChannelEnd, ChannelEvent, Pusher};
 pub use error::{ConnectError, Disconnect, JoinError, PushError};
 pub use options::{Options, Reconnect};
+pub use pen::{Acquired, Attention, Pen, PenEvents, PenLost, PenNews, PenTerms};
 pub use socket::Socket;

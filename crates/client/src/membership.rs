@@ -1,6 +1,7 @@
 //! The topics that a socket has joined, as its task sees them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use penholder_protocol::{JoinPayload, Json, Payload, Ref, Since};
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::channel::{ChannelEnd, ChannelEvent};
 use crate::error::PushError;
+use crate::pen::{Feed, Speaker};
 
 /// Names a channel for as long as it lives, through every rejoin; counts up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +52,8 @@ pub(crate) struct Membership {
     pub(crate) deliver: mpsc::Sender<ChannelEvent>,
     pub(crate) resume: Option<String>,
     pub(crate) last_seq: Option<u64>,
+    /// Tells what is heard of the pen.
+    pub(crate) pen: Speaker,
 }
 
 /// What became of an event.
@@ -64,6 +68,25 @@ pub(crate) enum Delivery {
 }
 
 impl Membership {
+    /// A topic that is about to be joined.
+    pub(crate) fn new(
+        topic: &str,
+        request: Request,
+        (deliver, answer): (mpsc::Sender<ChannelEvent>, JoinAnswer),
+        feed: Arc<Feed>,
+    ) -> Membership {
+        Membership {
+            topic: topic.into(),
+            request: Box::new(request),
+            join_ref: Ref::counter(0),
+            phase: Phase::Joining(answer),
+            deliver,
+            resume: None,
+            last_seq: None,
+            pen: Speaker(feed),
+        }
+    }
+
     /// Queues an event, if there is room for it.
     pub(crate) fn deliver(&self, event: ChannelEvent) -> Delivery {
         if self.deliver.is_closed() {
@@ -100,9 +123,12 @@ impl Membership {
             resume: Option<String>,
             seq: Option<u64>,
             recovered: Option<bool>,
+            session: Option<String>,
+            pen: Option<Json>,
         }
         let Request::Typed(request) = &*self.request else { return };
         let Some(Ok(reply)) = reply.as_json().map(Json::parse_into::<Resumable>) else { return };
+        self.pen.0.joined(reply.session, reply.pen.as_ref());
         self.resume = reply.resume;
         // With `recovered` the missed events are still to come, and each tells its own `seq`; until
         // then the last one seen is the one that was asked from.

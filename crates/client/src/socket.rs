@@ -9,9 +9,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::channel::{Channel, ChannelEvent, Events, Pusher};
 use crate::connection::Connection;
-use crate::driver::{Command, Driver, Request};
+use crate::driver::{Command, Driver};
 use crate::error::{ConnectError, Disconnect, JoinError, PushError};
+use crate::membership::{Membership, Request};
 use crate::options::Options;
+use crate::pen::Feed;
 
 /// How many commands wait for the socket's task; who has one more to give waits too.
 const COMMANDS_MAX: usize = 256;
@@ -122,8 +124,9 @@ impl Socket {
         // One place more than events may take, for the end.
         let (deliver, receive) = mpsc::channel::<ChannelEvent>(self.events_max + 1);
         let (answer, answered) = oneshot::channel();
-        let join =
-            Command::Join { topic: topic.into(), request: Box::new(request), deliver, answer };
+        let feed = Arc::<Feed>::default();
+        let membership = Membership::new(topic, request, (deliver, answer), Arc::clone(&feed));
+        let join = Command::Join { membership: Box::new(membership) };
         let waiting = async {
             self.commands.send(join).await.map_err(|_| PushError::Disconnected)?;
             answered.await.map_err(|_| PushError::Disconnected)?
@@ -135,6 +138,7 @@ impl Socket {
             topic: topic.into(),
             commands: self.commands.clone(),
             timeout: self.timeout,
+            feed,
         };
         Ok((
             Channel { events: Events { receive, id, commands: self.commands.clone() }, pusher },

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "Clippy does not see that helpers of tests are tests")]
 
+mod pen;
 mod reconnect;
 mod server;
 mod socket;

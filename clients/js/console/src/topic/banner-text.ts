@@ -1,4 +1,4 @@
-import { penView, priorityMessage, type TopicState } from "../../../src/index.ts";
+import { type PenView, penView, priorityMessage, type TopicState } from "../../../src/index.ts";
 import { tabNames } from "../people.ts";
 
 export interface BannerText {
@@ -8,10 +8,7 @@ export interface BannerText {
   readonly detail: string | null;
 }
 
-const WAITING = "You are told here when it is your turn.";
-const LOST = "Their connection is lost. If they don't come back in a moment, it is your turn.";
-
-/** What the banner says about who may edit. */
+/** What the banner says about who may edit: the pen decides, and edit priority is explained beside it. */
 export function bannerText(state: TopicState, thing: string): BannerText {
   const { priority } = state;
   if (!priority.known) return calm("Joining…", null);
@@ -19,67 +16,84 @@ export function bannerText(state: TopicState, thing: string): BannerText {
     return calm("You are watching unseen.", "Nobody sees you here, and you have no place in line.");
   }
   if (state.mode === "view") return calm(`You are viewing this ${thing}.`, whoEdits(state, thing));
-  const pen = penAgainstPriority(state, thing);
-  if (pen !== null) return pen;
-  if (priority.otherTab) return otherTab(state, thing);
-  const message = priorityMessage(priority, thing);
-  if (message !== null) {
-    const isLost = priority.prior?.status === "reconnecting";
-    return { tone: "theirs", title: message, detail: isLost ? LOST : WAITING };
+  const view = penView(state);
+  const who = whoIsFirst(state);
+  if (view.isMine) {
+    const title = `You have the pen, so you can edit this ${thing}.`;
+    return { tone: "yours", title, detail: who === null ? others(state) : `${who}${ADVICE}` };
   }
-  const others = (state.summary?.count ?? 1) - 1;
-  const detail =
-    others === 0
-      ? "Nobody else is here."
-      : `You are first in line. ${people(others)} here can edit once you close the editor.`;
-  return { tone: "yours", title: `You can edit this ${thing}.`, detail };
+  if (view.isTaken || view.otherTab) return taken(state, view, thing);
+  if (view.pen === null) return byPriority(state, thing);
+  const title = `You can edit this ${thing}.`;
+  if (who === null) return { tone: "yours", title, detail: others(state) };
+  return {
+    tone: "yours",
+    title: `${title} ${who} edit priority.`,
+    detail: "That only advises who goes first. The pen is free: whoever types first gets it.",
+  };
 }
 
-/** Where the two differ the pen wins, and the banner says so. */
-function penAgainstPriority(state: TopicState, thing: string): BannerText | null {
-  const { pen, isMine, isTaken } = penView(state);
-  const { hasPriority, prior } = state.priority;
-  if (isMine && !hasPriority && prior !== null) {
-    const who = prior.key === state.key ? "Your other tab" : prior.user.name;
-    const title = `You have the pen, so you can edit this ${thing}.`;
-    return { tone: "yours", title, detail: `${who} has edit priority, which only advises.` };
+const ADVICE = " edit priority, which only advises.";
+
+/** Whom edit priority names beside the viewer, as the beginning of a sentence; null for the viewer. */
+function whoIsFirst(state: TopicState): string | null {
+  const { hasPriority, otherTab, prior, priorSession } = state.priority;
+  if (hasPriority || prior === null) return null;
+  if (!otherTab) return `${prior.user.name} has`;
+  const name = tabOf(state, priorSession);
+  return name === undefined ? "Your other tab has" : `Your other tab${quoted(name)}, has`;
+}
+
+function taken(state: TopicState, { pen, otherTab }: PenView, thing: string): BannerText {
+  if (otherTab) {
+    const title = `You have the pen in your other tab${quoted(tabOf(state, pen?.session ?? null))}.`;
+    return { tone: "theirs", title, detail: `Edit this ${thing} there, or move the pen here.` };
   }
-  if (!isTaken || pen?.holder == null || prior?.key === pen.holder.id) return null;
-  const title = `${pen.holder.name} has the pen, so you can't edit this ${thing} now.`;
-  const who = hasPriority ? "You have" : `${prior?.user.name ?? "Nobody"} has`;
-  return { tone: "theirs", title, detail: `${who} edit priority, which only advises.` };
+  const title = `${pen?.holder?.name} has the pen, so you can't edit this ${thing} now.`;
+  if (state.priority.hasPriority) return { tone: "theirs", title, detail: `You have${ADVICE}` };
+  const isFirst = state.priority.prior?.key === pen?.holder?.id;
+  const detail = isFirst ? "You are told here when it is free." : `${whoIsFirst(state)}${ADVICE}`;
+  return { tone: "theirs", title, detail };
+}
+
+/** Where nobody can say who has the pen. */
+function byPriority(state: TopicState, thing: string): BannerText {
+  const { priority } = state;
+  if (priority.otherTab) {
+    const name = quoted(tabOf(state, priority.priorSession));
+    const title = `You have edit priority in your other tab${name}.`;
+    return { tone: "theirs", title, detail: `Edit this ${thing} there, or close it to edit here.` };
+  }
+  const message = priorityMessage(priority, thing);
+  if (message !== null) return { tone: "theirs", title: message, detail: null };
+  return { tone: "yours", title: `You can edit this ${thing}.`, detail: others(state) };
 }
 
 function calm(title: string, detail: string | null): BannerText {
   return { tone: "calm", title, detail };
 }
 
-function whoEdits({ priority }: TopicState, thing: string): string {
-  const { prior } = priority;
-  if (prior === null) return `Nobody is editing this ${thing}.`;
-  return `${prior.user.name} has edit priority.`;
+function whoEdits(state: TopicState, thing: string): string {
+  const { pen, priority } = state;
+  if (pen?.holder != null) return `${pen.holder.name} has the pen.`;
+  if (priority.prior === null) return `Nobody is editing this ${thing}.`;
+  return `${priority.prior.user.name} has edit priority.`;
 }
 
-function otherTab({ priority, self }: TopicState, thing: string): BannerText {
-  const sessions = self?.sessions ?? [];
-  const session = sessions.find((meta) => meta.session === priority.priorSession);
-  if (session === undefined) {
-    return {
-      tone: "theirs",
-      title: priorityMessage(priority, thing) ?? "",
-      detail: null,
-    };
-  }
-  const name = tabNames(sessions.map((meta) => meta.session)).get(session.session);
-  return {
-    tone: "theirs",
-    title: `You have edit priority in your other tab, “${name}”.`,
-    detail: `Opened at ${clockTime(session.joined_at)}. Edit this ${thing} there, or close that tab to edit here.`,
-  };
+/** The name of one of the person's own tabs. */
+function tabOf({ self }: TopicState, session: string | null): string | undefined {
+  const sessions = (self?.sessions ?? []).map((meta) => meta.session);
+  return tabNames(sessions).get(session ?? "");
 }
 
-function people(count: number): string {
-  return count === 1 ? "The other person" : `The ${count} others`;
+function quoted(name: string | undefined): string {
+  return name === undefined ? "" : `, “${name}”`;
+}
+
+function others({ summary }: TopicState): string {
+  const count = (summary?.count ?? 1) - 1;
+  if (count <= 0) return "Nobody else is here.";
+  return count === 1 ? "One other person is here." : `${count} others are here.`;
 }
 
 /** `14:02`, in the reader's own format. */

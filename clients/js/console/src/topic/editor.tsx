@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "react";
 import type { UsePen, UsePresence } from "../../../src/react.tsx";
 import { demoTopic } from "../demo-topics.ts";
-import { DraftNotice, RequestNotice } from "./pen-notices.tsx";
+import { DraftNotice } from "./draft-notice.tsx";
 import { PenStrip } from "./pen-strip.tsx";
 import { useDraft } from "./use-draft.ts";
 
@@ -20,8 +20,9 @@ export function Editor({ topic, thing, state, pen }: EditorProps) {
   const { actions } = state;
   const [text, setText, original] = useText(topic);
   const [hasFocus, setFocus] = useState(false);
-  const isReadOnly = isReadOnlyFor(state, pen);
-  const { draft, keep, discard } = useDraft({
+  const { isReadOnly } = pen;
+  const field = useRef<HTMLTextAreaElement>(null);
+  const { draft, keep, replace } = useDraft({
     ...{ state, pen, text, original },
     onKept: () => setText(original),
   });
@@ -41,10 +42,16 @@ export function Editor({ topic, thing, state, pen }: EditorProps) {
     actions.typing(true);
     void take().then((taken) => (taken === "held" ? keep() : undefined));
   };
+  // The buttons of the notice may go with it, and the keyboard's place in the page with them.
+  const replaceDraft = (by: string) => {
+    replace(by);
+    field.current?.focus();
+  };
   const restore = async () => {
     if (draft === null || (await take()) !== "granted") return;
     setText(draft.text);
-    discard();
+    // What was written meanwhile changes places with it, so that nothing is lost.
+    replaceDraft(isUnsaved ? text : "");
   };
   return (
     <section className="card editor" data-readonly={isReadOnly}>
@@ -56,31 +63,34 @@ export function Editor({ topic, thing, state, pen }: EditorProps) {
           <button
             type="button"
             className="button quiet"
-            onClick={() => setText(original)}
+            onClick={() => {
+              setText(original);
+              field.current?.focus();
+            }}
             data-testid="discard"
           >
             Discard changes
           </button>
         )}
       </div>
-      <PenStrip state={state} pen={pen} isReadOnly={isReadOnly} />
+      <PenStrip state={state} pen={pen} />
+      <DraftNotice
+        draft={draft}
+        canRestore={!isReadOnly}
+        onRestore={() => void restore()}
+        onDiscard={() => replaceDraft("")}
+      />
       <textarea
         id="document"
+        ref={field}
         value={text}
         onChange={(event) => change(event.target.value)}
         onFocus={() => setFocus(true)}
         onBlur={() => setFocus(false)}
         readOnly={isReadOnly}
-        aria-describedby="document-note"
+        aria-describedby="pen-text document-note"
         rows={10}
         data-testid="document"
-      />
-      <RequestNotice pen={pen} />
-      <DraftNotice
-        draft={draft}
-        canRestore={!isReadOnly || mayTake(state, pen)}
-        onRestore={() => void restore()}
-        onDiscard={discard}
       />
       <p id="document-note" className="muted small">
         Edit priority advises who goes first; the pen decides, for one session at a time, who may
@@ -95,17 +105,6 @@ const TEXT_NAMES: Record<string, string> = {
   article: "Article",
   workflow: "Description",
 };
-
-/** While somebody has the pen it decides; before that, who goes first does. */
-function isReadOnlyFor({ mode, priority }: UsePresence, pen: UsePen): boolean {
-  if (pen.isMine) return mode !== "edit";
-  return pen.isTaken || pen.otherTab || priority.isReadOnly;
-}
-
-/** Whether the pen is there to be taken: whoever asks for it in so many words need not be first. */
-function mayTake({ mode, presence }: UsePresence, { pen }: UsePen): boolean {
-  return pen?.state === "free" && mode === "edit" && presence === true;
-}
 
 /** `held`: by somebody who was faster; `unknown`: the server could not say. */
 type Taken = "granted" | "held" | "unknown";

@@ -27,6 +27,7 @@ export function OwnTabs({
             </span>
             <span className="tags">
               {session === state.session && <span className="tag">This tab</span>}
+              {session === state.pen?.session && <span className="tag pen-tag">Has the pen</span>}
               {session === state.priority.priorSession && (
                 <span className="tag accent">Edit priority</span>
               )}

@@ -1,20 +1,29 @@
-import { useState } from "react";
-import { PenholderError } from "../../../src/index.ts";
+import { useRef, useState } from "react";
+import { PenholderError, type PenView, type TopicState } from "../../../src/index.ts";
 import type { UsePen, UsePresence } from "../../../src/react.tsx";
-import { penDetail, penTitle } from "./pen-text.ts";
+import { Avatar } from "../avatar.tsx";
+import { penWords } from "./pen-text.ts";
 import { SecondsLeft } from "./seconds-left.tsx";
 
 interface PenStripProps {
   readonly state: UsePresence;
   readonly pen: UsePen;
-  readonly isReadOnly: boolean;
 }
 
-/** Who has the pen, and what the viewer can do about it. */
-export function PenStrip({ state, pen, isReadOnly }: PenStripProps) {
+/**
+ * Who has the pen, who wants it, and what the viewer can do about it. Above the text and always as
+ * high, so that a request is seen by whoever writes, and moves nothing.
+ */
+export function PenStrip({ state, pen }: PenStripProps) {
   const [problem, setProblem] = useState<string | null>(null);
-  const [asked, setAsked] = useState<{ fence: string; by: number } | null>(null);
-  const { actions } = pen;
+  const strip = useRef<HTMLElement>(null);
+  const [told, setTold] = useState(pen.pen);
+  if (told !== pen.pen) {
+    // What was refused is of a moment that is over.
+    setTold(pen.pen);
+    setProblem(null);
+  }
+  const { title, since, detail, until } = penWords(pen, state);
   const run = async (action: Promise<unknown>) => {
     setProblem(null);
     try {
@@ -22,69 +31,97 @@ export function PenStrip({ state, pen, isReadOnly }: PenStripProps) {
     } catch (error) {
       setProblem(error instanceof PenholderError ? error.message : String(error));
     }
+    // The button that was pressed may be gone, and the keyboard's place in the page with it.
+    if (document.activeElement === document.body) strip.current?.focus();
   };
-  const ask = async () => {
-    const { pen: then, answer_by } = await actions.request();
-    if (answer_by !== null) setAsked({ fence: then.fence, by: answer_by });
-  };
-  const isWaiting = asked !== null && asked.fence === pen.pen?.fence && pen.declined === null;
-  const answerBy = isWaiting && pen.place !== null ? asked.by : null;
-  const until = pen.pen?.state === "draining" ? pen.pen.deadline : answerBy;
-  const detail = answerBy === null ? penDetail(pen, isReadOnly) : "You have asked for it.";
   return (
-    <div
+    <section
       className="pen"
+      aria-label="Pen"
+      tabIndex={-1}
+      ref={strip}
       data-testid="pen"
       data-state={pen.pen?.state ?? "unknown"}
       data-mine={pen.isMine}
+      data-asked={isAsked(pen)}
     >
-      <div className="pen-text" role="status" aria-live="polite" data-testid="pen-text">
-        <p className="pen-title">{penTitle(pen)}</p>
+      <PenFace pen={pen} />
+      <div
+        id="pen-text"
+        className="pen-text"
+        role="status"
+        aria-live="polite"
+        data-testid="pen-text"
+      >
+        <p className="pen-title">
+          {title}
+          {since !== null && <span className="pen-since"> since {since}</span>}
+        </p>
         <p className={problem === null ? "muted small" : "field-error"}>
           {problem ?? detail}
-          {problem === null && until !== null && <SecondsLeft until={until} />}
+          {problem === null && until !== null && <SecondsLeft key={until} until={until} />}
         </p>
       </div>
-      <PenButtons state={state} pen={pen} hasAsked={answerBy !== null} onAsk={ask} run={run} />
-    </div>
+      <PenButtons state={state} pen={pen} run={run} />
+    </section>
   );
+}
+
+/** Of whom the strip speaks: who wants it of the viewer, else who has it. */
+function PenFace({ pen }: { pen: PenView }) {
+  const wanting = isAsked(pen) ? pen.request : pen.isMine ? pen.taker : null;
+  const person = wanting ?? pen.pen?.holder ?? null;
+  if (person === null) return null;
+  const isAi = "kind" in person && person.kind === "ai";
+  return <Avatar id={person.id} name={person.name} isAi={isAi} size="small" />;
+}
+
+/** Whether the viewer has to answer somebody. */
+export function isAsked({ isMine, pen, request }: PenView): boolean {
+  return isMine && pen?.state === "held" && request !== null;
 }
 
 /** As a server has it by default. Whoever is refused is told so. */
 const TAKE_OVER_ROLES: readonly string[] = ["admin", "agent"];
 
 interface PenButtonsProps {
-  readonly state: UsePresence;
+  readonly state: TopicState;
   readonly pen: UsePen;
-  readonly hasAsked: boolean;
-  readonly onAsk: () => Promise<void>;
   readonly run: (action: Promise<unknown>) => void;
 }
 
-function PenButtons({ state, pen, hasAsked, onAsk, run }: PenButtonsProps) {
-  const { actions, isMine, otherTab, isTaken, place } = pen;
+function PenButtons({ state, pen, run }: PenButtonsProps) {
+  const { actions, isMine, otherTab, isTaken, place, answerBy, request } = pen;
   if (state.status !== "joined" || state.mode !== "edit" || state.presence !== true) return null;
   const mayTakeOver = TAKE_OVER_ROLES.includes(state.self?.user.role ?? "");
-  const isDraining = pen.pen?.state === "draining";
-  const button = (label: string, testId: string, action: () => Promise<unknown>) => (
+  const button = (label: string, testId: string, action: () => Promise<unknown>, look = "") => (
     <button
       type="button"
-      className="button small-button"
+      className={`button small-button ${look}`}
       onClick={() => run(action())}
       data-testid={testId}
     >
       {label}
     </button>
   );
+  if (request !== null && isAsked(pen)) {
+    const handOver = () => actions.answer("hand_over", { to: request.id });
+    return (
+      <div className="pen-buttons">
+        {button("Hand over", "pen-hand-over", handOver, "primary")}
+        {button("Decline", "pen-decline", () => actions.answer("decline"))}
+      </div>
+    );
+  }
   return (
     <div className="pen-buttons">
       {isMine && button("Release", "pen-release", actions.release)}
       {otherTab && button("Move it here", "pen-move", () => actions.acquire())}
-      {isTaken && !isDraining && (
+      {isTaken && pen.pen?.state !== "draining" && (
         <>
-          {!hasAsked && button("Ask", "pen-ask", onAsk)}
+          {answerBy === null && button("Ask", "pen-ask", () => actions.request())}
           {place === null && button("Wait", "pen-wait", () => actions.acquire({ wait: true }))}
-          {mayTakeOver && button("Take over", "pen-take-over", () => actions.takeOver())}
+          {mayTakeOver && button("Take over", "pen-take-over", () => actions.takeOver(), "apart")}
         </>
       )}
     </div>

@@ -1,35 +1,68 @@
-import type { PenView } from "../../../src/index.ts";
+import type { PenView, TopicState } from "../../../src/index.ts";
 import { clockTime } from "./banner-text.ts";
 
-/** Who has the pen, in a sentence. */
-export function penTitle(view: PenView): string {
-  const { pen, isMine, otherTab } = view;
-  if (pen === null) return "Who has the pen is not known at the moment.";
-  if (pen.holder === null) return "Nobody has the pen.";
-  const since = pen.since === null ? "" : ` since ${clockTime(pen.since)}`;
-  if (isMine) return `You have the pen${since}.`;
-  if (otherTab) return `You have the pen in another tab${since}.`;
-  return `${pen.holder.name} has the pen${since}.`;
+/** What is said of the pen: two lines, the second with a countdown perhaps. */
+export interface PenWords {
+  readonly title: string;
+  /** Since when the holder has it, `14:02`. */
+  readonly since: string | null;
+  readonly detail: string | null;
+  readonly until: number | null;
 }
 
-/** What is going on with it; null when nothing is. */
-export function penDetail(view: PenView, isReadOnly: boolean): string | null {
-  const { pen, isMine, place, declined } = view;
-  if (pen === null) return null;
-  switch (pen.state) {
-    case "free":
-      return isReadOnly ? null : "Start typing to take it.";
-    case "draining":
-      return isMine
-        ? "Somebody takes it over. What you have not saved is kept as your draft."
-        : "It is being taken over. The holder may still save.";
-    case "reserved":
-      return "The connection is lost: the pen is reserved for a moment.";
-    case "held":
-      if (declined !== null && !isMine) return declinedText(declined.by?.name, declined.reason);
-      if (place !== null) return place === 1 ? "You are the next." : `You are number ${place}.`;
-      return waiting(pen.queue.map(({ name }) => name));
+/** Who has the pen, and what is going on with it. */
+export function penWords(view: PenView, viewer: Pick<TopicState, "key" | "status">): PenWords {
+  const { pen, isMine, request } = view;
+  const say = (title: string, detail: string | null = null, until: number | null = null) => {
+    return { title, since: null, detail, until };
+  };
+  if (pen === null) return say("Who has the pen is not known at the moment.");
+  if (pen.holder === null) {
+    return say("Nobody has the pen.", view.isReadOnly ? null : "Start typing to take it.");
   }
+  if (isMine && pen.state === "draining") {
+    const title = `${view.taker?.name ?? "Somebody"} takes over the pen.`;
+    return say(title, "What you have not saved is kept as your draft.", pen.deadline);
+  }
+  if (isMine && pen.state === "held" && request !== null) {
+    const said = request.reason === null ? "" : `“${request.reason}” `;
+    return say(
+      `${request.name} asks for the pen.`,
+      `${said}Please answer within`,
+      request.answerBy,
+    );
+  }
+  return {
+    title: holderTitle(view, pen.holder.name),
+    since: pen.since === null ? null : clockTime(pen.since),
+    ...goingOn(view, viewer),
+  };
+}
+
+function holderTitle({ isMine, otherTab }: PenView, name: string): string {
+  if (isMine) return "You have the pen";
+  return otherTab ? "You have the pen in another tab" : `${name} has the pen`;
+}
+
+function goingOn(
+  { pen, isMine, place, answerBy, declined, taker }: PenView,
+  { key, status }: Pick<TopicState, "key" | "status">,
+): Pick<PenWords, "detail" | "until"> {
+  const say = (detail: string | null, until: number | null = null) => ({ detail, until });
+  if (isMine && status === "reconnecting") {
+    return say("The connection is lost. What you write stays in this tab.");
+  }
+  if (pen?.state === "draining") {
+    if (taker === null) return say("It is being taken over in", pen.deadline);
+    return say(taker.id === key ? "You get it in" : `${taker.name} gets it in`, pen.deadline);
+  }
+  if (pen?.state === "reserved") {
+    return say("Their connection is lost. It is kept for them for", pen.deadline);
+  }
+  if (answerBy !== null) return say("You have asked. An answer is due in", answerBy);
+  if (declined !== null && !isMine) return say(declinedText(declined.by?.name, declined.reason));
+  if (place !== null) return say(place === 1 ? "You are the next." : `You are number ${place}.`);
+  return say(waiting(pen?.queue.map(({ name }) => name) ?? []));
 }
 
 function declinedText(name = "The holder", reason?: string): string {
@@ -37,9 +70,8 @@ function declinedText(name = "The holder", reason?: string): string {
   return `${name} goes on writing${said}`;
 }
 
-function waiting(names: readonly string[]): string | null {
-  if (names.length === 0) return null;
-  const [first, ...rest] = names;
+function waiting([first, ...rest]: readonly string[]): string | null {
+  if (first === undefined) return null;
   return rest.length === 0
     ? `${first} waits for it.`
     : `${first} and ${rest.length} more wait for it.`;

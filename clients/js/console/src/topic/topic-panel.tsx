@@ -5,6 +5,7 @@ import { tabNames } from "../people.ts";
 import { Banner } from "./banner.tsx";
 import { Editor } from "./editor.tsx";
 import { OwnTabs } from "./own-tabs.tsx";
+import { isAsked } from "./pen-strip.tsx";
 import { PeopleList } from "./people-list.tsx";
 import { Refused } from "./refused.tsx";
 import { SessionControls } from "./session-controls.tsx";
@@ -23,12 +24,12 @@ export function TopicPanel({ topic, heading, onClose }: TopicPanelProps) {
     mode: wish.mode,
     presence: wish.isInvisible ? "receive" : true,
   });
-  // After the options are given: a child's hook would join before them, as another session.
   const pen = usePen(topic);
   const ownTabs = state.self?.sessions ?? [];
   const names = tabNames(ownTabs.map(({ session }) => session));
   const thisTab = names.size > 1 ? (names.get(state.session ?? "") ?? null) : null;
-  useTitle(labelOf(topic), thisTab);
+  const asking = isAsked(pen) ? `${pen.request?.name} asks for the pen` : null;
+  useTitle([asking, thisTab, labelOf(topic), "Penholder"]);
   const title = titleOf(topic);
   const thing = thingOf(topic);
 
@@ -66,12 +67,16 @@ export function TopicPanel({ topic, heading, onClose }: TopicPanelProps) {
   );
 }
 
-/** Names the tab in the browser's tab bar, so that “your tab heron” can be found. */
-function useTitle(label: string, tab: string | null) {
+/**
+ * Names the tab in the browser's tab bar, so that “your tab heron” can be found, and so that a request
+ * is seen by a holder who is looking elsewhere.
+ */
+function useTitle(parts: readonly (string | null)[]) {
+  const title = parts.filter((part) => part !== null).join(" · ");
   useEffect(() => {
-    document.title = tab === null ? `${label} · Penholder` : `${tab} · ${label} · Penholder`;
+    document.title = title;
     return () => {
       document.title = "Penholder";
     };
-  }, [label, tab]);
+  }, [title]);
 }

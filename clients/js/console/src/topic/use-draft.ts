@@ -20,17 +20,23 @@ export function useDraft(options: DraftOptions & { readonly original: string }):
   readonly draft: Draft | null;
   /** Leaves the unsaved text in escrow. */
   readonly keep: () => Promise<void>;
-  readonly discard: () => void;
+  /** Keeps another text in the place of the draft; nothing for an empty one. */
+  readonly replace: (text: string) => void;
 } {
   const { state, pen, text, original, onKept } = options;
-  const { actions, isMine } = pen;
+  const { actions, isMine, isTaken } = pen;
   const [draft, setDraft] = useState<Draft | null>(null);
   const latest = useRef({ text, isMine, original, onKept });
   latest.current = { text, isMine, original, onKept };
   const had = useRef(isMine);
   const isJoined = state.status === "joined";
   const isDraining = isMine && pen.pen?.state === "draining";
+  const isUnsavedElsewhere = (state.self?.sessions ?? []).some(
+    (meta) => meta.session !== state.session && meta.unsaved,
+  );
 
+  // Again when another tab of the person has left its text there, or taken it back.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it says when, and not what
   useEffect(() => {
     if (!isJoined || state.session === null) return;
     let isCurrent = true;
@@ -44,7 +50,7 @@ export function useDraft(options: DraftOptions & { readonly original: string }):
     return () => {
       isCurrent = false;
     };
-  }, [actions, isJoined, state.session, state.key]);
+  }, [actions, isJoined, state.session, state.key, isUnsavedElsewhere]);
 
   const keep = useCallback(async () => {
     const unsaved = latest.current.text;
@@ -63,15 +69,19 @@ export function useDraft(options: DraftOptions & { readonly original: string }):
   useEffect(() => {
     if (isDraining) void keep();
   }, [isDraining, keep]);
+  // Taken also while the page was being loaded, when the text came back out of the tab's storage.
   useEffect(() => {
     if (!isJoined) return;
-    if (had.current && !isMine) void keep();
+    if (isTaken || (had.current && !isMine)) void keep();
     had.current = isMine;
-  }, [isJoined, isMine, keep]);
+  }, [isJoined, isMine, isTaken, keep]);
 
-  const discard = useCallback(() => {
-    setDraft(null);
-    actions.leaveDraft("").catch(() => undefined);
-  }, [actions]);
-  return { draft, keep, discard };
+  const replace = useCallback(
+    (left: string) => {
+      setDraft(left === "" ? null : { text: left, at: Date.now() });
+      actions.leaveDraft(left).catch(() => undefined);
+    },
+    [actions],
+  );
+  return { draft, keep, replace };
 }
