@@ -63,6 +63,12 @@ pub fn count(count: u64) -> String {
     apart(&count.to_string())
 }
 
+/// Shows how many there are in a second.
+#[must_use]
+pub fn rate(per_second: f64) -> String {
+    apart(&format!("{per_second:.0}"))
+}
+
 /// Puts a space between every three digits.
 fn apart(digits: &str) -> String {
     let mut shown = String::new();
@@ -101,5 +107,6 @@ mod tests {
     #[test]
     fn thousands_stand_apart() {
         assert_eq!([count(7), count(1_000), count(1_234_567)], ["7", "1 000", "1 234 567"]);
+        assert_eq!(rate(12_345.6), "12 346");
     }
 }
