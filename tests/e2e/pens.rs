@@ -222,6 +222,27 @@ async fn each_verb_takes_its_right() -> Result<()> {
 }
 
 #[tokio::test]
+async fn who_asks_in_vain_is_told_so() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let (acquire, take_over) = (format!("{PEN}/acquire"), format!("{PEN}/take_over"));
+    let asked = json!({"request_id": "once"});
+    let granted = server.post(&acquire, &asked).await?.json();
+    let held = json!({"fence": granted["pen"]["fence"]});
+    assert_eq!(server.post(&format!("{PEN}/release"), &held).await?.status, 200);
+    let again = server.post(&acquire, &asked).await?;
+    assert_eq!(code(&again), (409, "lease_lost".to_owned()));
+    assert_eq!(again.json()["pen"]["state"], "free");
+    // Whoever takes it over first gets it: a second one would wait for nothing.
+    let (ann, bob) = (server.token("ann").await?, server.token("bob").await?);
+    ask_as(&server, &ann, ("POST", &acquire), &json!({})).await?;
+    assert_eq!(server.post(&take_over, &json!({})).await?.status, 200);
+    let late = ask_as(&server, &bob, ("POST", &take_over), &json!({})).await?;
+    assert_eq!(code(&late), (409, "pen_held".to_owned()));
+    assert_eq!(late.json()["pen"]["holder"]["id"], "ann");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_api_key_needs_the_scope() -> Result<()> {
     // The digests of "reader" and "writer".
     let keys = r#"[

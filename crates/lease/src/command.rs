@@ -150,7 +150,7 @@ pub enum Outcome {
         /// Until when, unless it is renewed.
         deadline: StoreMs,
     },
-    /// Somebody else has it.
+    /// Somebody else has it, or takes it over already.
     Held {
         /// The place in the queue, 1 for the next one; none without waiting.
         place: Option<usize>,
@@ -175,8 +175,7 @@ pub enum Outcome {
     HandedOver,
     /// Whoever asked was told no.
     Declined,
-    /// The holder has until then to save; after that it goes to whoever takes it over, which is
-    /// somebody else when they came first.
+    /// The holder has until then to save; after that it goes to whoever has asked.
     Draining {
         /// Until when.
         until: StoreMs,

@@ -75,6 +75,7 @@ impl Identity {
         let pen = || serde_json::from_value::<protocol::Pen>(answer["pen"].clone());
         let outcome = match (ask, status) {
             (Ask::Acquire, 409) => Outcome::Held,
+            (Ask::TakeOver, 409) if answer["code"] == "pen_held" => Outcome::Held,
             (Ask::Renew(_) | Ask::Release(_), 409) => Outcome::Lost,
             (Ask::Release(_), 200) => Outcome::Done,
             (Ask::TakeOver, 200) if answer["draining_until"].is_u64() => {
@@ -215,6 +216,7 @@ impl Sitting {
             Err(PushError::Disconnected | PushError::Timeout) => Heard::Nothing,
             Err(error) => match error.code() {
                 Some("lease_lost") => Heard::Answer(Outcome::Lost),
+                Some("pen_held") => Heard::Answer(Outcome::Held),
                 Some("unavailable") => Heard::Nothing,
                 Some("rate_limited" | "unmatched_topic") => Heard::NotSent,
                 _ => return Err(error.into()),

@@ -82,9 +82,9 @@ pub struct Saw {
 pub enum Outcome {
     /// The pen is one's own, until then.
     Own(Fence, StoreMs),
-    /// It is held by another.
+    /// It is held by another, or taken over by one.
     Held,
-    /// It is held by another until then, and one's own after that unless somebody else came first.
+    /// It is held by another until then, and one's own after that.
     Draining(StoreMs),
     /// What was asked under a fence has been done.
     Done,
@@ -253,6 +253,10 @@ impl Model {
                 valid && self.holder(self.now).is_some_and(|it| it.session != who.session)
             }
             (Ask::TakeOver, Outcome::Draining(until)) => self.drain(who, until, within),
+            (Ask::TakeOver, Outcome::Held) => {
+                let valid = self.pass(within, StoreMs(0)) && self.holder(self.now).is_some();
+                valid && self.taker.is_some_and(|taker| taker.person != who.person)
+            }
             (Ask::Release(fence), Outcome::Done) => {
                 let valid = self.pass(within, StoreMs(0));
                 let again = self.released_by == Some(who.session) && self.fence == fence;
@@ -298,8 +302,9 @@ impl Model {
     fn drain(&mut self, who: Who, until: StoreMs, within: Within) -> bool {
         let valid = self.pass(within, StoreMs(0))
             && self.holder(self.now).is_some_and(|holder| holder.person != who.person);
-        if self.taker.is_some() {
-            return valid && self.deadline.min <= until && until <= self.deadline.max;
+        if let Some(taker) = self.taker {
+            let same = self.deadline.min <= until && until <= self.deadline.max;
+            return valid && same && taker.person == who.person;
         }
         let drained = StoreMs(until.0.saturating_sub(self.drain_ms));
         let is_cut = until >= self.deadline.min && until <= self.deadline.max;

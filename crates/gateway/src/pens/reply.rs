@@ -38,6 +38,18 @@ pub(super) fn of(
 ) -> Told {
     let outcome = answered.outcome.map_err(|refusal| refused(refusal, &answered.pen))?;
     let pen = wire(&answered.pen);
+    let in_vain = match (command, outcome) {
+        (Command::Acquire { .. }, Outcome::Lapsed) => {
+            Some((ErrorCode::LeaseLost, "What this request_id was granted is over; send another."))
+        }
+        (Command::TakeOver { .. }, Outcome::Held { .. }) => {
+            Some((ErrorCode::PenHeld, "Somebody else takes it over already."))
+        }
+        _ => None,
+    };
+    if let Some((code, message)) = in_vain {
+        return Err(ErrorReply::new(code).message(message).pen(Json::of(&pen)));
+    }
     let receipt = speaker(command)
         .filter(|session| answered.pen.session.as_ref() == Some(session))
         .and_then(|_| receipts.sign(topic, &answered.pen));

@@ -46,8 +46,9 @@ impl Turn<'_> {
         Ok(Outcome::Held { place: place.map(|index| index + 1) })
     }
 
-    /// The holder acquires what they hold: the same fence, for a full time to live.
+    /// The holder acquires what they hold: the same fence, for a full time to live, the longer of the two.
     fn acquire_again(&mut self, mut tenure: Tenure, terms: &Terms) -> Outcome {
+        tenure.ttl_ms = tenure.ttl_ms.max(terms.ttl_ms.unwrap_or_default());
         if terms.request_id.is_some() {
             self.spend(Some(tenure.clone()));
             tenure.request_id.clone_from(&terms.request_id);
@@ -133,10 +134,12 @@ impl Turn<'_> {
             return self.acquire(claimant, &Terms { reason: reason.cloned(), ..Terms::default() });
         }
         if let State::Draining { to, .. } = &mut self.lease.claims.state {
-            if to.is_same_person(claimant) {
-                // Another session of theirs, perhaps.
-                *to = claimant.clone();
+            if !to.is_same_person(claimant) {
+                // Whoever is told when it is theirs would wait for nothing.
+                return Ok(Outcome::Held { place: self.place_of(claimant).map(|index| index + 1) });
             }
+            // Another session of theirs, perhaps.
+            *to = claimant.clone();
             return Ok(Outcome::Draining { until: self.lease.deadline });
         }
         if self.policy.drain_ms == 0 {

@@ -116,6 +116,23 @@ fn take_over_before_its_drain_is_over_is_not_linearizable() {
 }
 
 #[test]
+fn second_taker_is_told_so_and_nothing_else_is_linearizable() {
+    let until = Outcome::Draining(StoreMs(115));
+    for (outcome, holds) in [(Outcome::Held, true), (until, false)] {
+        let mut forged = Forged::new();
+        forged.granted(1, 100, 1);
+        forged.call(2, Ask::TakeOver, (110, until));
+        forged.call(3, Ask::TakeOver, (111, outcome));
+        forged.call(2, Ask::TakeOver, (112, until));
+        assert_eq!(forged.holds(), holds, "{outcome:?}");
+    }
+    let mut forged = Forged::new();
+    forged.granted(1, 100, 1);
+    forged.call(3, Ask::TakeOver, (111, Outcome::Held));
+    assert!(!forged.holds(), "nobody takes it over");
+}
+
+#[test]
 fn taker_that_nobody_took_is_not_linearizable() {
     let mut forged = Forged::new();
     forged.granted(1, 100, 1);

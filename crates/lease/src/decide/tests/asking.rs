@@ -93,6 +93,20 @@ fn time_to_live_is_bounded() {
 }
 
 #[test]
+fn who_acquires_again_may_make_it_longer_and_never_shorter() {
+    let mut scene = Scene::held_by("ada");
+    let mut again = |ttl_ms| {
+        let terms = Terms { ttl_ms: Some(ttl_ms), ..Terms::default() };
+        scene.after(10).act(Command::Acquire { claimant: claimant("ada"), terms }).unwrap();
+        scene.pen().deadline.unwrap().0 - scene.now
+    };
+    assert_eq!(again(1_000), TTL);
+    assert_eq!(again(2 * TTL), 2 * TTL);
+    scene.after(10).renew("ada", 1, 0).unwrap();
+    assert_eq!(scene.pen().deadline, Some(StoreMs(scene.now + 2 * TTL)), "from now on");
+}
+
+#[test]
 fn holder_is_never_locked_out_by_themselves() {
     let mut scene = Scene::held_by("ada");
     scene.after(10_000);
@@ -274,7 +288,9 @@ fn second_take_over_does_not_displace_the_first() {
     scene.take_over("bob").unwrap();
     let until = StoreMs(scene.now + 5_000);
     scene.after(1_000);
-    assert_eq!(scene.take_over("carl"), Ok(Outcome::Draining { until }));
+    assert_eq!(scene.take_over("carl"), held(None));
+    assert_eq!(scene.wait("dora"), held(Some(1)));
+    assert_eq!(scene.take_over("dora"), held(Some(1)), "who waits goes on waiting");
     assert_eq!(scene.take_over("bob/2"), Ok(Outcome::Draining { until }));
     assert_eq!(scene.acquire("bob/2"), held(Some(1)));
     scene.after(4_000).tick();
