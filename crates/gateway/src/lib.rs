@@ -22,6 +22,7 @@ mod sockets;
 mod stream;
 mod summaries;
 pub mod telemetry;
+mod tickets;
 
 pub use app::{App, Cluster, RunMode};
 #[cfg(feature = "echo")]

@@ -140,6 +140,11 @@ impl PenDesk {
         self.0.store.close().await;
     }
 
+    /// Where they are kept, with the tickets.
+    pub(crate) fn store(&self) -> &Pens {
+        &self.0.store
+    }
+
     /// The keys of the receipts.
     pub(crate) fn receipts(&self) -> &ReceiptKeys {
         &self.0.receipts

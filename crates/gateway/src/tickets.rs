@@ -1,0 +1,60 @@
+//! The tickets at work: what is done to them is committed, and then told to the shards of the topics that
+//! hear of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use penholder_desk::{Retention, Tickets, Told};
+use penholder_ticket::Rules;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::pens::{PenDesk, log_away};
+use crate::shard::Shards;
+
+/// How often what was kept for long enough is thrown away.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
+
+/// All tickets. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct TicketDesk(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    store: Tickets,
+    shards: Shards,
+}
+
+impl TicketDesk {
+    /// Tickets are kept where the pens are.
+    pub(crate) fn new(config: &Config, pens: &PenDesk, shards: &Shards) -> Self {
+        let rules = Rules { allow_reopen: config.tickets.allow_reopen };
+        let store = Tickets::new(pens.store(), rules);
+        Self(Arc::new(Parts { store, shards: shards.clone() }))
+    }
+
+    /// Where they are kept.
+    pub(crate) fn store(&self) -> &Tickets {
+        &self.0.store
+    }
+
+    /// Throws away what was kept for long enough, now and then, until `ending`.
+    pub(crate) async fn tidy(self, retention: Retention, ending: CancellationToken) {
+        let mut every = tokio::time::interval(TIDY_EVERY);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = ending.cancelled() => return,
+            }
+            match self.0.store.expire(retention).await {
+                Ok(entries) => tracing::debug!(entries, "old events of tickets thrown away"),
+                Err(error) => log_away(&error),
+            }
+        }
+    }
+
+    /// Tells the topics what was committed for them.
+    pub(crate) async fn tell(&self, told: Vec<Told>) {
+        let _ = (&self.0.shards, told);
+    }
+}
