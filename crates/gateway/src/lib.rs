@@ -13,6 +13,7 @@ pub mod config;
 pub mod data_dir;
 mod grace;
 pub mod http;
+mod log;
 mod origin;
 pub mod pens;
 pub mod serve;
