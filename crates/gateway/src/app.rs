@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use penholder_desk::Retention;
 use penholder_hub::TopicOptions;
 use penholder_presence::{AiPolicy, LivenessConfig, PriorityPolicy, ReplicaConfig, ReplicaId};
 use penholder_protocol::Limits;
@@ -32,6 +33,7 @@ use crate::shard::Shards;
 use crate::socket::Polls;
 use crate::sockets::Sockets;
 use crate::telemetry::metrics::Traffic;
+use crate::tickets::TicketDesk;
 
 /// Typing ends by itself after so long. Unit: milliseconds.
 const TYPING_FOR_MS: u64 = 10_000;
@@ -72,6 +74,7 @@ pub struct Parts {
     pub(crate) request_rates: RequestRates,
     pub(crate) shards: Shards,
     pub(crate) pens: PenDesk,
+    pub(crate) tickets: TicketDesk,
     /// Cancelled when the process begins to stop.
     pub(crate) drain: CancellationToken,
     /// The open WebSocket connections.
@@ -153,6 +156,9 @@ impl App {
         let pens = PenDesk::open(&config, &data, receipts).await?;
         let shards = Shards::start(count, &hub, &resume, (clock, bus, pens.clone()));
         pens.start(&shards);
+        let tickets = TicketDesk::new(&pens, &shards);
+        let drain = CancellationToken::new();
+        tokio::spawn(tickets.clone().tidy(retention(&config), drain.clone()));
         Ok(Self(Arc::new(Parts {
             tokens,
             revocations,
@@ -163,7 +169,7 @@ impl App {
             admission: Admission::new(&config.server),
             grace: Grace::new(&config),
             request_rates: RequestRates::new(&config.limits),
-            drain: CancellationToken::new(),
+            drain,
             connections: TaskTracker::new(),
             config,
             mode,
@@ -172,6 +178,7 @@ impl App {
             resume,
             shards,
             pens,
+            tickets,
             metrics,
             traffic: Traffic::new(),
             _data: data,
@@ -235,6 +242,12 @@ pub fn tokens(config: &Config, demo_secret: Option<&[u8; 32]>) -> Result<Tokens,
 fn derive(secret: &[u8; 32], purpose: &str) -> Vec<u8> {
     let digest = Sha256::new().chain_update(b"penholder ").chain_update(purpose);
     digest.chain_update(secret).finalize().to_vec()
+}
+
+fn retention(config: &Config) -> Retention {
+    let storage = &config.storage;
+    let per_topic = u64::from(storage.retention_per_topic.number());
+    Retention { keep_ms: storage.retention.as_ms(), per_topic }
 }
 
 fn replica_name(config: &Config) -> String {

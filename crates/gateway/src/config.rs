@@ -39,6 +39,8 @@ pub struct Config {
     pub pen: Pen,
     /// What a client may do how often.
     pub limits: Limits,
+    /// What may happen to tickets.
+    pub tickets: Tickets,
     /// This replica among others.
     pub cluster: Cluster,
     /// Logs and traces.
@@ -93,13 +95,33 @@ impl Default for Server {
 pub struct Storage {
     /// Address of a PostgreSQL database; empty: SQLite in the data directory.
     pub url: Secret,
-    /// How long the log of pens is kept.
+    /// How long the log of pens and tickets is kept.
     pub retention: Span<60_000, 31_536_000_000>,
+    /// Most events that the log keeps of a topic.
+    pub retention_per_topic: Count<100, 10_000_000>,
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { url: Secret::default(), retention: Span::of_ms::<2_592_000_000>() }
+        Self {
+            url: Secret::default(),
+            retention: Span::of_ms::<2_592_000_000>(),
+            retention_per_topic: Count::of::<10_000>(),
+        }
+    }
+}
+
+/// `[tickets]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tickets {
+    /// Whether a resolved or closed ticket may be opened again.
+    pub allow_reopen: bool,
+}
+
+impl Default for Tickets {
+    fn default() -> Self {
+        Self { allow_reopen: true }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod config;
 pub mod data_dir;
 mod grace;
 pub mod http;
+mod log;
 mod origin;
 pub mod pens;
 pub mod serve;
@@ -22,6 +23,7 @@ mod sockets;
 mod stream;
 mod summaries;
 pub mod telemetry;
+mod tickets;
 
 pub use app::{App, Cluster, RunMode};
 #[cfg(feature = "echo")]

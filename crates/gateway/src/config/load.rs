@@ -246,9 +246,18 @@ mod tests {
     fn the_printed_default_names_every_key() {
         let printed: Table = toml::from_str(DEFAULT_TOML).unwrap();
         let keys = |section: &str| printed[section].as_table().unwrap().len();
-        let sections =
-            ["server", "storage", "auth", "presence", "pen", "limits", "cluster", "telemetry"];
-        assert_eq!(sections.map(keys), [9, 2, 8, 6, 13, 14, 2, 2]);
+        let sections = [
+            "server",
+            "storage",
+            "auth",
+            "presence",
+            "pen",
+            "limits",
+            "tickets",
+            "cluster",
+            "telemetry",
+        ];
+        assert_eq!(sections.map(keys), [9, 3, 8, 6, 13, 14, 1, 2, 2]);
     }
 
     #[test]
