@@ -16,6 +16,7 @@ pub mod http;
 mod log;
 mod origin;
 pub mod pens;
+mod people;
 pub mod serve;
 mod shard;
 mod socket;
