@@ -8,11 +8,14 @@ mod list;
 mod row;
 mod work;
 
+use std::sync::Arc;
+
 use penholder_lease::{PersonId, Role};
 use penholder_ticket::{
     Assignee, Attachment, Audience, Comment, CommentId, Rules, StatusChange, Ticket, TicketId,
     is_staff,
 };
+use tokio::sync::Notify;
 
 pub use self::error::TicketError;
 use self::keys::Running;
@@ -20,6 +23,7 @@ pub use self::keys::{Begun, Key, StoredAnswer};
 pub use self::list::{Assigned, Filter, Listed, Order, Page, Stats};
 use self::row::{Kept, role_of, role_word, select_comment, select_ticket};
 pub use self::work::{Request, Updated, Work};
+use crate::consumers::retention;
 use crate::error::StoreError;
 use crate::events::{self, PRUNE_AT_ONCE, Replay, Retention};
 use crate::pens::Pens;
@@ -38,13 +42,23 @@ pub struct Tickets {
     pens: Pens,
     rules: Rules,
     running: Running,
+    /// Rung when consumers are owed something.
+    news: Arc<Notify>,
 }
 
 impl Tickets {
     /// Opens the tickets in the store of the pens.
     #[must_use]
     pub fn new(pens: &Pens, rules: Rules) -> Self {
-        Self { pens: pens.clone(), rules, running: Running::default() }
+        Self { pens: pens.clone(), rules, running: Running::default(), news: Arc::default() }
+    }
+
+    pub(crate) fn pens(&self) -> &Pens {
+        &self.pens
+    }
+
+    pub(crate) fn news(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
     }
 
     /// Makes somebody known, or gives them another name or role.
@@ -183,6 +197,7 @@ impl Tickets {
                 }
             }
         }
+        retention::forget(&self.pens, retention.keep_ms).await?;
         Ok(count)
     }
 }
