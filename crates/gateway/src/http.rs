@@ -2,6 +2,7 @@
 
 mod caller;
 mod console;
+mod consumers;
 mod dev;
 mod error;
 mod health;

@@ -59,6 +59,12 @@ impl Backend {
         self.scopes.contains(&Scope::PensWrite) || self.is_admin()
     }
 
+    /// Whether the key may make consumers of the event log, and look after them.
+    #[must_use]
+    pub fn is_for_consumers(&self) -> bool {
+        self.scopes.contains(&Scope::ConsumersWrite) || self.is_admin()
+    }
+
     /// What the key's scopes allow on every topic.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
@@ -67,6 +73,7 @@ impl Backend {
             Scope::PresenceRead => Capabilities::from_iter([View]),
             Scope::PresenceWrite => Capabilities::from_iter([Publish, Manage]),
             Scope::PensWrite => Capabilities::from_iter([View, Edit]),
+            Scope::ConsumersWrite => Capabilities::NONE,
             Scope::Admin => Capabilities::ALL,
         };
         self.scopes.iter().map(of_scope).fold(Capabilities::NONE, Capabilities::union)

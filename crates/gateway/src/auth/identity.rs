@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use penholder_hub::Viewer;
 use penholder_presence::Key;
-use penholder_protocol::{Kind, Namespace, TopicName, UserCard};
+use penholder_protocol::{Kind, Namespace, Role, TopicName, UserCard};
 
 use super::{Capabilities, Capability, Grants};
 
@@ -29,6 +29,12 @@ impl Identity {
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.card.id
+    }
+
+    /// Whether the person looks after the whole desk.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.card.role == Role::Admin
     }
 
     /// What the person may do on `topic`.

@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{console, dev, error, health, pens, presence, rates, revocations, topics};
+use super::{console, consumers, dev, error, health, pens, presence, rates, revocations, topics};
 use crate::app::App;
 use crate::socket;
 use crate::telemetry::{self, metrics};
@@ -74,6 +74,10 @@ pub fn router(app: App) -> Router {
         .routes(routes!(pens::log))
         .routes(routes!(pens::draft, pens::leave_draft))
         .routes(routes!(revocations::list, revocations::revoke, revocations::withdraw))
+        .routes(routes!(consumers::list, consumers::create))
+        .routes(routes!(consumers::read, consumers::change, consumers::remove))
+        .routes(routes!(consumers::deliveries))
+        .routes(routes!(consumers::replay))
         .routes(routes!(dev::token))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
