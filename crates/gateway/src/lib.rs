@@ -16,6 +16,7 @@ mod grace;
 pub mod http;
 mod origin;
 pub mod pens;
+mod people;
 pub mod serve;
 mod shard;
 mod socket;

@@ -1,7 +1,7 @@
 //! Consumers of the event log, for those who run an application's backends.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
 
+use super::body::JsonBody;
 use super::error::{ApiError, ErrorBody};
 use super::page;
 use crate::app::App;
@@ -197,10 +198,10 @@ pub(super) struct ReplayBody {
 pub(super) async fn create(
     State(app): State<App>,
     caller: Caller,
-    body: Result<Json<ConsumerBody>, JsonRejection>,
+    body: Result<JsonBody, ApiError>,
 ) -> Result<Response, ApiError> {
     require(&caller)?;
-    let Json(ConsumerBody { name, filter, destination }) = body?;
+    let ConsumerBody { name, filter, destination } = body?.read()?;
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_.~-".contains(&byte);
     if !(1..=NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(is_legal) {
         return Err(invalid("name is 1 to 64 of the characters A-Z a-z 0-9 _ . ~ -"));
@@ -284,11 +285,11 @@ pub(super) async fn change(
     State(app): State<App>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
-    body: Result<Json<ConsumerPatch>, JsonRejection>,
+    body: Result<JsonBody, ApiError>,
 ) -> Result<Json<ConsumerReply>, ApiError> {
     require(&caller)?;
     let id = id(path)?;
-    let Json(ConsumerPatch { filter, destination, state }) = body?;
+    let ConsumerPatch { filter, destination, state } = body?.read()?;
     let url = destination.map(|patch| patch.url);
     if let Some(url) = &url {
         check_address(&app, url)?;
@@ -383,11 +384,11 @@ pub(super) async fn replay(
     State(app): State<App>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
-    body: Result<Json<ReplayBody>, JsonRejection>,
+    body: Result<JsonBody, ApiError>,
 ) -> Result<Response, ApiError> {
     require(&caller)?;
     let id = id(path)?;
-    let Json(ReplayBody { from_time, from_seq, topic, event_id }) = body?;
+    let ReplayBody { from_time, from_seq, topic, event_id } = body?.read()?;
     let replay = match (from_time, (topic, from_seq), event_id) {
         (Some(time), (None, None), None) => ConsumerReplay::FromTime(moment(&time)?),
         (None, (Some(topic), Some(seq)), None) => ConsumerReplay::FromSeq { topic, seq },
