@@ -12,8 +12,11 @@ mod row;
 mod trace;
 mod work;
 
+use std::sync::Arc;
+
 use penholder_lease::PersonId;
 use penholder_ticket::{Assignee, Audience, Comment, CommentId, Rules, Ticket, TicketId, is_staff};
+use tokio::sync::Notify;
 
 pub use self::error::TicketError;
 use self::keys::Running;
@@ -24,6 +27,7 @@ pub use self::people::KnownPerson;
 use self::row::{Kept, role_of, select_comment, select_ticket};
 pub use self::trace::TracedEvent;
 pub use self::work::{Request, Updated, Work};
+use crate::consumers::retention;
 use crate::error::StoreError;
 use crate::events::{self, PRUNE_AT_ONCE, Replay, Retention};
 use crate::pens::Pens;
@@ -43,13 +47,23 @@ pub struct Tickets {
     pens: Pens,
     rules: Rules,
     running: Running,
+    /// Rung when consumers are owed something.
+    news: Arc<Notify>,
 }
 
 impl Tickets {
     /// Opens the tickets in the store of the pens.
     #[must_use]
     pub fn new(pens: &Pens, rules: Rules) -> Self {
-        Self { pens: pens.clone(), rules, running: Running::default() }
+        Self { pens: pens.clone(), rules, running: Running::default(), news: Arc::default() }
+    }
+
+    pub(crate) fn pens(&self) -> &Pens {
+        &self.pens
+    }
+
+    pub(crate) fn news(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
     }
 
     /// Reads a ticket.
@@ -146,6 +160,7 @@ impl Tickets {
                 }
             }
         }
+        retention::forget(&self.pens, retention.keep_ms).await?;
         Ok(count)
     }
 }

@@ -24,6 +24,7 @@ use crate::auth::{
 use crate::bus::Bus;
 use crate::clock::{self, Clock};
 use crate::config::{Config, Presence, SessionPolicy};
+use crate::consumers::ConsumerDesk;
 use crate::data_dir::{DataDirectory, DataError};
 use crate::grace::Grace;
 use crate::http::RequestRates;
@@ -76,6 +77,7 @@ pub struct Parts {
     pub(crate) shards: Shards,
     pub(crate) pens: PenDesk,
     pub(crate) tickets: TicketDesk,
+    pub(crate) consumers: ConsumerDesk,
     pub(crate) people: People,
     /// Cancelled when the process begins to stop.
     pub(crate) drain: CancellationToken,
@@ -121,6 +123,9 @@ pub enum StartError {
     /// The store of pens cannot be opened. Trying again helps when it is a database that starts.
     #[error("storage: {0}")]
     Store(#[from] penholder_desk::StoreError),
+    /// Webhooks cannot be sent over TLS here.
+    #[error("webhooks: {0}")]
+    Webhooks(#[from] reqwest::Error),
 }
 
 impl Deref for App {
@@ -159,6 +164,8 @@ impl App {
         let shards = Shards::start(count, &hub, &resume, (clock, bus, pens.clone()));
         pens.start(&shards);
         let tickets = TicketDesk::new(&pens, &shards);
+        let consumers = ConsumerDesk::new(&config, &tickets)?;
+        consumers.start();
         let drain = CancellationToken::new();
         tokio::spawn(tickets.clone().tidy(retention(&config), drain.clone()));
         Ok(Self(Arc::new(Parts {
@@ -182,6 +189,7 @@ impl App {
             pens,
             people: People::start(tickets.store().clone()),
             tickets,
+            consumers,
             metrics,
             traffic: Traffic::new(),
             _data: data,

@@ -3,6 +3,7 @@
 mod body;
 mod caller;
 mod console;
+mod consumers;
 mod describe;
 mod dev;
 mod error;

@@ -138,9 +138,12 @@ impl Work {
         let trace = self.request.trace.as_ref();
         let source = Source { by: &self.request.actor, at: self.at, trace };
         let mut connection = self.transaction.connection();
-        let told = events::append(&mut connection, &self.events, source).await?;
+        let appended = events::append(&mut connection, &self.events, source).await?;
         self.transaction.commit().await?;
-        Ok(told)
+        if appended.is_owed {
+            self.tickets.news.notify_one();
+        }
+        Ok(appended.told)
     }
 
     /// Makes a ticket.

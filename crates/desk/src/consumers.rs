@@ -1,0 +1,409 @@
+//! Consumers of the event log: who they are, and what is owed to them.
+//!
+//! # How no event is lost
+//!
+//! A write enters a *delivery* for each consumer that wants it, in its own transaction ([`outbox`]): committed,
+//! it is owed; rolled back, it never was. Nobody reads the log by "id greater than the last": ids are drawn before
+//! the commit, so a reader who has gone past an id misses the write that had it and committed late. With
+//! deliveries there is no position that could be passed; what is owed is a row until it is done.
+//!
+//! Consumers come, go and change their filters under a lock that every write shares until it ends. So a consumer
+//! gets every write that commits after the answer to its making, also of those that were under way.
+//!
+//! # Lines
+//!
+//! What belongs to one ticket is one *line* for each consumer: the next of it is delivered when the one before is
+//! delivered or given up. A line is a row while something waits in it. Whoever adds to a line and whoever takes
+//! from it write that row: or the last could be taken while another is added, and nobody would come for that one.
+//! A worker [claims](Consumers::claim) lines for a while by the store's clock; who dies leaves them to the next.
+//! Rows are locked in one order, or two would wait for each other: counters of topics, lines, the log, deliveries.
+//!
+//! # Bounds
+//!
+//! A row of the log stays while a delivery of it waits or is parked, even when its topics have let go of it, but no
+//! longer than the log is kept by age: then it goes with all its deliveries.
+
+mod body;
+mod claim;
+mod deliveries;
+mod filter;
+pub(crate) mod outbox;
+mod replay;
+pub(crate) mod retention;
+
+use std::fmt;
+use std::sync::Arc;
+
+use penholder_lease::StoreMs;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub use self::claim::{Claimed, Outcome, Settled, Waiting};
+pub use self::deliveries::{Backlog, Delivery, DeliveryState};
+pub use self::filter::{EventFilter, FILTER_LEN_MAX, InvalidFilter, PATTERN_BYTES_MAX};
+pub use self::replay::Replay;
+use crate::error::StoreError;
+use crate::pens::Pens;
+use crate::row::{signed, unsigned};
+use crate::statement::{Connection, execute, from_row, rows};
+use crate::tickets::Tickets;
+
+/// Most consumers.
+pub const CONSUMERS_MAX: u32 = 100;
+
+/// A consumer's id, a UUID.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsumerId(String);
+
+impl ConsumerId {
+    /// Reads an id as it is written: lower case, with hyphens.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Uuid::try_parse(text).ok()?.as_hyphenated().to_string();
+        (id == text).then_some(Self(id))
+    }
+
+    /// Returns it as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text that is shown to nobody who prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningSecret(pub String);
+
+impl fmt::Debug for SigningSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("set")
+    }
+}
+
+/// Where events go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To an address of the web.
+    Webhook {
+        /// The address.
+        url: String,
+        /// Signs what is sent there.
+        secret: SigningSecret,
+    },
+    /// To the program that the server is built into.
+    InProcess,
+}
+
+/// Whether a consumer is sent anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsumerState {
+    /// It is.
+    Active,
+    /// What it wants waits for it, as long as the log is kept.
+    Paused,
+}
+
+impl ConsumerState {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// What a consumer is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewConsumer {
+    /// What it is called; no other is called that.
+    pub name: String,
+    /// What it wants.
+    pub filter: EventFilter,
+    /// Where that goes.
+    pub destination: Destination,
+}
+
+/// A consumer as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumer {
+    /// Its id.
+    pub id: ConsumerId,
+    /// What it is called.
+    pub name: String,
+    /// What it wants.
+    pub filter: EventFilter,
+    /// Where that goes.
+    pub destination: Destination,
+    /// Whether it gets it.
+    pub state: ConsumerState,
+    /// Since when there is such a one.
+    pub created_at: StoreMs,
+    /// Whether events of before are being entered for it.
+    pub is_replaying: bool,
+}
+
+/// What of a consumer is to be different.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConsumerChanges {
+    /// What it wants from now on. What is owed already stays owed.
+    pub filter: Option<EventFilter>,
+    /// The address of a webhook.
+    pub url: Option<String>,
+    /// Whether it is sent anything.
+    pub state: Option<ConsumerState>,
+}
+
+/// Nothing is different.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// There is no such consumer, delivery or event.
+    #[error("not found")]
+    NotFound,
+    /// Another has that name. The caller has to choose a different one.
+    #[error("another consumer has that name")]
+    NameTaken,
+    /// There are as many as may be. One has to go first.
+    #[error("there are {CONSUMERS_MAX} consumers, which is as many as may be")]
+    TooMany,
+    /// One without a webhook has no address.
+    #[error("the consumer has no address")]
+    NoWebhook,
+    /// It is still entering the events of the last replay. Trying again later helps.
+    #[error("the consumer is being replayed to")]
+    Replaying,
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for ConsumerError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// All consumers, and what is owed to them. A value is cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Consumers {
+    pens: Pens,
+    news: Arc<Notify>,
+}
+
+struct Row(Consumer);
+
+from_row!(Row, |row| {
+    let wrong = |what: &str| sqlx::Error::Decode(what.to_owned().into());
+    let id: String = row.try_get("id")?;
+    let filter: String = row.try_get("filter")?;
+    let kind: String = row.try_get("kind")?;
+    let state: String = row.try_get("state")?;
+    let (url, secret): (Option<String>, Option<String>) =
+        (row.try_get("url")?, row.try_get("secret")?);
+    let replays_until: Option<i64> = row.try_get("replay_until_ms")?;
+    let created: i64 = row.try_get("created_ms")?;
+    Ok(Self(Consumer {
+        id: ConsumerId(id),
+        name: row.try_get("name")?,
+        filter: EventFilter::read(&filter).ok_or_else(|| wrong("a filter is none"))?,
+        destination: match (kind.as_str(), url, secret) {
+            ("webhook", Some(url), Some(secret)) => {
+                Destination::Webhook { url, secret: SigningSecret(secret) }
+            }
+            ("in_process", None, None) => Destination::InProcess,
+            _ => return Err(wrong("a destination is none")),
+        },
+        state: match state.as_str() {
+            "active" => ConsumerState::Active,
+            "paused" => ConsumerState::Paused,
+            _ => return Err(wrong("a consumer has an unknown state")),
+        },
+        created_at: StoreMs(u64::try_from(created).map_err(|_| wrong("a time is negative"))?),
+        is_replaying: replays_until.is_some(),
+    }))
+});
+
+const SELECT: &str =
+    "SELECT id, name, filter, kind, url, secret, state, created_ms, replay_until_ms
+    FROM consumers WHERE state <> 'removed' AND ($1 = '' OR id = $1) ORDER BY id";
+
+async fn find(connection: &mut Connection<'_>, id: &ConsumerId) -> Result<Consumer, ConsumerError> {
+    let found: Option<Row> = rows!(connection, fetch_optional, SELECT, id.as_str());
+    found.map(|row| row.0).ok_or(ConsumerError::NotFound)
+}
+
+impl Consumers {
+    /// Those of the events of these tickets.
+    #[must_use]
+    pub fn new(tickets: &Tickets) -> Self {
+        Self { pens: tickets.pens().clone(), news: tickets.news() }
+    }
+
+    /// Returns when something new may be owed, in this process. What other processes write is not heard of.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Makes a consumer. It gets what is committed from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::NameTaken`] or [`ConsumerError::TooMany`], or see [`StoreError`].
+    pub async fn create(&self, new: NewConsumer) -> Result<Consumer, ConsumerError> {
+        let texts = [new.name.as_str(), new.url().unwrap_or_default()];
+        if texts.iter().any(|text| text.contains('\0')) {
+            return Err(StoreError::Unstorable.into());
+        }
+        let (mut transaction, now) = self.pens.begin().await?;
+        let mut connection = transaction.connection();
+        outbox::lock_roster(&mut connection).await?;
+        let (taken, count): (i64, i64) = rows!(
+            &mut connection,
+            fetch_one,
+            "SELECT count(CASE WHEN name = $1 THEN 1 END), count(*) FROM consumers
+             WHERE state <> 'removed'",
+            &new.name,
+        );
+        if taken > 0 {
+            return Err(ConsumerError::NameTaken);
+        }
+        if unsigned(count)? >= u64::from(CONSUMERS_MAX) {
+            return Err(ConsumerError::TooMany);
+        }
+        let id = ConsumerId(Uuid::now_v7().as_hyphenated().to_string());
+        let (kind, secret) = match &new.destination {
+            Destination::Webhook { secret, .. } => ("webhook", Some(secret.0.as_str())),
+            Destination::InProcess => ("in_process", None),
+        };
+        execute!(
+            &mut connection,
+            "INSERT INTO consumers (id, name, filter, kind, url, secret, state, created_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, 'active', $7)",
+            id.as_str(),
+            &new.name,
+            new.filter.to_text(),
+            kind,
+            new.url(),
+            secret,
+            signed(now.0),
+        );
+        let made = find(&mut connection, &id).await?;
+        transaction.commit().await?;
+        Ok(made)
+    }
+
+    /// Sees to it that there is a consumer within this program of that name, which wants that.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::NameTaken`], where one with a webhook has the name; otherwise as [`create`](Self::create).
+    pub async fn begin_in_process(
+        &self,
+        name: &str,
+        filter: EventFilter,
+    ) -> Result<Consumer, ConsumerError> {
+        let found = self.list().await?.into_iter().find(|consumer| consumer.name == name);
+        match found {
+            Some(found) if found.destination != Destination::InProcess => {
+                Err(ConsumerError::NameTaken)
+            }
+            Some(found) if found.filter == filter => Ok(found),
+            Some(found) => {
+                let changes =
+                    ConsumerChanges { filter: Some(filter), ..ConsumerChanges::default() };
+                self.change(&found.id, &changes).await
+            }
+            None => {
+                let (name, destination) = (name.to_owned(), Destination::InProcess);
+                self.create(NewConsumer { name, filter, destination }).await
+            }
+        }
+    }
+
+    /// Reads all, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn list(&self) -> Result<Vec<Consumer>, StoreError> {
+        let mut reader = self.pens.reader().await?;
+        let all: Vec<Row> = rows!(&mut reader.connection(), fetch_all, SELECT, "");
+        Ok(all.into_iter().map(|row| row.0).collect())
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::NotFound`], or see [`StoreError`].
+    pub async fn consumer(&self, id: &ConsumerId) -> Result<Consumer, ConsumerError> {
+        find(&mut self.pens.reader().await?.connection(), id).await
+    }
+
+    /// Changes one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::NotFound`] or [`ConsumerError::NoWebhook`], or see [`StoreError`].
+    pub async fn change(
+        &self,
+        id: &ConsumerId,
+        changes: &ConsumerChanges,
+    ) -> Result<Consumer, ConsumerError> {
+        if changes.url.as_ref().is_some_and(|url| url.contains('\0')) {
+            return Err(StoreError::Unstorable.into());
+        }
+        let mut transaction = self.pens.transaction().await?;
+        let mut connection = transaction.connection();
+        outbox::lock_roster(&mut connection).await?;
+        let before = find(&mut connection, id).await?;
+        if changes.url.is_some() && before.destination == Destination::InProcess {
+            return Err(ConsumerError::NoWebhook);
+        }
+        execute!(
+            &mut connection,
+            "UPDATE consumers SET filter = coalesce($2, filter), url = coalesce($3, url),
+                 state = coalesce($4, state) WHERE id = $1",
+            id.as_str(),
+            changes.filter.as_ref().map(EventFilter::to_text),
+            changes.url.as_deref(),
+            changes.state.map(ConsumerState::as_str),
+        );
+        let after = find(&mut connection, id).await?;
+        transaction.commit().await?;
+        self.news.notify_one();
+        Ok(after)
+    }
+
+    /// Takes one away. What is owed to it is owed to nobody any more; its rows go with the next
+    /// [`Tickets::expire`], as there may be many.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::NotFound`], or see [`StoreError`].
+    pub async fn remove(&self, id: &ConsumerId) -> Result<(), ConsumerError> {
+        let mut transaction = self.pens.transaction().await?;
+        let mut connection = transaction.connection();
+        outbox::lock_roster(&mut connection).await?;
+        // The name is free again at once.
+        let removed = execute!(
+            &mut connection,
+            "UPDATE consumers SET state = 'removed', name = id, secret = NULL, replay_until_ms = NULL
+             WHERE id = $1 AND state <> 'removed'",
+            id.as_str(),
+        );
+        if removed == 0 {
+            return Err(ConsumerError::NotFound);
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+impl NewConsumer {
+    fn url(&self) -> Option<&str> {
+        match &self.destination {
+            Destination::Webhook { url, .. } => Some(url),
+            Destination::InProcess => None,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! An event as consumers get it: the same bytes for each of them, at every attempt.
+
+use std::collections::BTreeMap;
+
+use penholder_lease::StoreMs;
+use penholder_ticket::Moment;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::error::StoreError;
+use crate::row::unsigned;
+use crate::statement::from_row;
+
+/// A row of the log.
+#[derive(Debug)]
+pub(super) struct Logged {
+    pub(super) id: String,
+    entity_type: String,
+    entity_id: String,
+    op: String,
+    data: String,
+    previous_data: Option<String>,
+    identity_id: String,
+    pub(super) traceparent: Option<String>,
+    occurred_ms: i64,
+    topic: Option<String>,
+    seq: Option<i64>,
+}
+
+from_row!(Logged, |row| {
+    Ok(Self {
+        id: row.try_get("id")?,
+        entity_type: row.try_get("entity_type")?,
+        entity_id: row.try_get("entity_id")?,
+        op: row.try_get("op")?,
+        data: row.try_get("data")?,
+        previous_data: row.try_get("previous_data")?,
+        identity_id: row.try_get("identity_id")?,
+        traceparent: row.try_get("traceparent")?,
+        occurred_ms: row.try_get("occurred_ms")?,
+        topic: row.try_get("topic")?,
+        seq: row.try_get("log_seq")?,
+    })
+});
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    event_name: &'a str,
+    occurred_at: Moment,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    identity_id: &'a str,
+    target: Target<'a>,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<i64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Target<'a> {
+    id: &'a str,
+    r#type: String,
+    data: Fields<'a>,
+    previous_data: Option<Fields<'a>>,
+}
+
+/// The fields of a row; their values stay as they were written.
+type Fields<'a> = BTreeMap<String, &'a RawValue>;
+
+impl Logged {
+    /// Returns what the event is called.
+    pub(super) fn name(&self) -> String {
+        format!("{}.{}", self.entity_type, self.op)
+    }
+
+    /// Returns the line that it waits in.
+    pub(super) fn line(&self) -> String {
+        match &self.topic {
+            Some(topic) => topic.clone(),
+            None => format!("{}:{}", self.entity_type, self.entity_id),
+        }
+    }
+
+    /// Returns its place in the line.
+    pub(super) fn seq(&self) -> i64 {
+        self.seq.unwrap_or_default()
+    }
+
+    pub(super) fn occurred_ms(&self) -> i64 {
+        self.occurred_ms
+    }
+
+    /// Returns the event.
+    pub(super) fn body(&self) -> Result<String, StoreError> {
+        let wrong = |error| sqlx::Error::Decode(Box::new(error));
+        let body = Body {
+            event_name: &self.name(),
+            occurred_at: Moment(StoreMs(unsigned(self.occurred_ms)?)),
+            identity_id: &self.identity_id,
+            target: Target {
+                id: &self.entity_id,
+                r#type: camel(&self.entity_type, true),
+                data: fields(&self.data)?,
+                previous_data: self.previous_data.as_deref().map(fields).transpose()?,
+            },
+            id: &self.id,
+            topic: self.topic.as_deref(),
+            seq: self.seq,
+        };
+        Ok(serde_json::to_string(&body).map_err(wrong)?)
+    }
+}
+
+fn fields(row: &str) -> Result<Fields<'_>, sqlx::Error> {
+    let fields: Fields<'_> =
+        serde_json::from_str(row).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(fields.into_iter().map(|(name, value)| (camel(&name, false), value)).collect())
+}
+
+/// Writes a `snake_case` name in one word.
+fn camel(name: &str, mut upper: bool) -> String {
+    let mut word = String::with_capacity(name.len());
+    for letter in name.chars() {
+        match letter {
+            '_' => upper = true,
+            _ if upper => {
+                word.push(letter.to_ascii_uppercase());
+                upper = false;
+            }
+            _ => word.push(letter),
+        }
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_change_on_top_and_values_nowhere() {
+        let row = Logged {
+            id: "e".to_owned(),
+            entity_type: "support_message".to_owned(),
+            entity_id: "m".to_owned(),
+            op: "updated".to_owned(),
+            data: r#"{"assigned_to_id":"u2","metadata":{"a_b":1.0,"z":[ 1 ]},"version":2}"#
+                .to_owned(),
+            previous_data: Some(r#"{"assigned_to_id":null}"#.to_owned()),
+            identity_id: "u1".to_owned(),
+            traceparent: None,
+            occurred_ms: 1_767_323_045_678,
+            topic: Some("tickets:t".to_owned()),
+            seq: Some(17),
+        };
+        let expected = concat!(
+            r#"{"eventName":"support_message.updated","occurredAt":"2026-01-02T03:04:05.678Z","#,
+            r#""identityId":"u1","target":{"id":"m","type":"SupportMessage","data":{"assignedToId":"u2","#,
+            r#""metadata":{"a_b":1.0,"z":[ 1 ]},"version":2},"previousData":{"assignedToId":null}},"#,
+            r#""id":"e","topic":"tickets:t","seq":17}"#
+        );
+        assert_eq!(row.body().unwrap(), expected);
+        let guest = Logged { identity_id: String::new(), previous_data: None, ..row };
+        let body = guest.body().unwrap();
+        assert!(!body.contains("identityId") && body.contains(r#""previousData":null"#), "{body}");
+    }
+}
