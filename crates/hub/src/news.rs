@@ -11,6 +11,8 @@
 //! - Whoever comes back gets what was missed right after the answer, or is told to fetch anew: never a part
 //!   (`whoever_comes_back_hears_exactly_what_was_missed`).
 //! - After the last event of a topic nobody is on it (`a_topic_ends_with_its_last_event`).
+//! - What a replica has written before it died is told on the others
+//!   (`what_a_replica_did_not_pass_on_is_read_when_it_is_gone`).
 
 use std::sync::Arc;
 
@@ -30,9 +32,9 @@ const ASK_AGAIN_MS: u64 = 2_000;
 /// Most events that whoever comes back is told at once.
 const MISSED_MAX: usize = 200;
 
-/// Most bytes of them: half of what is queued for a socket, which would be closed for being slow otherwise, and
-/// come back for the same again.
-const MISSED_BYTES_MAX: usize = 128 * 1024;
+/// Most bytes of them: they fit into half of what is queued for a socket, with room for the answer. It would be
+/// closed for being slow otherwise, and come back for the same again.
+const MISSED_BYTES_MAX: usize = 96 * 1024;
 
 /// Who hears what of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -359,6 +361,13 @@ impl Hub {
         self.ask_pen(topic, PenTask::Follow(seen));
     }
 
+    /// A replica is gone, and may have written what it did not pass on: the log knows.
+    pub(crate) fn follow_all(&mut self, now: Now) {
+        let used = self.rooms.iter().filter(|(_, room)| !room.seats.is_empty());
+        let topics: Vec<TopicName> = used.map(|(topic, _)| topic.clone()).collect();
+        topics.iter().for_each(|topic| self.follow(now, topic));
+    }
+
     /// The log has not answered.
     pub(crate) fn follow_again(&mut self, now: Now, topic: &TopicName) {
         if let Some(stream) = self.rooms.get_mut(topic).and_then(|room| room.stream.as_mut()) {
@@ -396,7 +405,7 @@ impl Hub {
     pub(crate) fn drop_stream(&mut self, topic: &TopicName, stream: Option<Stream>) {
         let Some(stream) = stream else { return };
         self.unplan_follow(topic, stream.ask_at);
-        self.lately.drop_of(stream);
+        self.lately.drop_of(&stream);
     }
 
     fn tell_news(&mut self, now: Now, topic: &TopicName, news: News) {

@@ -64,6 +64,10 @@ contract! {
     consumers::replay_sends_what_the_log_has,
     consumers::names_and_numbers_of_consumers_are_bounded,
     consumers::what_waits_is_kept_while_the_log_is,
+    keys::what_is_no_work_is_answered_once_too,
+    keys::claim_of_the_dead_is_void_after_a_minute,
+    rules::people_are_made_known_together,
+    events::trace_is_read_in_pages,
 }
 
 #[tokio::test(flavor = "multi_thread")]
