@@ -40,8 +40,8 @@ type Cursor = (String, String, Option<String>, i64, i64, String, i64);
 macro_rules! select_logged {
     ($rest:literal) => {
         concat!(
-            "SELECT id, entity_type, entity_id, op, data, previous_data, identity_id, traceparent,
-                 occurred_ms, topic, seq AS log_seq FROM event_log ",
+            "SELECT id, entity_type, entity_id, op, data, previous_data, identity_id, is_signed_in,
+                 traceparent, occurred_ms, topic, seq AS log_seq FROM event_log ",
             $rest
         )
     };
