@@ -118,7 +118,8 @@ impl Consumers {
                 sqlx::query_as(CURSOR).fetch_optional(&mut **connection).await?
             }
             Connection::Postgres(connection) => {
-                let sql = sqlx::AssertSqlSafe(format!("{CURSOR} FOR UPDATE SKIP LOCKED"));
+                // Writes that owe the consumer something go on meanwhile.
+                let sql = sqlx::AssertSqlSafe(format!("{CURSOR} FOR NO KEY UPDATE SKIP LOCKED"));
                 sqlx::query_as(sql).fetch_optional(&mut **connection).await?
             }
         };
