@@ -10,6 +10,7 @@ mod client;
 mod cluster;
 mod command;
 mod conformance;
+mod consumers;
 mod errors;
 mod hostile;
 mod operations;

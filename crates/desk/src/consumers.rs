@@ -301,22 +301,24 @@ impl Consumers {
         name: &str,
         filter: EventFilter,
     ) -> Result<Consumer, ConsumerError> {
-        let found = self.list().await?.into_iter().find(|consumer| consumer.name == name);
-        match found {
-            Some(found) if found.destination != Destination::InProcess => {
-                Err(ConsumerError::NameTaken)
+        let destination = Destination::InProcess;
+        let new = NewConsumer { name: name.to_owned(), filter: filter.clone(), destination };
+        let found = match self.create(new).await {
+            // By an earlier life, or by another replica just now.
+            Err(ConsumerError::NameTaken) => {
+                let mut all = self.list().await?.into_iter();
+                all.find(|consumer| consumer.name == name).ok_or(ConsumerError::NameTaken)?
             }
-            Some(found) if found.filter == filter => Ok(found),
-            Some(found) => {
-                let changes =
-                    ConsumerChanges { filter: Some(filter), ..ConsumerChanges::default() };
-                self.change(&found.id, &changes).await
-            }
-            None => {
-                let (name, destination) = (name.to_owned(), Destination::InProcess);
-                self.create(NewConsumer { name, filter, destination }).await
-            }
+            made => return made,
+        };
+        if found.destination != Destination::InProcess {
+            return Err(ConsumerError::NameTaken);
         }
+        if found.filter == filter {
+            return Ok(found);
+        }
+        let changes = ConsumerChanges { filter: Some(filter), ..ConsumerChanges::default() };
+        self.change(&found.id, &changes).await
     }
 
     /// Reads all, the oldest first.

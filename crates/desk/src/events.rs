@@ -218,8 +218,6 @@ async fn keep(
     source: Source<'_>,
     (place, is_processed): (Option<(&str, u64)>, bool),
 ) -> Result<(), StoreError> {
-    // A guest has not signed in.
-    let is_signed_in = source.by.role != Role::Guest;
     let kind = match source.by.person.kind {
         Kind::Human => "human",
         Kind::Ai => "ai",
@@ -228,8 +226,8 @@ async fn keep(
         connection,
         "INSERT INTO event_log (id, event, entity_type, entity_id, op, data, previous_data, audience,
              identity_id, actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body,
-             topic, seq, processed_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+             topic, seq, processed_ms, is_signed_in)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
         id,
         event.name.as_str(),
         event.entity.kind(),
@@ -238,7 +236,7 @@ async fn keep(
         event.row.to_string(),
         event.previous.as_ref().map(ToString::to_string),
         event.audience.as_str(),
-        if is_signed_in { source.by.person.id.as_str() } else { "" },
+        source.by.person.id.as_str(),
         kind,
         source.trace.map(|trace| trace.trace_id.as_str()),
         source.trace.map(|trace| trace.traceparent.as_str()),
@@ -248,6 +246,7 @@ async fn keep(
         place.map(|(topic, _)| topic),
         place.map(|(_, seq)| signed(seq)),
         is_processed.then(|| signed(source.at.0)),
+        i64::from(source.by.role != Role::Guest),
     );
     Ok(())
 }

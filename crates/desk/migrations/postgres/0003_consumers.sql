@@ -2,6 +2,8 @@
 -- topic has let go of it.
 ALTER TABLE event_log ADD COLUMN topic text COLLATE "C";
 ALTER TABLE event_log ADD COLUMN seq bigint;
+-- Whether the person is one who has signed in, and no guest.
+ALTER TABLE event_log ADD COLUMN is_signed_in bigint NOT NULL DEFAULT 1;
 UPDATE event_log SET topic = t.topic, seq = t.seq_staff FROM event_topics AS t
 WHERE t.event_id = event_log.id AND t.topic <> 'tickets:all' AND t.topic NOT LIKE 'tickets:user:%';
 CREATE INDEX event_log_topic ON event_log (topic, seq);

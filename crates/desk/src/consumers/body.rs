@@ -21,6 +21,7 @@ pub(super) struct Logged {
     data: String,
     previous_data: Option<String>,
     identity_id: String,
+    is_signed_in: i64,
     pub(super) traceparent: Option<String>,
     occurred_ms: i64,
     topic: Option<String>,
@@ -36,6 +37,7 @@ from_row!(Logged, |row| {
         data: row.try_get("data")?,
         previous_data: row.try_get("previous_data")?,
         identity_id: row.try_get("identity_id")?,
+        is_signed_in: row.try_get("is_signed_in")?,
         traceparent: row.try_get("traceparent")?,
         occurred_ms: row.try_get("occurred_ms")?,
         topic: row.try_get("topic")?,
@@ -48,8 +50,8 @@ from_row!(Logged, |row| {
 struct Body<'a> {
     event_name: &'a str,
     occurred_at: Moment,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    identity_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_id: Option<&'a str>,
     target: Target<'a>,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +101,7 @@ impl Logged {
         let body = Body {
             event_name: &self.name(),
             occurred_at: Moment(StoreMs(unsigned(self.occurred_ms)?)),
-            identity_id: &self.identity_id,
+            identity_id: Some(self.identity_id.as_str()).filter(|_| self.is_signed_in != 0),
             target: Target {
                 id: &self.entity_id,
                 r#type: camel(&self.entity_type, true),
@@ -151,6 +153,7 @@ mod tests {
                 .to_owned(),
             previous_data: Some(r#"{"assigned_to_id":null}"#.to_owned()),
             identity_id: "u1".to_owned(),
+            is_signed_in: 1,
             traceparent: None,
             occurred_ms: 1_767_323_045_678,
             topic: Some("tickets:t".to_owned()),
@@ -163,7 +166,7 @@ mod tests {
             r#""id":"e","topic":"tickets:t","seq":17}"#
         );
         assert_eq!(row.body().unwrap(), expected);
-        let guest = Logged { identity_id: String::new(), previous_data: None, ..row };
+        let guest = Logged { is_signed_in: 0, previous_data: None, ..row };
         let body = guest.body().unwrap();
         assert!(!body.contains("identityId") && body.contains(r#""previousData":null"#), "{body}");
     }

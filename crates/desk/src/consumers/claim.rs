@@ -86,7 +86,8 @@ const CLAIM_POSTGRES: &str = "
     WHERE l.consumer_id = $1 AND l.line = due.line RETURNING l.line";
 
 const HEAD: &str = "
-    SELECT e.id, e.entity_type, e.entity_id, e.op, e.data, e.previous_data, e.identity_id, e.traceparent,
+    SELECT e.id, e.entity_type, e.entity_id, e.op, e.data, e.previous_data, e.identity_id, e.is_signed_in,
+        e.traceparent,
         e.occurred_ms, e.topic, e.seq AS log_seq, d.attempts, d.first_ms
     FROM deliveries AS d JOIN event_log AS e ON e.id = d.event_id
     WHERE d.consumer_id = $1 AND d.line = $2 AND d.state = 'pending'

@@ -7,6 +7,9 @@ use crate::error::StoreError;
 use crate::row::{signed, unsigned};
 use crate::statement::{from_row, rows};
 
+/// How many deliveries of one consumer and state are counted.
+const COUNTED_MAX: i64 = 100_000;
+
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryState {
@@ -67,9 +70,9 @@ pub struct Delivery {
 /// How much is owed to all consumers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
-    /// What waits.
+    /// What waits; of each consumer 100 000 are counted at most.
     pub pending: u64,
-    /// What was given up.
+    /// What was given up; counted so far as well.
     pub failed: u64,
     /// How long ago the first of what waits was written.
     pub oldest_ms: u64,
@@ -136,7 +139,7 @@ impl Consumers {
 
     /// Counts what is owed to all consumers.
     ///
-    /// Cost: in proportion to what waits and was given up.
+    /// Cost: in proportion to what is counted.
     ///
     /// # Errors
     ///
@@ -152,11 +155,15 @@ impl Consumers {
             let (pending, failed, oldest): (i64, i64, Option<i64>) = rows!(
                 &mut connection,
                 fetch_one,
-                "SELECT (SELECT count(*) FROM deliveries WHERE consumer_id = $1 AND state = 'pending'),
-                     (SELECT count(*) FROM deliveries WHERE consumer_id = $1 AND state = 'failed'),
+                "SELECT
+                     (SELECT count(*) FROM (SELECT 1 FROM deliveries
+                      WHERE consumer_id = $1 AND state = 'pending' LIMIT $2) AS p),
+                     (SELECT count(*) FROM (SELECT 1 FROM deliveries
+                      WHERE consumer_id = $1 AND state = 'failed' LIMIT $2) AS f),
                      (SELECT e.occurred_ms FROM deliveries AS d JOIN event_log AS e ON e.id = d.event_id
                       WHERE d.consumer_id = $1 AND d.state = 'pending' ORDER BY d.event_id LIMIT 1)",
                 &id,
+                COUNTED_MAX,
             );
             backlog.pending += unsigned(pending)?;
             backlog.failed += unsigned(failed)?;

@@ -40,8 +40,8 @@ type Cursor = (String, String, Option<String>, i64, i64, String, i64);
 macro_rules! select_logged {
     ($rest:literal) => {
         concat!(
-            "SELECT id, entity_type, entity_id, op, data, previous_data, identity_id, traceparent,
-                 occurred_ms, topic, seq AS log_seq FROM event_log ",
+            "SELECT id, entity_type, entity_id, op, data, previous_data, identity_id, is_signed_in,
+                 traceparent, occurred_ms, topic, seq AS log_seq FROM event_log ",
             $rest
         )
     };
@@ -118,7 +118,8 @@ impl Consumers {
                 sqlx::query_as(CURSOR).fetch_optional(&mut **connection).await?
             }
             Connection::Postgres(connection) => {
-                let sql = sqlx::AssertSqlSafe(format!("{CURSOR} FOR UPDATE SKIP LOCKED"));
+                // Writes that owe the consumer something go on meanwhile.
+                let sql = sqlx::AssertSqlSafe(format!("{CURSOR} FOR NO KEY UPDATE SKIP LOCKED"));
                 sqlx::query_as(sql).fetch_optional(&mut **connection).await?
             }
         };

@@ -67,6 +67,16 @@ async fn forget_removed(
         signed(AT_ONCE as u64),
     );
     if owed.is_empty() {
+        let lines = execute!(
+            connection,
+            "DELETE FROM delivery_lines WHERE consumer_id = $1 AND line IN (
+                 SELECT line FROM delivery_lines WHERE consumer_id = $1 LIMIT $2)",
+            &consumer,
+            signed(AT_ONCE as u64),
+        );
+        if lines > 0 {
+            return Ok(false);
+        }
         execute!(connection, "DELETE FROM consumers WHERE id = $1", &consumer);
         return Ok(false);
     }

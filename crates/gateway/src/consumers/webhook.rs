@@ -265,6 +265,12 @@ mod tests {
     }
 
     #[test]
+    fn servers_are_known_by_the_system_or_by_what_is_built_in() {
+        assert!(Sender::new(&Consumers::default()).is_ok());
+        assert!(without_system(Client::builder()).unwrap().build().is_ok());
+    }
+
+    #[test]
     fn secrets_are_long_enough() {
         let SigningSecret(fresh) = fresh_secret();
         assert!(is_secret(&fresh) && fresh != fresh_secret().0);

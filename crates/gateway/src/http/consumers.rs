@@ -28,6 +28,9 @@ use crate::pens::{log_away, refused};
 /// Longest name. Unit: bytes.
 const NAME_BYTES_MAX: usize = 64;
 
+/// How long to wait for a replay that is being entered. Unit: seconds.
+const RETRY_SECS: u64 = 1;
+
 /// A consumer that is to be.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -88,8 +91,8 @@ pub(super) enum StateWord {
     Paused,
 }
 
-/// A consumer.
-#[derive(Debug, Serialize, ToSchema)]
+/// A consumer. It may have a secret in it, so nobody prints it.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ConsumerReply {
     id: String,
     name: String,
@@ -119,7 +122,7 @@ pub(super) enum DestinationReply {
 }
 
 /// All consumers, the oldest first.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct ConsumerList {
     data: Vec<ConsumerReply>,
     /// Always null: there are 100 at most.
@@ -377,7 +380,8 @@ pub(super) async fn deliveries(
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody, description = "No such consumer, or no such event that it wants."),
         (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody, description = "Another replay is still being entered, or the store is away."),
+        (status = 409, body = ErrorBody, description = "`request_in_progress`: another replay is still being entered."),
+        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn replay(
@@ -478,7 +482,9 @@ fn fault(error: ConsumerError) -> ApiError {
         ConsumerError::NameTaken | ConsumerError::TooMany | ConsumerError::NoWebhook => {
             invalid(error.to_string())
         }
-        ConsumerError::Replaying => ApiError::new(ErrorCode::Unavailable, error.to_string()),
+        ConsumerError::Replaying => {
+            ApiError::new(ErrorCode::RequestInProgress, error.to_string()).retry_after(RETRY_SECS)
+        }
         ConsumerError::Store(error) => away(&error),
     }
 }

@@ -4,8 +4,8 @@
 //! A write to tickets keeps its answer in its own transaction, so it is done once whatever happens. Whatever else is
 //! posted is answered by [`once`]: its answer is kept when it is done, and a server that dies in between forgets
 //! that it was. Then it is done anew when it is asked for again, a minute later at the earliest. That does no harm: a
-//! pen that one has is granted again under the same fence, what was released or revoked is so already, and a
-//! broadcast is best effort anyway.
+//! pen that one has is granted again under the same fence, what was released or revoked is so already, a
+//! consumer has its name, events that are replayed keep their ids, and a broadcast is best effort anyway.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
