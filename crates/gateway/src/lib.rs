@@ -15,6 +15,7 @@ mod grace;
 pub mod http;
 mod origin;
 pub mod pens;
+pub mod seed;
 pub mod serve;
 mod shard;
 mod socket;
