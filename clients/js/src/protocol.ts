@@ -331,6 +331,377 @@ export type PenDraftReply = {
   at: number | null;
 };
 
+/** Where a ticket stands. */
+export type TicketStatus = "open" | "in_progress" | "waiting_for_user" | "waiting_for_agent" | "resolved" | "closed";
+
+/** What a ticket is about. */
+export type TicketCategory = "general" | "technical" | "billing" | "account" | "security" | "feature_request" | "bug_report";
+
+/** How soon a ticket wants somebody. */
+export type TicketPriority = "low" | "medium" | "high" | "urgent";
+
+/** Somebody who made a ticket without being known. */
+export type TicketGuest = {
+  /** Their name. */
+  name: string;
+  /** Their e-mail address. */
+  email: string;
+};
+
+/** A ticket, as its reader may see it. The last three fields are there for the staff alone. */
+export type Ticket = {
+  /** Which. */
+  id: string;
+  /** What it is about. */
+  title: string;
+  /** What is the matter. */
+  description: string;
+  /** Category. */
+  category: TicketCategory;
+  /** Status. */
+  status: TicketStatus;
+  /** Priority. */
+  priority: TicketPriority;
+  /** Its name in addresses; it stays when the title changes. */
+  slug: string;
+  /** Whose it is; null when it is a guest's. */
+  user_id: string | null;
+  /** The guest who made it. */
+  guest: TicketGuest | null;
+  /** The name of whom it is assigned to. */
+  assignee_name: string | null;
+  /** How many public comments it has. */
+  comment_count: number;
+  /** Since when it is resolved. */
+  resolved_at: string | null;
+  /** Since when it is closed. */
+  closed_at: string | null;
+  /** When it was made. */
+  created_at: string;
+  /** When something was last written that the reader sees. */
+  updated_at: string;
+  /** Whom it is assigned to; null for nobody. */
+  assigned_to_id?: string | null;
+  /** What the application keeps with it. */
+  metadata?: Record<string, unknown>;
+  /** One more at each write: what `If-Match` names. */
+  version?: number;
+};
+
+/** A file that belongs to a ticket or comment. */
+export type TicketAttachment = {
+  /** Which. */
+  id: string;
+  /** Of which comment; null for the ticket's own. */
+  comment_id: string | null;
+  /** Where it is. */
+  url: string;
+  /** What it is called. */
+  name: string;
+  /** How long it is, in bytes. */
+  size: number;
+  /** Its place among those of the same ticket or comment, 0 for the first. */
+  position: number;
+};
+
+/** A ticket with its files. */
+export type TicketDetail = {
+  /** Its own files, at most 5. */
+  attachments: Array<TicketAttachment>;
+  /** Which. */
+  id: string;
+  /** What it is about. */
+  title: string;
+  /** What is the matter. */
+  description: string;
+  /** Category. */
+  category: TicketCategory;
+  /** Status. */
+  status: TicketStatus;
+  /** Priority. */
+  priority: TicketPriority;
+  /** Its name in addresses; it stays when the title changes. */
+  slug: string;
+  /** Whose it is; null when it is a guest's. */
+  user_id: string | null;
+  /** The guest who made it. */
+  guest: TicketGuest | null;
+  /** The name of whom it is assigned to. */
+  assignee_name: string | null;
+  /** How many public comments it has. */
+  comment_count: number;
+  /** Since when it is resolved. */
+  resolved_at: string | null;
+  /** Since when it is closed. */
+  closed_at: string | null;
+  /** When it was made. */
+  created_at: string;
+  /** When something was last written that the reader sees. */
+  updated_at: string;
+  /** Whom it is assigned to; null for nobody. */
+  assigned_to_id?: string | null;
+  /** What the application keeps with it. */
+  metadata?: Record<string, unknown>;
+  /** One more at each write: what `If-Match` names. */
+  version?: number;
+};
+
+/** A comment, or a note for the staff. */
+export type TicketComment = {
+  /** Which. */
+  id: string;
+  /** On which ticket. */
+  ticket_id: string;
+  /** By whom; null when a guest wrote it. */
+  author_id: string | null;
+  /** What it answers. */
+  parent_id: string | null;
+  /** How many comments are above it in its thread. */
+  depth: number;
+  /** What it says. */
+  content: string;
+  /** Whether it is for the staff only. */
+  is_internal: boolean;
+  /** When it was made. */
+  created_at: string;
+  /** When it was last written. */
+  updated_at: string;
+};
+
+/** A comment with its files. */
+export type TicketCommentDetail = {
+  /** Its files, at most 3. */
+  attachments: Array<TicketAttachment>;
+  /** Which. */
+  id: string;
+  /** On which ticket. */
+  ticket_id: string;
+  /** By whom; null when a guest wrote it. */
+  author_id: string | null;
+  /** What it answers. */
+  parent_id: string | null;
+  /** How many comments are above it in its thread. */
+  depth: number;
+  /** What it says. */
+  content: string;
+  /** Whether it is for the staff only. */
+  is_internal: boolean;
+  /** When it was made. */
+  created_at: string;
+  /** When it was last written. */
+  updated_at: string;
+};
+
+/** One change of a ticket's status. */
+export type TicketStatusChange = {
+  /** The status before; null when the ticket was made. */
+  from: TicketStatus | null;
+  /** The status after. */
+  to: TicketStatus;
+  /** Why, as they said. */
+  reason: string | null;
+  /** Who. */
+  actor: PersonBrief;
+  /** When. */
+  at: string;
+};
+
+/** How many tickets have each status. */
+export type TicketStatusCounts = {
+  /** Nobody has begun. */
+  open: number;
+  /** Somebody works on it. */
+  in_progress: number;
+  /** The customer has to answer. */
+  waiting_for_user: number;
+  /** The agent has to answer. */
+  waiting_for_agent: number;
+  /** Done, as the agent sees it. */
+  resolved: number;
+  /** Done, and nobody comments any more. */
+  closed: number;
+};
+
+/** How many tickets there are. */
+export type TicketStats = {
+  /** All. */
+  total: number;
+  /** Of each status. */
+  by_status: TicketStatusCounts;
+  /** Assigned to nobody. */
+  unassigned: number;
+};
+
+/** Somebody who is known: to whom a ticket may be assigned, if their role is one of the staff. */
+export type KnownPerson = {
+  /** Who. */
+  id: string;
+  /** A name to show. */
+  name: string;
+  /** What they are to the application. */
+  role: Role;
+};
+
+/** What every event of a ticket says. */
+export type TicketEvent = {
+  /** Its number on the topic, for the audience of whoever hears it. */
+  seq: number;
+  /** What it is called. */
+  event: string;
+  /** When it was written. */
+  occurred_at: string;
+  /** Who did it. */
+  actor: PersonBrief;
+  /** The ticket after it; of one that is gone, before. */
+  ticket: Ticket;
+};
+
+/** `ticket_updated`. */
+export type TicketUpdated = {
+  /** Field to its old and new value. */
+  changes: Record<string, [unknown, unknown]>;
+  /** Its number on the topic, for the audience of whoever hears it. */
+  seq: number;
+  /** What it is called. */
+  event: string;
+  /** When it was written. */
+  occurred_at: string;
+  /** Who did it. */
+  actor: PersonBrief;
+  /** The ticket after it; of one that is gone, before. */
+  ticket: Ticket;
+};
+
+/** `ticket_status_changed`. */
+export type TicketStatusChanged = {
+  /** The status before. */
+  old_status: TicketStatus;
+  /** The status after. */
+  new_status: TicketStatus;
+  /** Why, as they said. */
+  reason: string | null;
+  /** Its number on the topic, for the audience of whoever hears it. */
+  seq: number;
+  /** What it is called. */
+  event: string;
+  /** When it was written. */
+  occurred_at: string;
+  /** Who did it. */
+  actor: PersonBrief;
+  /** The ticket after it; of one that is gone, before. */
+  ticket: Ticket;
+};
+
+/** `ticket_assigned`. The ids are there for the staff alone. */
+export type TicketAssigned = {
+  /** The name of whoever had it. */
+  old_assignee_name: string | null;
+  /** The name of whoever has it. */
+  new_assignee_name: string | null;
+  /** Who had it; null for nobody. */
+  old_assignee_id?: string | null;
+  /** Who has it; null for nobody. */
+  new_assignee_id?: string | null;
+  /** Its number on the topic, for the audience of whoever hears it. */
+  seq: number;
+  /** What it is called. */
+  event: string;
+  /** When it was written. */
+  occurred_at: string;
+  /** Who did it. */
+  actor: PersonBrief;
+  /** The ticket after it; of one that is gone, before. */
+  ticket: Ticket;
+};
+
+/** `ticket_priority_changed`. */
+export type TicketPriorityChanged = {
+  /** The priority before. */
+  old_priority: TicketPriority;
+  /** The priority after. */
+  new_priority: TicketPriority;
+  /** Its number on the topic, for the audience of whoever hears it. */
+  seq: number;
+  /** What it is called. */
+  event: string;
+  /** When it was written. */
+  occurred_at: string;
+  /** Who did it. */
+  actor: PersonBrief;
+  /** The ticket after it; of one that is gone, before. */
+  ticket: Ticket;
+};
+
+/** `tickets_bulk_updated`. */
+export type TicketsBulkUpdated = {
+  /** Its number on the topic. */
+  seq: number;
+  /** `tickets_bulk_updated`. */
+  event: string;
+  /** When it was written. */
+  occurred_at: string;
+  /** Who did it. */
+  actor: PersonBrief;
+  /** Those of the changed tickets that belong to the topic. */
+  tickets: Array<Ticket>;
+  /** Field to its new value. */
+  changes: Record<string, unknown>;
+};
+
+/** `comment_created`, `comment_updated`, `comment_deleted`, `internal_note_created`. */
+export type TicketCommentEvent = {
+  /** The comment after it; of one that is gone, before. */
+  comment: TicketComment;
+  /** Its number on the topic, for the audience of whoever hears it. */
+  seq: number;
+  /** What it is called. */
+  event: string;
+  /** When it was written. */
+  occurred_at: string;
+  /** Who did it. */
+  actor: PersonBrief;
+  /** The ticket after it; of one that is gone, before. */
+  ticket: Ticket;
+};
+
+/** `collision`: somebody wrote without the pen, which somebody else held. For the staff alone. */
+export type TicketCollision = {
+  /** Who holds the pen. */
+  holder: PersonBrief;
+  /** Who wrote. */
+  writer: PersonBrief;
+  /** The pen's fence. */
+  fence: Fence;
+  /** The fence that the writer had; null without one. */
+  presented: Fence | null;
+  /** Its number on the topic, for the audience of whoever hears it. */
+  seq: number;
+  /** What it is called. */
+  event: string;
+  /** When it was written. */
+  occurred_at: string;
+  /** Who did it. */
+  actor: PersonBrief;
+  /** The ticket after it; of one that is gone, before. */
+  ticket: Ticket;
+};
+
+/** The payload of each event of tickets. */
+export interface TicketEvents {
+  ticket_created: TicketEvent;
+  ticket_updated: TicketUpdated;
+  ticket_status_changed: TicketStatusChanged;
+  ticket_assigned: TicketAssigned;
+  ticket_priority_changed: TicketPriorityChanged;
+  tickets_bulk_updated: TicketsBulkUpdated;
+  ticket_deleted: TicketEvent;
+  comment_created: TicketCommentEvent;
+  comment_updated: TicketCommentEvent;
+  comment_deleted: TicketCommentEvent;
+  internal_note_created: TicketCommentEvent;
+  collision: TicketCollision;
+}
+
 /** Whether a session is shown and receives presence: `true`, `"receive"` or `false`. */
 export type PresenceMode = boolean | "receive";
 
@@ -502,6 +873,29 @@ export type ErrorCode =
   | "stale_fence"
   | "invalid_ttl"
   | "queue_full"
+  | "invalid_transition"
+  | "reopen_not_allowed"
+  | "ticket_closed"
+  | "stale_version"
+  | "invalid_page"
+  | "invalid_title"
+  | "invalid_description"
+  | "invalid_category"
+  | "invalid_priority"
+  | "invalid_status"
+  | "invalid_user_id"
+  | "invalid_guest"
+  | "invalid_metadata"
+  | "invalid_attachments"
+  | "invalid_reason"
+  | "invalid_content"
+  | "invalid_parent"
+  | "invalid_assignee"
+  | "invalid_ids"
+  | "invalid_name"
+  | "invalid_idempotency_key"
+  | "idempotency_key_reused"
+  | "request_in_progress"
   | "not_found"
   | "internal";
 

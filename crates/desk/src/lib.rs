@@ -110,6 +110,6 @@ pub use self::events::{Happened, LoggedEvent, Replay, Retention, Told, Trace};
 pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};
 pub use self::renewal::Renewal;
 pub use self::tickets::{
-    Assigned, Begun, Filter, Key, Listed, Order, Page, Request, Stats, StoredAnswer, TicketError,
-    Tickets, Updated, Work,
+    Assigned, Begun, Filter, Key, KnownPerson, Listed, Once, Order, Page, Request, Stats,
+    StoredAnswer, TicketError, Tickets, TracedEvent, Unanswered, Updated, Work,
 };

@@ -3,27 +3,31 @@
 mod bulk;
 mod comments;
 mod error;
+mod history;
 mod keys;
 mod list;
+mod once;
+mod people;
 mod row;
+mod trace;
 mod work;
 
-use penholder_lease::{PersonId, Role};
-use penholder_ticket::{
-    Assignee, Attachment, Audience, Comment, CommentId, Rules, StatusChange, Ticket, TicketId,
-    is_staff,
-};
+use penholder_lease::PersonId;
+use penholder_ticket::{Assignee, Audience, Comment, CommentId, Rules, Ticket, TicketId, is_staff};
 
 pub use self::error::TicketError;
 use self::keys::Running;
 pub use self::keys::{Begun, Key, StoredAnswer};
 pub use self::list::{Assigned, Filter, Listed, Order, Page, Stats};
-use self::row::{Kept, role_of, role_word, select_comment, select_ticket};
+pub use self::once::{Once, Unanswered};
+pub use self::people::KnownPerson;
+use self::row::{Kept, role_of, select_comment, select_ticket};
+pub use self::trace::TracedEvent;
 pub use self::work::{Request, Updated, Work};
 use crate::error::StoreError;
 use crate::events::{self, PRUNE_AT_ONCE, Replay, Retention};
 use crate::pens::Pens;
-use crate::statement::{Connection, execute, rows};
+use crate::statement::{Connection, rows};
 
 /// Topics that are looked after in one call.
 const TOPICS_AT_ONCE: u32 = 1_000;
@@ -47,32 +51,6 @@ impl Tickets {
         Self { pens: pens.clone(), rules, running: Running::default() }
     }
 
-    /// Makes somebody known, or gives them another name or role.
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`].
-    pub async fn put_person(
-        &self,
-        id: &PersonId,
-        name: &str,
-        role: Role,
-    ) -> Result<(), StoreError> {
-        if id.as_str().contains('\0') || name.contains('\0') {
-            return Err(StoreError::Unstorable);
-        }
-        let mut transaction = self.pens.transaction().await?;
-        execute!(
-            &mut transaction.connection(),
-            "INSERT INTO people (id, name, role) VALUES ($1, $2, $3)
-             ON CONFLICT (id) DO UPDATE SET name = excluded.name, role = excluded.role",
-            id.as_str(),
-            name,
-            role_word(role),
-        );
-        transaction.commit().await
-    }
-
     /// Reads a ticket.
     ///
     /// # Errors
@@ -90,46 +68,6 @@ impl Tickets {
     pub async fn comment(&self, id: CommentId, audience: Audience) -> Result<Comment, TicketError> {
         let comment = find_comment(&mut self.pens.reader().await?.connection(), id).await?;
         comment.filter(|it| it.is_visible_to(audience)).ok_or(TicketError::NotFound)
-    }
-
-    /// Reads how a ticket's status has changed, in order.
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`].
-    pub async fn history(&self, id: TicketId) -> Result<Vec<StatusChange>, StoreError> {
-        let found: Vec<Kept<StatusChange>> = rows!(
-            &mut self.pens.reader().await?.connection(),
-            fetch_all,
-            "SELECT from_status, to_status, reason, by_person, at_ms FROM ticket_history
-             WHERE ticket_id = $1 ORDER BY position",
-            id.to_string(),
-        );
-        Ok(found.into_iter().map(|kept| kept.0).collect())
-    }
-
-    /// Reads the files of a ticket and of those of its comments that an audience may see: the ticket's first, each in
-    /// its place.
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`].
-    pub async fn attachments(
-        &self,
-        id: TicketId,
-        audience: Audience,
-    ) -> Result<Vec<Attachment>, StoreError> {
-        let found: Vec<Kept<Attachment>> = rows!(
-            &mut self.pens.reader().await?.connection(),
-            fetch_all,
-            "SELECT f.id, f.comment_id, f.url, f.name, f.size, f.position
-             FROM attachments AS f LEFT JOIN comments AS c ON c.id = f.comment_id
-             WHERE f.ticket_id = $1 AND (c.audience IS NULL OR c.audience = 'public' OR $2 = 'staff')
-             ORDER BY c.created_ms IS NOT NULL, c.created_ms, c.id, f.position",
-            id.to_string(),
-            audience.as_str(),
-        );
-        Ok(found.into_iter().map(|kept| kept.0).collect())
     }
 
     /// Reads up to `limit` events that a topic's audience has heard after a number.

@@ -29,6 +29,7 @@ use crate::grace::Grace;
 use crate::http::RequestRates;
 use crate::origin::Origins;
 use crate::pens::{PenDesk, ReceiptError, ReceiptKeys};
+use crate::people::People;
 use crate::shard::Shards;
 use crate::socket::Polls;
 use crate::sockets::Sockets;
@@ -75,6 +76,7 @@ pub struct Parts {
     pub(crate) shards: Shards,
     pub(crate) pens: PenDesk,
     pub(crate) tickets: TicketDesk,
+    pub(crate) people: People,
     /// Cancelled when the process begins to stop.
     pub(crate) drain: CancellationToken,
     /// The open WebSocket connections.
@@ -178,6 +180,7 @@ impl App {
             resume,
             shards,
             pens,
+            people: People::start(tickets.store().clone()),
             tickets,
             metrics,
             traffic: Traffic::new(),
@@ -190,7 +193,10 @@ impl App {
         let identity = self.tokens.verify(token)?;
         match self.revocations.strike(&identity, clock::wall().0) {
             true => Err(TokenError::Revoked),
-            false => Ok(identity),
+            false => {
+                self.people.seen(&identity);
+                Ok(identity)
+            }
         }
     }
 
@@ -246,7 +252,7 @@ fn derive(secret: &[u8; 32], purpose: &str) -> Vec<u8> {
 
 fn retention(config: &Config) -> Retention {
     let storage = &config.storage;
-    let per_topic = u64::from(storage.retention_per_topic.number());
+    let per_topic = storage.retention_per_topic.number();
     Retention { keep_ms: storage.retention.as_ms(), per_topic }
 }
 

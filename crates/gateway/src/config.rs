@@ -212,6 +212,15 @@ pub enum Scope {
     /// Read, take and revoke the pen of every topic.
     #[serde(rename = "pens:write")]
     PensWrite,
+    /// Read tickets as the staff does.
+    #[serde(rename = "tickets:read")]
+    TicketsRead,
+    /// Read and write tickets as the staff does.
+    #[serde(rename = "tickets:write")]
+    TicketsWrite,
+    /// Read the event log as the staff does.
+    #[serde(rename = "events:read")]
+    EventsRead,
     /// Everything.
     #[serde(rename = "admin")]
     Admin,

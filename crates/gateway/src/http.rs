@@ -1,16 +1,20 @@
 //! The HTTP surface: what the channels offer, for backends and operators.
 
+mod body;
 mod caller;
 mod console;
+mod describe;
 mod dev;
 mod error;
 mod health;
+mod idempotency;
 mod page;
 mod pens;
 mod presence;
 mod rates;
 mod revocations;
 mod router;
+mod tickets;
 mod topics;
 
 pub(crate) use caller::{ClientAddress, Origin, Peer};

@@ -16,6 +16,7 @@ pub mod http;
 mod origin;
 pub mod pens;
 pub mod seed;
+mod people;
 pub mod serve;
 mod shard;
 mod socket;

@@ -4,6 +4,7 @@ pub(crate) mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
 pub(crate) mod request;
+pub(crate) mod trace;
 
 pub use metrics::install as install_metrics;
 use tokio::runtime::Handle;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use penholder_desk::{Retention, Tickets, Told};
+use penholder_desk::{Retention, StoreError, StoredAnswer, Tickets, Told, Work};
 use penholder_ticket::Rules;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +51,34 @@ impl TicketDesk {
                 Err(error) => log_away(&error),
             }
         }
+    }
+
+    /// Keeps what was done and tells of it, also when nobody waits for that any more.
+    pub(crate) async fn commit(&self, work: Work) -> Result<(), StoreError> {
+        self.conclude(async { work.commit().await }).await
+    }
+
+    /// Keeps what was done with its answer, and tells of it, also when nobody waits for that any more.
+    pub(crate) async fn commit_answered(
+        &self,
+        work: Work,
+        answer: StoredAnswer,
+    ) -> Result<(), StoreError> {
+        self.conclude(async move { work.commit_answered(&answer).await }).await
+    }
+
+    /// In a task of its own: between the commit and the telling nobody may break off.
+    async fn conclude(
+        &self,
+        commit: impl Future<Output = Result<Vec<Told>, StoreError>> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let desk = self.clone();
+        let concluded = tokio::spawn(async move {
+            desk.tell(commit.await?).await;
+            Ok(())
+        });
+        // A task is not aborted, so it has panicked.
+        concluded.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
     }
 
     /// Tells the topics what was committed for them.

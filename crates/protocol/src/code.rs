@@ -95,6 +95,52 @@ named! {
         InvalidTtl = "invalid_ttl",
         /// As many wait for the pen as may.
         QueueFull = "queue_full",
+        /// A ticket's status cannot change like that.
+        InvalidTransition = "invalid_transition",
+        /// What was done is not opened again here.
+        ReopenNotAllowed = "reopen_not_allowed",
+        /// Nobody comments on a closed ticket.
+        TicketClosed = "ticket_closed",
+        /// The ticket is not what the writer has read.
+        StaleVersion = "stale_version",
+        /// The part of a list that was asked for is none.
+        InvalidPage = "invalid_page",
+        /// The title of a ticket is not as it must be.
+        InvalidTitle = "invalid_title",
+        /// The description of a ticket is not as it must be.
+        InvalidDescription = "invalid_description",
+        /// The category of a ticket is not as it must be.
+        InvalidCategory = "invalid_category",
+        /// The priority of a ticket is not as it must be.
+        InvalidPriority = "invalid_priority",
+        /// The status of a ticket is not as it must be.
+        InvalidStatus = "invalid_status",
+        /// The owner of a ticket is not as it must be.
+        InvalidUserId = "invalid_user_id",
+        /// The guest who made a ticket is not as it must be.
+        InvalidGuest = "invalid_guest",
+        /// The metadata of a ticket is not as it must be.
+        InvalidMetadata = "invalid_metadata",
+        /// The files of a ticket or comment is not as it must be.
+        InvalidAttachments = "invalid_attachments",
+        /// The reason of a change of status is not as it must be.
+        InvalidReason = "invalid_reason",
+        /// What a comment says is not as it must be.
+        InvalidContent = "invalid_content",
+        /// What a comment answers is not as it must be.
+        InvalidParent = "invalid_parent",
+        /// Whom a ticket is assigned to is not as it must be.
+        InvalidAssignee = "invalid_assignee",
+        /// Which tickets are changed together is not as it must be.
+        InvalidIds = "invalid_ids",
+        /// The name of a person is not as it must be.
+        InvalidName = "invalid_name",
+        /// The key of a request that may be repeated is none.
+        InvalidIdempotencyKey = "invalid_idempotency_key",
+        /// The key stands for another request.
+        IdempotencyKeyReused = "idempotency_key_reused",
+        /// A request with the same key has not been answered yet.
+        RequestInProgress = "request_in_progress",
         /// There is no such thing; over HTTP only.
         NotFound = "not_found",
         /// A defect of the server.
@@ -118,9 +164,7 @@ impl ErrorCode {
             ErrorCode::NotAuthorized => {
                 "The token does not allow this here. Ask for a token with the capability it needs."
             }
-            ErrorCode::InvalidToken => {
-                "Send a token that is signed, current and the same person's."
-            }
+            ErrorCode::InvalidToken => "Send a token of the same person, signed and current.",
             ErrorCode::InvalidTopic => {
                 "A topic is 1 to 200 bytes: segments of A-Z a-z 0-9 _ . ~ - separated by colons."
             }
@@ -158,6 +202,29 @@ impl ErrorCode {
                 "ttl_ms is a whole number of milliseconds, from 1000 to what the server allows."
             }
             ErrorCode::QueueFull => "As many wait for this pen as may; try again after a moment.",
+            ErrorCode::InvalidTransition => "From where it stands the ticket cannot become that.",
+            ErrorCode::ReopenNotAllowed => "Tickets are not reopened here; make another.",
+            ErrorCode::TicketClosed => "The ticket is closed; reopen it first.",
+            ErrorCode::StaleVersion => "Read the ticket again, and write with its version.",
+            ErrorCode::InvalidPage => "Send a next_cursor of the same list.",
+            ErrorCode::InvalidTitle
+            | ErrorCode::InvalidDescription
+            | ErrorCode::InvalidCategory
+            | ErrorCode::InvalidPriority
+            | ErrorCode::InvalidStatus
+            | ErrorCode::InvalidUserId
+            | ErrorCode::InvalidGuest
+            | ErrorCode::InvalidMetadata
+            | ErrorCode::InvalidAttachments
+            | ErrorCode::InvalidReason
+            | ErrorCode::InvalidContent
+            | ErrorCode::InvalidParent
+            | ErrorCode::InvalidAssignee
+            | ErrorCode::InvalidIds
+            | ErrorCode::InvalidName => "Send what the message and details.field say.",
+            ErrorCode::InvalidIdempotencyKey => "Send 1 to 255 visible ASCII characters, once.",
+            ErrorCode::IdempotencyKeyReused => "It came with another body; send another key.",
+            ErrorCode::RequestInProgress => "The first is under way; wait for Retry-After.",
             ErrorCode::NotFound => "Nothing is there; check the name.",
             ErrorCode::Internal => {
                 "A defect of the server. Try again; if it stays, report it with the time."

@@ -61,13 +61,17 @@ pub use meta::{
     presence_state,
 };
 pub use payload::{
-    Activity, Broadcast, Certainty, Fence, JoinPayload, JoinReply, Kind, Limits, Mode, Pen,
-    PenAcquire, PenAcquireReply, PenAnswer, PenAnswerWord, PenChange, PenDraft, PenDraftReply,
+    Activity, Broadcast, Certainty, Fence, JoinPayload, JoinReply, Kind, KnownPerson, Limits, Mode,
+    Pen, PenAcquire, PenAcquireReply, PenAnswer, PenAnswerWord, PenChange, PenDraft, PenDraftReply,
     PenEvent, PenHeld, PenReason, PenReply, PenRequestReply, PenRule, PenState, PenTakeOverReply,
     PenWaiting, PersonBrief, PresenceDiff, PresenceEntry, PresenceMeta, PresenceMode,
     PresenceState, PresenceSummary, PresenceUpdate, PresenceUpdateReply, Role, Since, Status,
-    Summaries, SummariesJoin, SummaryPerson, TokenExpiring, TokenRefresh, TokenRefreshReply,
-    TopicRow, TtlMs, Typing, TypingEvent, UserCard, ViewerSummary,
+    Summaries, SummariesJoin, SummaryPerson, Ticket, TicketAssigned, TicketAttachment,
+    TicketCategory, TicketCollision, TicketComment, TicketCommentDetail, TicketCommentEvent,
+    TicketDetail, TicketEvent, TicketGuest, TicketPriority, TicketPriorityChanged, TicketStats,
+    TicketStatus, TicketStatusChange, TicketStatusChanged, TicketStatusCounts, TicketUpdated,
+    TicketsBulkUpdated, TokenExpiring, TokenRefresh, TokenRefreshReply, TopicRow, TtlMs, Typing,
+    TypingEvent, UserCard, ViewerSummary,
 };
 pub use reference::{REF_BYTES_MAX, Ref, RefError};
 pub use server_frame::{ServerBody, ServerFrame};

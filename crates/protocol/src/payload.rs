@@ -10,6 +10,7 @@ mod person;
 mod presence;
 mod push;
 mod summary;
+mod ticket;
 
 pub use join::{JoinPayload, JoinReply, Limits, PresenceMode, Since, SummariesJoin};
 pub use pen::{
@@ -26,6 +27,12 @@ pub use push::{
     Typing, TypingEvent,
 };
 pub use summary::{Certainty, PresenceSummary, Summaries, SummaryPerson, TopicRow, ViewerSummary};
+pub use ticket::{
+    KnownPerson, Ticket, TicketAssigned, TicketAttachment, TicketCategory, TicketCollision,
+    TicketComment, TicketCommentDetail, TicketCommentEvent, TicketDetail, TicketEvent, TicketGuest,
+    TicketPriority, TicketPriorityChanged, TicketStats, TicketStatus, TicketStatusChange,
+    TicketStatusChanged, TicketStatusCounts, TicketUpdated, TicketsBulkUpdated,
+};
 
 /// Derives what every enum of words on the wire has, and the word itself.
 macro_rules! words {

@@ -5,13 +5,16 @@ use std::fmt::Write as _;
 use ts_rs::{Config, TS};
 
 use crate::payload::{
-    Activity, Broadcast, Certainty, Fence, JoinPayload, JoinReply, Kind, Limits, Mode, Pen,
-    PenAcquire, PenAcquireReply, PenAnswer, PenAnswerWord, PenChange, PenDraft, PenDraftReply,
+    Activity, Broadcast, Certainty, Fence, JoinPayload, JoinReply, Kind, KnownPerson, Limits, Mode,
+    Pen, PenAcquire, PenAcquireReply, PenAnswer, PenAnswerWord, PenChange, PenDraft, PenDraftReply,
     PenEvent, PenHeld, PenReason, PenReply, PenRequestReply, PenRule, PenState, PenTakeOverReply,
     PenWaiting, PersonBrief, PresenceDiff, PresenceEntry, PresenceMeta, PresenceMode,
     PresenceSummary, PresenceUpdate, PresenceUpdateReply, Role, Status, Summaries, SummariesJoin,
-    SummaryPerson, TokenExpiring, TokenRefresh, TokenRefreshReply, TopicRow, TtlMs, Typing,
-    TypingEvent, UserCard, ViewerSummary,
+    SummaryPerson, Ticket, TicketAssigned, TicketAttachment, TicketCategory, TicketCollision,
+    TicketComment, TicketCommentDetail, TicketCommentEvent, TicketDetail, TicketEvent, TicketGuest,
+    TicketPriority, TicketPriorityChanged, TicketStats, TicketStatus, TicketStatusChange,
+    TicketStatusChanged, TicketStatusCounts, TicketUpdated, TicketsBulkUpdated, TokenExpiring,
+    TokenRefresh, TokenRefreshReply, TopicRow, TtlMs, Typing, TypingEvent, UserCard, ViewerSummary,
 };
 use crate::{CloseCode, CloseReason, ErrorCode, ErrorReply, ReplyStatus, ServerEvent};
 
@@ -28,6 +31,22 @@ const SERVER_EVENTS: [(ServerEvent, &str); 7] = [
     (ServerEvent::Summaries, "Summaries"),
 ];
 
+/// The payload of each event of tickets.
+const TICKET_EVENTS: [(&str, &str); 12] = [
+    ("ticket_created", "TicketEvent"),
+    ("ticket_updated", "TicketUpdated"),
+    ("ticket_status_changed", "TicketStatusChanged"),
+    ("ticket_assigned", "TicketAssigned"),
+    ("ticket_priority_changed", "TicketPriorityChanged"),
+    ("tickets_bulk_updated", "TicketsBulkUpdated"),
+    ("ticket_deleted", "TicketEvent"),
+    ("comment_created", "TicketCommentEvent"),
+    ("comment_updated", "TicketCommentEvent"),
+    ("comment_deleted", "TicketCommentEvent"),
+    ("internal_note_created", "TicketCommentEvent"),
+    ("collision", "TicketCollision"),
+];
+
 /// The text of `clients/js/src/protocol.ts`: every payload type, every code, and which payload belongs
 /// to which event. The same text each time.
 pub fn typescript_declarations() -> String {
@@ -35,6 +54,7 @@ pub fn typescript_declarations() -> String {
     file.people();
     file.presence();
     file.pens();
+    file.tickets();
     file.channel();
     file.codes();
     file.text
@@ -91,6 +111,37 @@ impl File {
         self.declare::<PenAnswer>();
         self.declare::<PenDraft>();
         self.declare::<PenDraftReply>();
+    }
+
+    fn tickets(&mut self) {
+        self.declare::<TicketStatus>();
+        self.declare::<TicketCategory>();
+        self.declare::<TicketPriority>();
+        self.declare::<TicketGuest>();
+        self.declare::<Ticket>();
+        self.declare::<TicketAttachment>();
+        self.declare::<TicketDetail>();
+        self.declare::<TicketComment>();
+        self.declare::<TicketCommentDetail>();
+        self.declare::<TicketStatusChange>();
+        self.declare::<TicketStatusCounts>();
+        self.declare::<TicketStats>();
+        self.declare::<KnownPerson>();
+        self.declare::<TicketEvent>();
+        self.declare::<TicketUpdated>();
+        self.declare::<TicketStatusChanged>();
+        self.declare::<TicketAssigned>();
+        self.declare::<TicketPriorityChanged>();
+        self.declare::<TicketsBulkUpdated>();
+        self.declare::<TicketCommentEvent>();
+        self.declare::<TicketCollision>();
+        self.write("The payload of each event of tickets.", |text| {
+            text.push_str("export interface TicketEvents {\n");
+            for (event, payload) in TICKET_EVENTS {
+                let _ = writeln!(text, "  {event}: {payload};");
+            }
+            text.push_str("}\n");
+        });
     }
 
     fn channel(&mut self) {

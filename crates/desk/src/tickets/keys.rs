@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use penholder_lease::StoreMs;
 use sha2::{Digest, Sha256};
 
+use super::once::UNDER_WAY;
 use super::work::Work;
 use crate::error::StoreError;
 use crate::row::signed;
@@ -14,6 +15,9 @@ use crate::statement::{Connection, execute, rows};
 
 /// How long an answer is kept, in milliseconds.
 const KEEP_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How long a request may be under way outside a work, in milliseconds. After that whoever did it is dead.
+const CLAIM_MS: u64 = 60 * 1000;
 
 /// What makes a request the same as an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,14 @@ pub struct Key<'a> {
     pub key: &'a str,
     /// What the caller sends.
     pub body: &'a [u8],
+}
+
+impl Key<'_> {
+    /// Refuses what cannot be kept.
+    pub(super) fn check(self) -> Result<(), StoreError> {
+        let has_nul = [self.caller, self.route, self.key].iter().any(|text| text.contains('\0'));
+        if has_nul { Err(StoreError::Unstorable) } else { Ok(()) }
+    }
 }
 
 /// What a request was answered.
@@ -106,6 +118,11 @@ pub(super) enum Found {
 }
 
 impl Claim {
+    /// Returns caller, route and key.
+    pub(super) fn scope(&self) -> [&str; 3] {
+        [&self.caller, &self.route, &self.key]
+    }
+
     /// Looks for an earlier answer, and keeps other processes from the same request until the transaction ends.
     pub(super) async fn look(
         &self,
@@ -123,10 +140,10 @@ impl Claim {
                 return Ok(Found::Running);
             }
         }
-        let found: Option<(String, i64, String)> = rows!(
+        let found: Option<(String, i64, String, i64)> = rows!(
             connection,
             fetch_optional,
-            "SELECT request_hash, status, body FROM idempotency_keys
+            "SELECT request_hash, status, body, at_ms FROM idempotency_keys
              WHERE caller = $1 AND route = $2 AND key = $3 AND at_ms > $4",
             &self.caller,
             &self.route,
@@ -136,7 +153,10 @@ impl Claim {
         Ok(match found {
             None => Found::Nothing,
             Some((hash, ..)) if hash != self.request_hash => Found::Other,
-            Some((_, status, body)) => {
+            Some((_, status, _, at)) if status == i64::from(UNDER_WAY) => {
+                if at > signed(now.before(CLAIM_MS).0) { Found::Running } else { Found::Nothing }
+            }
+            Some((_, status, body, _)) => {
                 let wrong = |error| sqlx::Error::Decode(Box::new(error));
                 let status = u16::try_from(status).map_err(wrong)?;
                 Found::Answer(StoredAnswer { status, body })

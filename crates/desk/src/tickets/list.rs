@@ -1,6 +1,6 @@
 //! Lists of tickets and comments, page by page.
 
-use penholder_lease::PersonId;
+use penholder_lease::{PersonId, StoreMs};
 use penholder_ticket::{Audience, Category, Comment, Priority, Status, Ticket, TicketId};
 use sqlx::{Postgres, QueryBuilder, Sqlite};
 
@@ -12,7 +12,7 @@ use crate::row::unsigned;
 use crate::statement::{Connection, rows};
 
 /// Largest page.
-const LIMIT_MAX: u32 = 100;
+const LIMIT_MAX: u32 = 1_000;
 
 /// Longest text that is looked for, in characters.
 const QUERY_CHARS_MAX: usize = 255;
@@ -67,7 +67,7 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// The limit is not 1 to 100, or the cursor is none that a list has given.
+    /// The limit is not 1 to 1000, or the cursor is none that a list has given.
     pub fn new(limit: u32, cursor: Option<&str>) -> Result<Self, TicketError> {
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(TicketError::InvalidPage);
@@ -80,6 +80,22 @@ impl Page {
         let after = cursor.map(|cursor| parse(cursor).ok_or(TicketError::InvalidPage));
         Ok(Self { limit, after: after.transpose()? })
     }
+
+    /// Returns what the page begins after, where the oldest comes first.
+    pub(super) fn start(&self) -> (i64, String) {
+        self.after.clone().unwrap_or((-1, String::new()))
+    }
+
+    /// Returns how many rows show whether there are more than the page has.
+    pub(super) fn one_more(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+}
+
+/// Where an entry stands in a list.
+pub(super) struct Position {
+    pub(super) at: StoreMs,
+    pub(super) id: String,
 }
 
 /// A part of a list, and where the next begins.
@@ -93,12 +109,13 @@ pub struct Listed<T> {
 
 impl<T> Listed<T> {
     /// Cuts what was read, one more than the page has, and names the last that is left.
-    fn new(mut items: Vec<T>, page: &Page, place: impl Fn(&T) -> (u64, String)) -> Self {
+    pub(super) fn new(mut items: Vec<T>, page: &Page, position: impl Fn(&T) -> Position) -> Self {
         let limit = page.limit as usize;
         let more = items.len() > limit;
         items.truncate(limit);
-        let last = items.last().filter(|_| more).map(place);
-        Self { next_cursor: last.map(|(ms, id)| format!("{ms}.{id}")), items }
+        let last = items.last().filter(|_| more).map(position);
+        let cursor = |Position { at, id }| format!("{at}.{id}", at = at.0);
+        Self { next_cursor: last.map(cursor), items }
     }
 }
 
@@ -126,13 +143,13 @@ impl Order {
         if self == Self::Oldest { (" > ", "ASC") } else { (" < ", "DESC") }
     }
 
-    fn place(self, ticket: &Ticket) -> (u64, String) {
+    fn position(self, ticket: &Ticket) -> Position {
         let at = match self {
             Self::Newest | Self::Oldest => ticket.created_at,
             Self::LastUpdated(Audience::Staff) => ticket.updated_at,
             Self::LastUpdated(Audience::Public) => ticket.public_updated_at,
         };
-        (at.0, ticket.id.to_string())
+        Position { at, id: ticket.id.to_string() }
     }
 }
 
@@ -176,7 +193,7 @@ macro_rules! list_query {
             query.push(", ").push_bind(id.clone()).push(")");
         }
         query.push(format!(" ORDER BY {column} {direction}, t.id {direction} LIMIT "));
-        query.push_bind(i64::from(page.limit) + 1);
+        query.push_bind(page.one_more());
         query
     }};
 }
@@ -227,7 +244,7 @@ impl Tickets {
             }
         };
         let tickets = found.into_iter().map(|kept| kept.0).collect();
-        Ok(Listed::new(tickets, page, |ticket| order.place(ticket)))
+        Ok(Listed::new(tickets, page, |ticket| order.position(ticket)))
     }
 
     /// Counts the tickets, of one owner or of all.
@@ -276,7 +293,7 @@ impl Tickets {
         let mut reader = self.pens.reader().await?;
         let mut connection = reader.connection();
         find(&mut connection, ticket).await?;
-        let (ms, id) = page.after.clone().unwrap_or((-1, String::new()));
+        let (ms, id) = page.start();
         let found: Vec<Kept<Comment>> = rows!(
             &mut connection,
             fetch_all,
@@ -285,11 +302,12 @@ impl Tickets {
             audience.as_str(),
             ms,
             id,
-            i64::from(page.limit) + 1,
+            page.one_more(),
         );
         let comments = found.into_iter().map(|kept| kept.0).collect();
-        Ok(Listed::new(comments, page, |comment: &Comment| {
-            (comment.created_at.0, comment.id.to_string())
+        Ok(Listed::new(comments, page, |comment: &Comment| Position {
+            at: comment.created_at,
+            id: comment.id.to_string(),
         }))
     }
 }

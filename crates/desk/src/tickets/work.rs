@@ -73,9 +73,7 @@ impl Tickets {
     ///
     /// See [`StoreError`].
     pub async fn begin_once(&self, request: Request, key: Key<'_>) -> Result<Begun, StoreError> {
-        if [key.caller, key.route, key.key].iter().any(|text| text.contains('\0')) {
-            return Err(StoreError::Unstorable);
-        }
+        key.check()?;
         let Some(claim) = self.running.claim(key) else { return Ok(Begun::Running) };
         let mut work = self.begin(request).await?;
         let at = work.at;

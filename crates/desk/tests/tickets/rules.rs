@@ -41,7 +41,7 @@ pub(crate) async fn ticket_is_read_back_as_it_was_made(site: Site) -> Result<()>
     assert_eq!(site.tickets.ticket(made.id).await?, made);
     assert_eq!((made.slug.as_str(), made.version), ("grosse", 1));
     assert_eq!((made.created_at, made.status), (made.updated_at, Status::Open));
-    let files = site.tickets.attachments(made.id, PUBLIC).await?;
+    let files = site.tickets.attachments(made.id).await?;
     assert_eq!(files.iter().map(|it| it.file.clone()).collect::<Vec<_>>(), [file("b"), file("a")]);
     assert_eq!(Moment(made.created_at).to_string().len(), 24);
     let nobody = site.tickets.ticket(TicketId::new(5)).await;
@@ -121,7 +121,7 @@ pub(crate) async fn status_goes_by_the_machine_and_into_the_history(site: Site) 
     let open = work.transition(id, to(Status::Open), None).await?;
     assert_eq!((open.resolved_at, open.closed_at, open.title.as_str()), (None, None, "t"));
     work.commit().await?;
-    let history = site.tickets.history(id).await?;
+    let history = site.tickets.history(id, (0, 100)).await?;
     let steps: Vec<_> = history.iter().map(|it| (it.from, it.to, it.reason.as_deref())).collect();
     use Status::{Closed, InProgress, Open, Resolved};
     let expected = [
@@ -215,7 +215,7 @@ pub(crate) async fn bulk_is_all_or_nothing(site: Site) -> Result<()> {
     let own: Vec<_> =
         last["tickets"].as_array().into_iter().flatten().map(|it| &it["id"]).collect();
     assert_eq!(own, [&json!(ids[0]), &json!(ids[3])]);
-    let history = site.tickets.history(ids[0]).await?;
+    let history = site.tickets.history(ids[0], (0, 100)).await?;
     assert_eq!(history.last().map(|it| it.to), Some(Status::InProgress));
     Ok(())
 }
@@ -327,8 +327,10 @@ pub(crate) async fn comments_are_threads_that_each_audience_sees_its_part_of(
     assert_eq!(ids(STAFF).await?, [first.id, note.id, second.id]);
     assert_eq!(code(site.tickets.comment(note.id, PUBLIC).await), Some("not_found"));
     assert_eq!(site.tickets.comment(note.id, STAFF).await?, note);
-    assert_eq!(site.tickets.attachments(id, PUBLIC).await?.len(), 0);
-    assert_eq!(site.tickets.attachments(id, STAFF).await?.len(), 1);
+    for (audience, count) in [(PUBLIC, 0), (STAFF, 1)] {
+        let page = site.tickets.comments(id, audience, &all()?).await?;
+        assert_eq!(site.tickets.attachments_of(&page.items).await?.len(), count, "{audience}");
+    }
 
     let mut work = site.by("eve").await?;
     work.transition(id, (Status::Closed, None), None).await?;
@@ -482,7 +484,7 @@ pub(crate) async fn deleted_ticket_takes_everything_with_it(site: Site) -> Resul
     let told = work.commit().await?;
     assert!(told.len() == 3 && told.iter().all(|it| it.name.as_str() == "ticket_deleted"));
     assert_eq!(code(site.tickets.comment(comment, STAFF).await), Some("not_found"));
-    assert!(site.tickets.history(id).await?.is_empty());
+    assert!(site.tickets.history(id, (0, 100)).await?.is_empty());
     // What was told stays in the log.
     let names = site.names(&ticket_topic(id), PUBLIC).await?;
     assert_eq!(names, ["ticket_created", "comment_created", "ticket_deleted"]);

@@ -59,6 +59,24 @@ impl Backend {
         self.scopes.contains(&Scope::PensWrite) || self.is_admin()
     }
 
+    /// Whether the key may read tickets.
+    #[must_use]
+    pub fn reads_tickets(&self) -> bool {
+        self.scopes.contains(&Scope::TicketsRead) || self.writes_tickets()
+    }
+
+    /// Whether the key may write tickets.
+    #[must_use]
+    pub fn writes_tickets(&self) -> bool {
+        self.scopes.contains(&Scope::TicketsWrite) || self.is_admin()
+    }
+
+    /// Whether the key may read the event log.
+    #[must_use]
+    pub fn reads_events(&self) -> bool {
+        self.scopes.contains(&Scope::EventsRead) || self.is_admin()
+    }
+
     /// What the key's scopes allow on every topic.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
@@ -67,6 +85,7 @@ impl Backend {
             Scope::PresenceRead => Capabilities::from_iter([View]),
             Scope::PresenceWrite => Capabilities::from_iter([Publish, Manage]),
             Scope::PensWrite => Capabilities::from_iter([View, Edit]),
+            Scope::TicketsRead | Scope::TicketsWrite | Scope::EventsRead => Capabilities::NONE,
             Scope::Admin => Capabilities::ALL,
         };
         self.scopes.iter().map(of_scope).fold(Capabilities::NONE, Capabilities::union)

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use penholder_protocol::{self as protocol, ErrorCode, ErrorReply};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::shard::Stopped;
@@ -15,6 +16,7 @@ use crate::shard::Stopped;
 pub(crate) struct ApiError {
     status: StatusCode,
     body: ErrorBody,
+    retry_after_secs: Option<u64>,
 }
 
 /// The body of every error.
@@ -29,14 +31,36 @@ pub(crate) struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<penholder_protocol::Pen>)]
     pen: Option<protocol::Json>,
+    /// What else there is to know: the `field` that is not as it must be and its `rule`, the `version` or the
+    /// `holder` that a write ran into, `from` and `to` of a status, the `ticket_id` of one of many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    details: Option<Value>,
 }
 
 impl ApiError {
     /// An error with a message of its own.
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let (code_name, message) = (code.code().to_owned(), message.into());
-        let body = ErrorBody { code: code_name, message, pen: None };
-        Self { status: status(code), body }
+        let body = ErrorBody { code: code_name, message, pen: None, details: None };
+        Self { status: status(code), body, retry_after_secs: None }
+    }
+
+    /// The same, with what else there is to know.
+    pub(crate) fn with_details(mut self, details: Value) -> Self {
+        self.body.details = Some(details);
+        self
+    }
+
+    /// The same, with how long to wait.
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_secs = Some(seconds);
+        self
+    }
+
+    /// Its status and body, for those who keep answers.
+    pub(crate) fn parts(&self) -> (StatusCode, &ErrorBody) {
+        (self.status, &self.body)
     }
 
     /// An error for what is larger than it may be.
@@ -44,7 +68,7 @@ impl ApiError {
         Self::new(ErrorCode::Malformed, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
-    fn with_status(mut self, status: StatusCode) -> Self {
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
@@ -60,14 +84,38 @@ fn status(code: ErrorCode) -> StatusCode {
         }
         ErrorCode::RateLimited | ErrorCode::QueueFull => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorCode::Malformed => StatusCode::BAD_REQUEST,
-        ErrorCode::LeaseLost | ErrorCode::PenHeld | ErrorCode::StaleFence => StatusCode::CONFLICT,
+        ErrorCode::Malformed | ErrorCode::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,
+        ErrorCode::LeaseLost
+        | ErrorCode::PenHeld
+        | ErrorCode::StaleFence
+        | ErrorCode::InvalidTransition
+        | ErrorCode::ReopenNotAllowed
+        | ErrorCode::TicketClosed
+        | ErrorCode::RequestInProgress => StatusCode::CONFLICT,
+        ErrorCode::StaleVersion => StatusCode::PRECONDITION_FAILED,
         ErrorCode::InvalidTopic
         | ErrorCode::InvalidMeta
         | ErrorCode::MetaTooLarge
         | ErrorCode::TooManyTopics
         | ErrorCode::ReservedEvent
         | ErrorCode::InvalidTtl
+        | ErrorCode::InvalidTitle
+        | ErrorCode::InvalidDescription
+        | ErrorCode::InvalidCategory
+        | ErrorCode::InvalidPriority
+        | ErrorCode::InvalidStatus
+        | ErrorCode::InvalidUserId
+        | ErrorCode::InvalidGuest
+        | ErrorCode::InvalidMetadata
+        | ErrorCode::InvalidAttachments
+        | ErrorCode::InvalidReason
+        | ErrorCode::InvalidContent
+        | ErrorCode::InvalidParent
+        | ErrorCode::InvalidAssignee
+        | ErrorCode::InvalidIds
+        | ErrorCode::InvalidName
+        | ErrorCode::InvalidPage
+        | ErrorCode::IdempotencyKeyReused
         | ErrorCode::InvalidPayload => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -79,6 +127,9 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after_secs {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -94,6 +145,7 @@ impl From<ErrorReply> for ApiError {
     fn from(reply: ErrorReply) -> Self {
         let mut error = Self::new(reply.known_code().unwrap_or(ErrorCode::Internal), reply.message);
         error.body.pen = reply.pen;
+        error.retry_after_secs = reply.retry_after_ms.map(|ms| ms.div_ceil(1000));
         error
     }
 }

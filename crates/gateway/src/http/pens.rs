@@ -27,7 +27,7 @@ use crate::pens::{Jwk, Said, log_away, refused, wire};
 
 impl Caller {
     /// The caller as somebody who may hold a pen.
-    fn claimant(&self) -> Claimant {
+    pub(super) fn claimant(&self) -> Claimant {
         match self {
             Self::Person(identity) => {
                 let session = SessionId::from(format!("http:{}", identity.subject()));

@@ -11,21 +11,23 @@ use axum::routing::get;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
-use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::Server;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, PathItem, Ref, ResponseBuilder, Server};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{console, dev, error, health, pens, presence, rates, revocations, topics};
+use super::idempotency::{self, KEY_HEADER, REPLAY_HEADER};
+use super::{
+    console, describe, dev, error, health, pens, presence, rates, revocations, tickets, topics,
+};
 use crate::app::App;
 use crate::socket;
 use crate::telemetry::{self, metrics};
 
 /// How long a request may take until its answer begins, its body included. A WebSocket is one answer.
-const REQUEST_MAX: Duration = Duration::from_secs(30);
+pub(super) const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 #[derive(OpenApi)]
 #[openapi(modifiers(&SecuritySchemes), security(("token" = []), ("api_key" = [])), info(
@@ -54,6 +56,8 @@ impl Modify for SecuritySchemes {
 
 /// The whole surface. A pure function of the application, so that tests build the real thing.
 pub fn router(app: App) -> Router {
+    // Those of tickets keep their answers themselves.
+    let repeatable = middleware::from_fn_with_state(app.clone(), idempotency::once);
     let (routes, mut api) = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(topics::list))
         .routes(routes!(topics::broadcast))
@@ -74,12 +78,14 @@ pub fn router(app: App) -> Router {
         .routes(routes!(pens::log))
         .routes(routes!(pens::draft, pens::leave_draft))
         .routes(routes!(revocations::list, revocations::revoke, revocations::withdraw))
+        .route_layer(repeatable)
+        .merge(tickets::routes())
         .routes(routes!(dev::token))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .split_for_parts();
-    add_bounds(&mut api);
+    describe::complete(&mut api);
     if !app.config.server.public_url.is_empty() {
         api.servers = Some(vec![Server::new(app.config.server.public_url.clone())]);
     }
@@ -94,24 +100,6 @@ pub fn router(app: App) -> Router {
     layered(router, &app).with_state(app)
 }
 
-/// Says of each operation what [`rates`] may answer in its place.
-fn add_bounds(api: &mut utoipa::openapi::OpenApi) {
-    let body = Ref::from_schema_name("ErrorBody");
-    let wait = HeaderBuilder::new().description(Some("How many seconds to wait.")).build();
-    let response = ResponseBuilder::new()
-        .description("`rate_limited`: too many requests from this address.")
-        .header("Retry-After", wait)
-        .content("application/json", ContentBuilder::new().schema(Some(body)).build())
-        .build();
-    for item in api.paths.paths.values_mut() {
-        let PathItem { get, put, post, delete, patch, .. } = item;
-        for operation in [get, put, post, delete, patch].into_iter().flatten() {
-            let told = operation.responses.responses.entry("429".to_owned());
-            told.or_insert_with(|| response.clone().into());
-        }
-    }
-}
-
 /// The middleware, the outermost last.
 fn layered(router: Router<App>, app: &App) -> Router<App> {
     let origins = app.origins.clone();
@@ -124,9 +112,14 @@ fn layered(router: Router<App>, app: &App) -> Router<App> {
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::IF_MATCH,
+            KEY_HEADER,
+            HeaderName::from_static(tickets::FENCE_HEADER),
+            HeaderName::from_static("traceparent"),
             HeaderName::from_static("x-phoenix-authtoken"),
             HeaderName::from_static("x-phoenix-longpoll-token"),
-        ]);
+        ])
+        .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, REPLAY_HEADER]);
     router
         .layer(DefaultBodyLimit::max(app.config.limits.http_body_max.bytes()))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))

@@ -14,12 +14,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry::KeyValue;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_http::{Bytes, HeaderExtractor, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use penholder_desk::Trace;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
@@ -97,6 +98,15 @@ pub(super) fn continue_trace(span: &Span, headers: &HeaderMap) {
     let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
     // It fails where no spans are collected.
     span.set_parent(parent).ok();
+}
+
+/// The trace of the present span, if spans are collected.
+pub(super) fn trace() -> Option<Trace> {
+    let context = Span::current().context();
+    let span = context.span().span_context().clone();
+    let (trace_id, flags) = (span.trace_id(), span.trace_flags());
+    let traceparent = format!("00-{trace_id:032x}-{:016x}-{flags:02x}", span.span_id());
+    span.is_valid().then(|| Trace { trace_id: format!("{trace_id:032x}"), traceparent })
 }
 
 #[async_trait]

@@ -1,0 +1,109 @@
+//! Whoever comes with a token is made known to the tickets, so that they can be assigned to them.
+//!
+//! Each person is written once in the life of the process, and again when a token gives them another name or
+//! role. Those who connect wait in a queue and are written many at a time: a storm of reconnects costs the store
+//! some statements, not one for each of them.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use penholder_desk::{KnownPerson, Tickets};
+use penholder_lease::{PersonId, Role};
+use rustc_hash::{FxHashSet, FxHasher};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use crate::auth::Identity;
+use crate::pens::log_away;
+
+/// How many are remembered as known. Beyond that all are forgotten, and written once more.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// How many wait to be written. Who finds no place is written when they come again.
+const WAITING_MAX: usize = 4_096;
+
+/// How many are written at a time.
+const AT_ONCE: usize = 256;
+
+/// The people who have come. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct People {
+    store: Tickets,
+    known: Arc<Mutex<FxHashSet<u64>>>,
+    waiting: Sender<KnownPerson>,
+}
+
+impl People {
+    /// Begins to write them; that ends with the last clone. Needs a tokio runtime.
+    pub(crate) fn start(store: Tickets) -> Self {
+        let (waiting, queue) = mpsc::channel(WAITING_MAX);
+        let known = Arc::default();
+        tokio::spawn(write(store.clone(), queue, Arc::clone(&known)));
+        Self { store, known, waiting }
+    }
+
+    /// Makes somebody known some time soon, without waiting.
+    pub(crate) fn seen(&self, identity: &Identity) {
+        let Some(person) = person(identity) else { return };
+        if self.known.lock().contains(&mark(&person)) {
+            return;
+        }
+        match self.waiting.try_send(person) {
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => tracing::debug!("somebody is made known later"),
+        }
+    }
+
+    /// Makes somebody known before it returns, if the store lets it.
+    pub(crate) async fn meet(&self, identity: &Identity) {
+        let Some(person) = person(identity) else { return };
+        let mark = mark(&person);
+        if self.known.lock().contains(&mark) {
+            return;
+        }
+        match self.store.put_people(&[person]).await {
+            Ok(()) => remember(&self.known, [mark]),
+            Err(error) => log_away(&error),
+        }
+    }
+}
+
+/// Guests are known to nobody, and what cannot be kept is no name.
+fn person(identity: &Identity) -> Option<KnownPerson> {
+    let card = &identity.card;
+    let claimant = penholder_hub::claimant(card.id.as_str().into(), card.as_ref().clone());
+    let (role, person) = (claimant.role, claimant.person);
+    let is_kept = role != Role::Guest && ![&card.id, &card.name].iter().any(|it| it.contains('\0'));
+    is_kept.then(|| KnownPerson { id: PersonId::clone(&person.id), name: person.name, role })
+}
+
+fn mark(person: &KnownPerson) -> u64 {
+    let mut hasher = FxHasher::default();
+    (person.id.as_str(), &person.name, person.role).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn remember(known: &Mutex<FxHashSet<u64>>, marks: impl IntoIterator<Item = u64>) {
+    let mut known = known.lock();
+    if known.len() >= REMEMBERED_MAX {
+        known.clear();
+    }
+    known.extend(marks);
+}
+
+async fn write(
+    store: Tickets,
+    mut queue: Receiver<KnownPerson>,
+    known: Arc<Mutex<FxHashSet<u64>>>,
+) {
+    let mut people = Vec::with_capacity(AT_ONCE);
+    while queue.recv_many(&mut people, AT_ONCE).await > 0 {
+        people.retain(|person| !known.lock().contains(&mark(person)));
+        match store.put_people(&people).await {
+            Ok(()) => remember(&known, people.iter().map(mark)),
+            Err(error) => log_away(&error),
+        }
+        people.clear();
+    }
+}
