@@ -11,8 +11,8 @@ use penholder_benches::effort::{Asked, Effort};
 use penholder_benches::row::{Comparison, Row};
 use penholder_benches::timing::{Timed, timed};
 use penholder_hub::{
-    Broadcast, Config, Content, Hub, Input, Join, MemberId, Now, Output, PenAtJoin, ResumeClaim,
-    TopicOptions, Viewer,
+    AtJoin, Audience, Broadcast, Config, Content, Hub, Input, Join, MemberId, Now, Output,
+    ResumeClaim, TopicOptions, Viewer,
 };
 use penholder_presence::{
     Incarnation, Key, Kind, LivenessConfig, Mode, MonoMs, PriorityPolicy, ReplicaConfig, ReplicaId,
@@ -87,7 +87,8 @@ fn join(number: u64) -> Input {
         session: SessionId::from(format!("session-{number}")),
         resume: None,
         since: None,
-        pen: PenAtJoin::None,
+        audience: Audience::Public,
+        stream: AtJoin::None,
     }))
 }
 

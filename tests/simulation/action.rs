@@ -1,8 +1,8 @@
 //! What clients and administrators do, one drawn action at a time.
 
 use penholder_hub::{
-    Broadcast, Content, Echo, Input, InputSeen, Join, MemberId, PenAtJoin, PresenceChange, Push,
-    Request, ResumeClaim, Typing, Viewer,
+    AtJoin, Audience, Broadcast, Content, Echo, Input, InputSeen, Join, MemberId, PresenceChange,
+    Push, Request, ResumeClaim, Typing, Viewer,
 };
 use penholder_presence::{Activity, Kind, Mode, SessionId};
 use penholder_protocol::realtime::Dialect;
@@ -255,7 +255,8 @@ impl Run {
             session: SessionId::from(arrival.session.as_str()),
             resume: arrival.resume.clone(),
             since: None,
-            pen: PenAtJoin::None,
+            audience: Audience::Public,
+            stream: AtJoin::None,
         }
     }
 

@@ -214,7 +214,7 @@ async fn keep(
 }
 
 /// Puts its number into a payload. The rest of it is the same for all who hear it.
-fn numbered(seq: u64, body: &str) -> String {
+pub(crate) fn numbered(seq: u64, body: &str) -> String {
     let fields = body.strip_prefix('{').expect("a payload is an object");
     format!("{{\"seq\":{seq},{fields}")
 }

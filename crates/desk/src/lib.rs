@@ -49,7 +49,7 @@
 //!
 //! - *Events* of every answer are owed to the topic. Answers of one topic can overtake each other on their
 //!   way to a hub; [`Logged::seq`] puts them in order, and a gap is read from [`Pens::log`]. So it is with
-//!   what a work has [`Told`], and [`Tickets::events`].
+//!   what a work has [`Told`], and [`Tickets::stretch`].
 //! - *Time* is the driver's to watch: ask [`Pens::due`], [`tick`](Pens::tick) what it names, and ask again
 //!   after `next_in_ms`, or sooner when an answer's [`due`](Answered::due) is earlier. Several processes may.
 //! - *Holders* who are connected and have shown input are [renewed](Pens::renew) together, every third of a
@@ -85,7 +85,7 @@
 //! - What was rolled back is told to nobody and leaves no gap: `rolled_back_tells_nothing`.
 //! - Numbers of a topic and audience are dense, in the order of commits, however many write:
 //!   `numbers_are_dense_in_the_order_of_commits`; pens count in the same: `pen_counts_in_both_numberings`.
-//! - What is replayed is what was told: `replay_is_what_was_told`.
+//! - What is replayed is what was told: `replay_is_what_was_told`, `stretch_has_what_each_audience_was_told`.
 //! - The public hears the same whether the staff leaves notes or not:
 //!   `public_stream_is_the_same_with_and_without_notes`.
 //! - A write under a stale fence is not written: `stale_fence_writes_nothing`.
@@ -102,6 +102,7 @@ mod renewal;
 mod row;
 mod sqlite;
 mod statement;
+mod stream;
 mod tickets;
 
 pub use self::answer::{Answered, Draft, Due, Logged, Reading};
@@ -109,6 +110,7 @@ pub use self::error::StoreError;
 pub use self::events::{Happened, LoggedEvent, Replay, Retention, Told, Trace};
 pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};
 pub use self::renewal::Renewal;
+pub use self::stream::{Entry, Position, Stretch};
 pub use self::tickets::{
     Assigned, Begun, Filter, Key, KnownPerson, Listed, Once, Order, Page, Request, Stats,
     StoredAnswer, TicketError, Tickets, TracedEvent, Unanswered, Updated, Work,

@@ -28,6 +28,7 @@ use crate::error::StoreError;
 use crate::events::{self, PRUNE_AT_ONCE, Replay, Retention};
 use crate::pens::Pens;
 use crate::statement::{Connection, rows};
+use crate::stream::{self, Position, Stretch};
 
 /// Topics that are looked after in one call.
 const TOPICS_AT_ONCE: u32 = 1_000;
@@ -93,6 +94,30 @@ impl Tickets {
     pub async fn last_seq(&self, topic: &str, audience: Audience) -> Result<u64, StoreError> {
         let mut reader = self.pens.reader().await?;
         events::last_seq(&mut reader.connection(), (topic, audience)).await
+    }
+
+    /// Returns where a topic's stream has got to.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn position(&self, topic: &str) -> Result<Position, StoreError> {
+        stream::position(&mut self.pens.reader().await?.connection(), topic).await
+    }
+
+    /// Reads up to `limit` events of a topic with staff numbers larger than `after`, for both audiences at once.
+    /// Where some of those are not kept any more it begins behind them.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn stretch(
+        &self,
+        topic: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Stretch, StoreError> {
+        stream::stretch(&mut self.pens.reader().await?.connection(), topic, after, limit).await
     }
 
     /// Forgets what of the log, and of the answers to requests, has been kept for long enough. Harmless at

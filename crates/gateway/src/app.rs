@@ -158,7 +158,7 @@ impl App {
         let pens = PenDesk::open(&config, &data, receipts).await?;
         let shards = Shards::start(count, &hub, &resume, (clock, bus, pens.clone()));
         pens.start(&shards);
-        let tickets = TicketDesk::new(&config, &pens, &shards);
+        let tickets = TicketDesk::new(&pens, &shards);
         let drain = CancellationToken::new();
         tokio::spawn(tickets.clone().tidy(retention(&config), drain.clone()));
         Ok(Self(Arc::new(Parts {

@@ -8,7 +8,6 @@ pub(crate) mod asked;
 mod deadlines;
 mod lanes;
 mod opening;
-mod readings;
 mod receipts;
 mod renewals;
 mod reply;
@@ -17,25 +16,25 @@ mod timeline;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use penholder_desk::{Answered, Draft, Logged, Pens, Renewal, Storage, StoreError};
+use penholder_desk::{Answered, Draft, Logged, Pens, Renewal, Storage, StoreError, Tickets};
 use penholder_hub::{
-    Input, PenAsk, PenAsker, PenAtJoin, PenNews, PenReading, PenReply, PenSource, PenTask, brief,
+    Input, News, PenAsk, PenAsker, PenReply, PenTask, Position, Reading, Source, Stretch, brief,
 };
 use penholder_lease::{Command, Person, PersonId, Policies};
-use penholder_protocol::{ErrorCode, ErrorReply, Json, PenDraftReply, Since, TopicName};
+use penholder_protocol::{ErrorCode, ErrorReply, Json, PenDraftReply, TopicName};
+use penholder_ticket::Rules;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::deadlines::Alarm;
 use self::lanes::{Job, Lanes};
 use self::opening::Opening;
-use self::readings::Readings;
 use self::renewals::Renewing;
 use crate::app::StartError;
 use crate::config::Config;
 use crate::data_dir::DataDirectory;
+use crate::log::{EVENTS_MAX, Log, pen_news};
 use crate::shard::Shards;
 use crate::telemetry::metrics;
 
@@ -45,12 +44,6 @@ pub(crate) use self::reply::{Said, wire};
 
 /// Connections to a database.
 const CONNECTIONS: u32 = 8;
-
-/// Most events that a join or a shard gets at a time.
-const EVENTS_MAX: u32 = 200;
-
-/// How long a join waits for the store.
-const JOIN_WAIT: Duration = Duration::from_millis(500);
 
 /// When to try again after the store was away. Unit: milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -62,9 +55,10 @@ pub(crate) struct PenDesk(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     store: Pens,
+    tickets: Tickets,
+    log: Log,
     receipts: ReceiptKeys,
     lanes: Lanes,
-    readings: Readings,
     renewing: Renewing,
     alarm: Alarm,
     opening: Opening,
@@ -102,15 +96,17 @@ impl PenDesk {
             Storage::Postgres { url: url.to_owned(), connections: CONNECTIONS }
         };
         let store = Pens::unopened(policies);
+        let tickets = Tickets::new(&store, Rules { allow_reopen: config.tickets.allow_reopen });
         let opened = store.connect(&storage).await;
         let alarm = Alarm::new(&storage);
         let opening = Opening::begin(storage, opened)?;
         let (renewing, renewals) = mpsc::channel(renewals::WAITING_MAX);
         let desk = Self(Arc::new(Parts {
             store: store.clone(),
+            log: Log::new(&store, &tickets),
+            tickets,
             receipts,
             lanes: Lanes::default(),
-            readings: Readings::default(),
             renewing: Renewing::new(renewing),
             alarm,
             opening,
@@ -140,9 +136,14 @@ impl PenDesk {
         self.0.store.close().await;
     }
 
-    /// Where they are kept, with the tickets.
-    pub(crate) fn store(&self) -> &Pens {
-        &self.0.store
+    /// The tickets, which are kept in the same place.
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.0.tickets
+    }
+
+    /// What was told of them all.
+    pub(crate) fn log(&self) -> &Log {
+        &self.0.log
     }
 
     /// The keys of the receipts.
@@ -208,22 +209,32 @@ impl PenDesk {
                 let told = self.draft(&topic, &person, draft).await;
                 self.tell(&topic, Vec::new(), (told, asker)).await;
             }
-            PenTask::Read => match self.reading(&topic).await {
+            PenTask::Read => match self.0.log.reading(&topic).await {
                 Ok(reading) => {
-                    self.input(&topic, Input::PenRead { topic: topic.clone(), reading }).await;
+                    self.input(&topic, Input::Read { topic: topic.clone(), reading }).await;
                 }
                 Err(error) => log_away(&error),
             },
-            PenTask::Follow(after) => match self.log(&topic, after, EVENTS_MAX).await {
-                Ok(news) if news.is_empty() => {}
-                Ok(news) => {
-                    let source = PenSource::Log;
-                    let topic_name = topic.clone();
-                    let input = Input::Pen { topic: topic_name, source, news, reply: None };
-                    self.input(&topic, input).await;
-                }
-                Err(error) => log_away(&error),
-            },
+            PenTask::Follow(after) => self.follow(&topic, after).await,
+        }
+    }
+
+    /// Tells a shard all that the log has after a number. One that hears nothing asks again.
+    async fn follow(&self, topic: &TopicName, mut after: u64) {
+        loop {
+            let Stretch { after: from, news } =
+                match self.0.log.stretch(topic, after, EVENTS_MAX).await {
+                    Ok(stretch) => stretch,
+                    Err(error) => return log_away(&error),
+                };
+            let is_last = news.len() < EVENTS_MAX as usize;
+            after = news.last().map_or(from.seq, News::seq);
+            let (topic_name, source) = (topic.clone(), Source::Log(from));
+            let input = Input::News { topic: topic_name, source, news, reply: None };
+            self.input(topic, input).await;
+            if is_last {
+                return;
+            }
         }
     }
 
@@ -249,8 +260,8 @@ impl PenDesk {
         };
         metrics::pen_command(command, &answered.outcome);
         if let Some(last) = answered.events.last() {
-            let reading = PenReading { seq: last.seq, pen: last.event.pen.clone() };
-            self.0.readings.put(topic, reading);
+            let at = Position { seq: last.seq, staff_only: 0 };
+            self.0.log.put(topic, || Reading { at, pen: last.event.pen.clone() });
         }
         if let Some(due) = answered.due {
             self.0.alarm.within(Duration::from_millis(due.0.saturating_sub(answered.at.0)));
@@ -261,12 +272,12 @@ impl PenDesk {
                 reply::of((topic, command), &answered, &self.0.receipts)
             }
         };
-        let news = answered.events.into_iter().map(news).collect();
-        self.tell(topic, news, (told, asker)).await;
+        self.tell(topic, answered.events, (told, asker)).await;
     }
 
-    async fn tell(&self, topic: &TopicName, news: Vec<PenNews>, (told, asker): (Told, Asker)) {
-        news.iter().for_each(|news| metrics::pen_event(news.event.kind, news.event.rule));
+    async fn tell(&self, topic: &TopicName, events: Vec<Logged>, (told, asker): (Told, Asker)) {
+        events.iter().for_each(|logged| metrics::pen_event(logged.event.kind, logged.event.rule));
+        let news: Vec<News> = events.into_iter().map(pen_news).collect();
         let (reply, caller) = match asker {
             Asker::Nobody => (None, None),
             Asker::Member(asker) => {
@@ -276,8 +287,8 @@ impl PenDesk {
             Asker::Caller(caller) => (None, Some(caller)),
         };
         if !news.is_empty() || reply.is_some() {
-            let source = PenSource::Store;
-            self.input(topic, Input::Pen { topic: topic.clone(), source, news, reply }).await;
+            let source = Source::Store;
+            self.input(topic, Input::News { topic: topic.clone(), source, news, reply }).await;
         }
         if let Some(caller) = caller {
             // Whoever asked may have gone away.
@@ -314,54 +325,14 @@ impl PenDesk {
         Ok(Said::Done(Json::of(&reply)))
     }
 
-    /// Reads a pen as it is now.
-    pub(crate) async fn reading(&self, topic: &TopicName) -> Result<PenReading, StoreError> {
-        // In this order: what happens in between is told once more, rather than not at all.
-        let seq = self.0.store.last_seq(topic.as_str()).await?;
-        let pen = self.0.store.pen(topic.as_str()).await?.pen;
-        Ok(PenReading { seq, pen })
-    }
-
-    /// Reads a pen as it was a moment ago, so that many who ask at once cost one read; none while the store
-    /// is away.
-    pub(crate) async fn recent(&self, topic: &TopicName) -> Option<PenReading> {
-        self.0.readings.recent(topic, || self.reading(topic)).await
-    }
-
-    /// What a join says of the pen, and what its client has missed.
-    pub(crate) async fn at_join(&self, topic: &TopicName, since: Option<Since>) -> PenAtJoin {
-        let read = async {
-            let reading = self.recent(topic).await?;
-            let missed = match since {
-                Some(Since::After(after)) if after < reading.seq => {
-                    self.missed(topic, (after, reading.seq)).await
-                }
-                Some(_) | None => None,
-            };
-            Some(PenAtJoin::Read { reading, missed })
-        };
-        timeout(JOIN_WAIT, read).await.ok().flatten().unwrap_or(PenAtJoin::Away)
-    }
-
-    async fn missed(&self, topic: &TopicName, (after, last): (u64, u64)) -> Option<Vec<PenNews>> {
-        let count = last - after;
-        if count > u64::from(EVENTS_MAX) {
-            return None;
-        }
-        let mut news = self.log(topic, after, EVENTS_MAX).await.ok()?;
-        news.retain(|news| news.seq <= last);
-        (news.len() as u64 == count).then_some(news)
-    }
-
-    /// Reads events with numbers above `after`, in order.
-    pub(crate) async fn log(
+    /// Reads events of a pen with numbers above `after`, in order.
+    pub(crate) async fn events(
         &self,
         topic: &TopicName,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<PenNews>, StoreError> {
-        let logged = self.0.store.log(topic.as_str(), after, limit).await?;
-        Ok(logged.into_iter().map(news).collect())
+    ) -> Result<Vec<Logged>, StoreError> {
+        self.0.store.log(topic.as_str(), after, limit).await
     }
 
     /// Reads the pens that somebody holds, in order of topics.
@@ -384,10 +355,6 @@ impl PenDesk {
     pub(crate) fn waiting(&self) -> usize {
         self.0.lanes.len()
     }
-}
-
-fn news(Logged { seq, event }: Logged) -> PenNews {
-    PenNews { seq, event }
 }
 
 /// What is answered while the store is away.

@@ -2,7 +2,7 @@
 //!
 //! The order of a stop: readiness goes off and new clients are refused; those here are sent away one
 //! after another, with code 1012; when the last has gone nobody listens any more, and what is under
-//! way is given until `server.drain` is over. Last, what pens are still owed is written.
+//! way is given until `server.drain` is over. Last, what tickets and pens are still owed is written.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -97,6 +97,9 @@ pub async fn serve(listener: TcpListener, router: Router, app: App) {
     requests.close();
     if timeout(REQUESTS_MAX, requests.wait()).await.is_err() {
         tracing::warn!(left = requests.len(), "requests are left unanswered");
+    }
+    if timeout(CLOSE_MAX, app.tickets.close()).await.is_err() {
+        tracing::warn!("changes of tickets are left untold");
     }
     if timeout(CLOSE_MAX, app.pens.close()).await.is_err() {
         tracing::warn!(waiting = app.pens.waiting(), "commands to pens are left undone");

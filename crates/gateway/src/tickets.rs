@@ -1,14 +1,25 @@
 //! The tickets at work: what is done to them is committed, and then told to the shards of the topics that
 //! hear of it.
+//!
+//! What is committed is told, whatever becomes of the request: both are one task, which ends when the shards
+//! know. Should the process die in between, whoever comes back finds it in the log by `since`, and a shard
+//! that hears the next event reads first what it has missed.
 
+mod access;
+
+use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use penholder_desk::{Retention, StoreError, StoredAnswer, Tickets, Told, Work};
-use penholder_ticket::Rules;
+use penholder_hub::{Input, News, Source};
+use penholder_protocol::TopicName;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+pub(crate) use self::access::Access;
+use crate::log::ticket_news;
 use crate::pens::{PenDesk, log_away};
 use crate::shard::Shards;
 
@@ -21,21 +32,21 @@ pub(crate) struct TicketDesk(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    store: Tickets,
+    pens: PenDesk,
     shards: Shards,
+    tasks: TaskTracker,
 }
 
 impl TicketDesk {
     /// Tickets are kept where the pens are.
-    pub(crate) fn new(config: &Config, pens: &PenDesk, shards: &Shards) -> Self {
-        let rules = Rules { allow_reopen: config.tickets.allow_reopen };
-        let store = Tickets::new(pens.store(), rules);
-        Self(Arc::new(Parts { store, shards: shards.clone() }))
+    pub(crate) fn new(pens: &PenDesk, shards: &Shards) -> Self {
+        let (pens, shards) = (pens.clone(), shards.clone());
+        Self(Arc::new(Parts { pens, shards, tasks: TaskTracker::new() }))
     }
 
     /// Where they are kept.
     pub(crate) fn store(&self) -> &Tickets {
-        &self.0.store
+        self.0.pens.tickets()
     }
 
     /// Throws away what was kept for long enough, now and then, until `ending`.
@@ -46,43 +57,74 @@ impl TicketDesk {
                 _ = every.tick() => {}
                 () = ending.cancelled() => return,
             }
-            match self.0.store.expire(retention).await {
+            match self.store().expire(retention).await {
                 Ok(entries) => tracing::debug!(entries, "old events of tickets thrown away"),
                 Err(error) => log_away(&error),
             }
         }
     }
 
-    /// Keeps what was done and tells of it, also when nobody waits for that any more.
+    /// Keeps a work for good, and tells the topics.
+    ///
+    /// # Errors
+    ///
+    /// As [`Work::commit`]. Nobody has been told.
     pub(crate) async fn commit(&self, work: Work) -> Result<(), StoreError> {
-        self.conclude(async { work.commit().await }).await
+        self.finish(work.commit()).await
     }
 
-    /// Keeps what was done with its answer, and tells of it, also when nobody waits for that any more.
+    /// Keeps a work for good with the answer for those who ask again, and tells the topics.
+    ///
+    /// # Errors
+    ///
+    /// As [`Work::commit_answered`]. Nobody has been told.
     pub(crate) async fn commit_answered(
         &self,
         work: Work,
         answer: StoredAnswer,
     ) -> Result<(), StoreError> {
-        self.conclude(async move { work.commit_answered(&answer).await }).await
+        self.finish(async move { work.commit_answered(&answer).await }).await
     }
 
-    /// In a task of its own: between the commit and the telling nobody may break off.
-    async fn conclude(
+    /// Commits and tells in a task of its own: whoever asked may go away at any moment.
+    async fn finish(
         &self,
         commit: impl Future<Output = Result<Vec<Told>, StoreError>> + Send + 'static,
     ) -> Result<(), StoreError> {
         let desk = self.clone();
-        let concluded = tokio::spawn(async move {
+        let task = self.0.tasks.spawn(async move {
             desk.tell(commit.await?).await;
             Ok(())
         });
-        // A task is not aborted, so it has panicked.
-        concluded.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
+        match task.await.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(finished) => finished,
+            Err(Ok(panic)) => resume_unwind(panic),
+            // The runtime ends, and whoever waits with it.
+            Err(Err(_)) => std::future::pending().await,
+        }
     }
 
-    /// Tells the topics what was committed for them.
+    /// Tells the topics what was committed for them, each in order.
     pub(crate) async fn tell(&self, told: Vec<Told>) {
-        let _ = (&self.0.shards, told);
+        let mut by_topic: BTreeMap<String, Vec<News>> = BTreeMap::new();
+        for told in told {
+            by_topic.entry(told.topic.clone()).or_default().push(ticket_news(told));
+        }
+        for (name, news) in by_topic {
+            // The topic of a person whose id fits no name can be joined by nobody.
+            let Ok(topic) = TopicName::parse(&name) else { continue };
+            // Before they are told: whoever is sent away from a ticket that is gone does not get in again.
+            self.0.pens.log().forget(&topic);
+            let input =
+                Input::News { topic: topic.clone(), source: Source::Store, news, reply: None };
+            // A shard that has stopped has nobody to tell.
+            self.0.shards.tell(&topic, input).await.ok();
+        }
+    }
+
+    /// Ends when all that was begun is committed and told.
+    pub(crate) async fn close(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 }

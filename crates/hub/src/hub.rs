@@ -12,6 +12,7 @@ use penholder_protocol::{Encoded, ErrorCode, ErrorReply, Json, Ref, TopicName};
 use crate::relay::Relay;
 use crate::room::{Room, Seat};
 use crate::session::{Session, Shown};
+use crate::stream::Lately;
 use crate::{
     Class, Config, Departure, Frame, Input, MemberId, Now, Output, SignResume, Tally, WatcherId,
 };
@@ -32,6 +33,7 @@ pub struct Hub {
     pub(crate) ended: BTreeSet<SessionId>,
     pub(crate) tally: Tally,
     pub(crate) relay: Relay,
+    pub(crate) lately: Lately,
 }
 
 /// Where a member sits.
@@ -46,6 +48,7 @@ pub(crate) struct Membership {
 pub(crate) enum Timer {
     Flush(TopicName),
     Renew(TopicName),
+    Follow(TopicName),
     Session(SessionId),
 }
 
@@ -78,6 +81,7 @@ impl Hub {
             ended: BTreeSet::new(),
             tally: Tally::default(),
             relay: Relay::default(),
+            lately: Lately::default(),
         };
         hub.perform(now);
         hub
@@ -110,11 +114,11 @@ impl Hub {
             Input::Publish { topic, broadcast } => self.publish(&topic, &broadcast, None),
             Input::Kick { topic, session } => self.kick(now, &topic, &session),
             Input::Watch { watcher, topics } => self.watch(watcher, topics),
-            Input::Pen { topic, source, news, reply } => {
-                self.relay_pen(&topic, source, &news);
-                self.take_pen(now, &topic, (source, news), reply);
+            Input::News { topic, source, news, reply } => {
+                self.relay_news(&topic, source, &news);
+                self.take_news(now, &topic, (source, news), reply);
             }
-            Input::PenRead { topic, reading } => self.take_reading(now, &topic, reading),
+            Input::Read { topic, reading } => self.take_reading(now, &topic, reading),
             Input::Unwatch(watcher) => self.unwatch(watcher),
             Input::Retire => self.retire(now),
             Input::Bus(_) | Input::Relayed(_) | Input::Tick => {}
@@ -157,6 +161,7 @@ impl Hub {
             match timer {
                 Timer::Flush(topic) => self.flush(&topic),
                 Timer::Renew(topic) => self.serve_renewal(now, &topic),
+                Timer::Follow(topic) => self.follow_again(now, &topic),
                 Timer::Session(session) => self.serve_session(now, &session),
             }
         }
@@ -398,6 +403,7 @@ impl Hub {
             && let Some(room) = self.rooms.remove(topic)
         {
             self.unplan(topic, room.pen.and_then(|pen| pen.renew_at));
+            self.drop_stream(topic, room.stream);
             if let Some(at) = room.flush_at {
                 self.timers.remove(&(at, Timer::Flush(topic.clone())));
             }

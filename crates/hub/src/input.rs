@@ -5,7 +5,7 @@ use penholder_presence::{Activity, Incarnation, Key, Kind, Mode, MonoMs, Session
 use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{Encoded, EventName, Json, PresenceMode, Ref, Since, TopicName, Wire};
 
-use crate::{PenAtJoin, PenNews, PenReading, PenReply, PenRequest, PenSource};
+use crate::{AtJoin, Audience, News, PenReply, PenRequest, Reading, Source};
 
 /// The present time on both clocks. Failure detection uses the one that cannot be set, people are
 /// shown the one on the wall, and neither is ever computed from the other.
@@ -85,23 +85,23 @@ pub enum Input {
     },
     /// A watcher is gone.
     Unwatch(WatcherId),
-    /// What the store of pens says of a topic.
-    Pen {
+    /// What the store says of a topic.
+    News {
         /// Which.
         topic: TopicName,
         /// Where the events come from.
-        source: PenSource,
+        source: Source,
         /// What has happened, in order.
-        news: Vec<PenNews>,
+        news: Vec<News>,
         /// The answer to whoever asked.
         reply: Option<PenReply>,
     },
-    /// A pen was read for those who watch its topic.
-    PenRead {
-        /// Whose.
+    /// A topic was read for those who watch it.
+    Read {
+        /// Which.
         topic: TopicName,
-        /// The pen.
-        reading: PenReading,
+        /// With its pen.
+        reading: Reading,
     },
     /// A message of the same shard on another replica. Any bytes are allowed.
     Bus(Bytes),
@@ -145,8 +145,10 @@ pub struct Join {
     pub resume: Option<ResumeClaim>,
     /// Where the client stopped listening.
     pub since: Option<Since>,
-    /// What was read of the topic's pen.
-    pub pen: PenAtJoin,
+    /// Whom it hears as.
+    pub audience: Audience,
+    /// What was read of the topic.
+    pub stream: AtJoin,
 }
 
 /// The person behind a session.

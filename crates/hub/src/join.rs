@@ -8,7 +8,7 @@ use penholder_protocol::realtime::{self, Dialect};
 use penholder_protocol::{Encoded, JoinReply, Json, PresenceMode, Ref, TopicName, ViewerSummary};
 
 use crate::hub::{Hub, Membership};
-use crate::pen::PenInReply;
+use crate::news::Resumption;
 use crate::room::{Room, Seat, Sight};
 use crate::session::{Session, Shown};
 use crate::{Departure, Join, MemberId, Now, ResumeClaim};
@@ -24,16 +24,19 @@ impl Hub {
             self.end_session(now, &old.session);
         }
         self.seat(join, &id);
+        self.join_stream(now, join);
         self.join_pen(now, join, &id);
         self.show(now, &id);
         self.mark(now, &join.topic);
-        let reply = self.join_reply(join, &id);
+        let resumption = self.resumption(join);
+        let reply = self.join_reply(join, &id, &resumption);
         self.deliver(join.member, reply);
-        self.tell_missed(join);
+        self.tell_missed(join, &resumption.missed);
         if let Some(member) = join.replaces {
             self.close(member);
             self.unseat(member, Departure::Replaced);
         }
+        self.leave_ended(now, join);
     }
 
     /// A member leaves: its session ends at once, and nobody waits for it to come back.
@@ -253,6 +256,7 @@ impl Hub {
             dialect: join.dialect,
             join_ref: join.join_ref.clone(),
             sight,
+            audience: join.audience,
         };
         let room =
             self.rooms.entry(join.topic.clone()).or_insert_with(|| Room::new(join.topic.clone()));
@@ -264,9 +268,10 @@ impl Hub {
         }
     }
 
-    fn join_reply(&mut self, join: &Join, id: &SessionId) -> Encoded {
+    fn join_reply(&mut self, join: &Join, id: &SessionId, resumption: &Resumption) -> Encoded {
         let summary = self.join_summary(join, id);
-        let PenInReply { seq, pen, recovered } = self.pen_in_reply(join);
+        let known = self.rooms.get(&join.topic).and_then(|room| room.pen.as_ref());
+        let pen = known.map(|known| Json::of(&known.pen));
         let session = &self.sessions[id];
         let claim = ResumeClaim {
             topic: join.topic.clone(),
@@ -282,8 +287,8 @@ impl Hub {
             key: join.viewer.key.as_str().to_owned(),
             joined_at: session.joined_at.0,
             mode: crate::encode::mode(session.mode),
-            seq,
-            recovered,
+            seq: resumption.seq,
+            recovered: resumption.recovered,
             summary,
             pen,
             limits: self.config.limits,

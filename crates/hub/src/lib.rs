@@ -38,11 +38,16 @@
 //! - a frame is encoded once per topic and wire format, and a broadcast once per dialect, and shared by
 //!   all who receive it (`a_frame_is_encoded_once_and_shared`).
 //!
+//! # Durable events
+//!
+//! What happens to a topic's pen and tickets is numbered and kept by the store, and told with [`Input::News`]: in the
+//! order of the numbers, to each [`Audience`] what it may hear, with a number of its own. What is missing in
+//! between is asked for with [`PenTask::Follow`].
+//!
 //! # Pens
 //!
 //! A shard decides nothing about a pen. It asks the store with [`Output::Pen`], and tells its topic what
-//! the store answers with [`Input::Pen`], in order with everything else of the topic. A driver without a
-//! store drops what is asked.
+//! the store answers, in order with everything else of the topic. A driver without a store drops what is asked.
 //!
 //! # Crowds
 //!
@@ -55,6 +60,7 @@ mod encode;
 mod hub;
 mod input;
 mod join;
+mod news;
 mod outline;
 mod output;
 mod pen;
@@ -65,6 +71,7 @@ mod relay;
 mod room;
 mod session;
 mod spread;
+mod stream;
 mod view;
 
 pub use config::{Config, TopicOptions};
@@ -73,10 +80,10 @@ pub use input::{
     Broadcast, Content, Echo, Input, InputSeen, Join, MemberId, Now, PresenceChange, Push, Request,
     ResumeClaim, SignResume, Typing, Viewer, WatcherId,
 };
-pub use output::{Class, Departure, Frame, Output};
-pub use pen::{
-    HolderReply, PenAsk, PenAsker, PenAtJoin, PenNews, PenReading, PenReply, PenRequest, PenSource,
-    PenTask, brief, claimant,
+pub use news::{
+    AtJoin, Audience, News, PenNews, Position, Reading, Source, Stretch, Then, TicketNews,
 };
+pub use output::{Class, Departure, Frame, Output};
+pub use pen::{HolderReply, PenAsk, PenAsker, PenReply, PenRequest, PenTask, brief, claimant};
 pub use queue::{Pushed, QueueLimits, SendQueue};
 pub use read::{Census, Connection, Evidence, SummaryQuery, Tally, TopicCount, TopicsQuery};

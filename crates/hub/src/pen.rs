@@ -1,12 +1,9 @@
 //! Where presence and the pen meet: who asks for it, who is still there to keep it, who is told.
 //!
 //! The store decides; a shard asks it by [`Output::Pen`](crate::Output::Pen) and is told by
-//! [`Input::Pen`]. What it knows of a pen is what it was told last, good enough to show and to know whom
-//! to renew, and never enough to grant anything.
+//! [`Input::News`](crate::Input::News). What it knows of a pen is what it was told last, good enough to show and
+//! to know whom to renew, and never enough to grant anything.
 //!
-//! - Events of a topic are told in the order of their numbers, none twice
-//!   (`events_are_told_once_and_in_order`); what is missing is read from the log before anything later is
-//!   told (`a_gap_is_read_from_the_log_first`).
 //! - What was read before a join never replaces what was told since (`a_stale_reading_loses_to_news`).
 //! - Whoever holds a pen is renewed while connected, with the span since their last input, which the store
 //!   judges (`a_connected_holder_is_renewed_in_time`).
@@ -17,16 +14,13 @@ use penholder_lease::{
     Answer, Claimant, Command, Event, Fence, Pen, Person, Recipient, SessionId as Name, Terms,
 };
 use penholder_presence::{Mode, MonoMs, SessionId, Signal};
-use penholder_protocol::encode::{self, Message};
-use penholder_protocol::{
-    ErrorCode, ErrorReply, Json, PersonBrief, Ref, Since, TopicName, UserCard,
-};
-use serde::{Deserialize, Serialize};
+use penholder_protocol::{ErrorCode, ErrorReply, Json, PersonBrief, Ref, TopicName, UserCard};
 
 pub use self::people::{brief, claimant};
 
 use crate::hub::{Hub, Timer};
-use crate::{Content, Join, MemberId, Now, Output};
+use crate::stream::Stream;
+use crate::{Join, MemberId, Now, Output, Reading};
 
 /// How often a holder is renewed within a time to live: two may be lost.
 const RENEWALS_PER_TTL: u64 = 3;
@@ -98,7 +92,7 @@ pub struct PenAsker {
 /// What the store of pens is asked.
 #[derive(Debug)]
 pub enum PenTask {
-    /// A command; the answer is [`Input::Pen`](crate::Input::Pen).
+    /// A command; the answer is [`Input::News`](crate::Input::News).
     Obey(Command),
     /// A holder who is connected keeps the pen.
     Renew {
@@ -116,29 +110,10 @@ pub enum PenTask {
         /// The draft.
         draft: Option<String>,
     },
-    /// What the pen is; the answer is [`Input::PenRead`](crate::Input::PenRead).
+    /// What the pen is, and where the topic; the answer is [`Input::Read`](crate::Input::Read).
     Read,
-    /// The events after this number; the answer is [`Input::Pen`](crate::Input::Pen), from the log.
+    /// The topic's events after this number; the answer is [`Input::News`](crate::Input::News), from the log.
     Follow(u64),
-}
-
-/// An event of a pen with its number in the topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PenNews {
-    /// The number.
-    pub seq: u64,
-    /// What has happened.
-    #[serde(flatten)]
-    pub event: Event,
-}
-
-/// Where events come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PenSource {
-    /// They have just been written.
-    Store,
-    /// They were read from the log: what is missing between them is lost for good.
-    Log,
 }
 
 /// An answer of the store for a member.
@@ -150,45 +125,10 @@ pub struct PenReply {
     pub result: Result<Json, ErrorReply>,
 }
 
-/// A pen as the store had it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PenReading {
-    /// The number of the topic's last event when it was read.
-    pub seq: u64,
-    /// The pen.
-    pub pen: Pen,
-}
-
-/// What was read of the pen for a join.
-#[derive(Clone, Debug, Default)]
-pub enum PenAtJoin {
-    /// There are no pens here.
-    #[default]
-    None,
-    /// The store is away.
-    Away,
-    /// The pen, and the events that the client has missed, where it said since when.
-    Read {
-        /// The pen.
-        reading: PenReading,
-        /// What was missed; none when it cannot be told any more.
-        missed: Option<Vec<PenNews>>,
-    },
-}
-
-impl PenAtJoin {
-    fn reading(&self) -> Option<&PenReading> {
-        match self {
-            Self::Read { reading, .. } => Some(reading),
-            Self::None | Self::Away => None,
-        }
-    }
-}
-
 /// What a shard knows of a topic's pen.
 #[derive(Debug)]
 pub(crate) struct KnownPen {
-    pub(crate) reading: PenReading,
+    pub(crate) pen: Pen,
     ttl_ms: u64,
     /// When the deadline was last moved, as far as is known here.
     prolonged_at: MonoMs,
@@ -198,26 +138,19 @@ pub(crate) struct KnownPen {
 }
 
 impl KnownPen {
-    fn new(now: Now, reading: PenReading) -> Self {
+    fn new(now: Now, pen: Pen) -> Self {
         let (prolonged_at, asked_at) = (now.mono, MonoMs(0));
-        Self { reading, ttl_ms: 0, prolonged_at, asked_at, renew_at: None }
+        Self { pen, ttl_ms: 0, prolonged_at, asked_at, renew_at: None }
     }
 
     fn is_held_by(&self, id: &SessionId) -> bool {
-        self.reading.pen.session.as_ref().is_some_and(|session| session.as_str() == id.as_str())
+        self.pen.session.as_ref().is_some_and(|session| session.as_str() == id.as_str())
     }
 
     pub(crate) fn holder(&self) -> Option<PersonBrief> {
-        let holder = self.reading.pen.holder.as_ref()?;
+        let holder = self.pen.holder.as_ref()?;
         Some(brief(holder))
     }
-}
-
-/// What a join reply says of durable events.
-pub(crate) struct PenInReply {
-    pub(crate) seq: u64,
-    pub(crate) pen: Option<Json>,
-    pub(crate) recovered: Option<bool>,
 }
 
 impl Hub {
@@ -284,42 +217,14 @@ impl Hub {
         Some(claimant(Name::from(id.as_str()), card))
     }
 
-    /// Takes what the store says: tells everybody on the topic, then answers whoever asked.
-    pub(crate) fn take_pen(
-        &mut self,
-        now: Now,
-        topic: &TopicName,
-        (source, news): (PenSource, Vec<PenNews>),
-        reply: Option<PenReply>,
-    ) {
-        for news in news {
-            let known = self.rooms.get(topic).and_then(|room| room.pen.as_ref());
-            let seen = known.map(|known| known.reading.seq);
-            match seen {
-                Some(seen) if news.seq <= seen => {}
-                Some(seen) if news.seq > seen + 1 && source == PenSource::Store => {
-                    self.ask_pen(topic, PenTask::Follow(seen));
-                    break;
-                }
-                _ => self.tell_pen(now, topic, news),
-            }
-        }
-        if let Some(PenReply { asker, result }) = reply {
-            self.respond(asker.member, asker.reference.as_ref(), result);
-        }
-    }
-
-    fn tell_pen(&mut self, now: Now, topic: &TopicName, news: PenNews) {
-        self.settle_newcomers(topic);
+    /// Learns what has become of a pen.
+    pub(crate) fn know_pen(&mut self, now: Now, topic: &TopicName, event: &Event) {
         let Some(room) = self.rooms.get_mut(topic) else { return };
-        self.outputs.extend(room.tell("pen", &Content::Json(Json::of(&news)), None));
-        let PenNews { seq, event } = news;
         let old = room.pen.take();
         let planned = old.as_ref().and_then(|old| old.renew_at);
         let holder_before = old.as_ref().and_then(KnownPen::holder);
-        let moved_on =
-            old.as_ref().is_none_or(|old| old.reading.pen.deadline != event.pen.deadline);
-        let mut known = KnownPen::new(now, PenReading { seq, pen: event.pen });
+        let moved_on = old.as_ref().is_none_or(|old| old.pen.deadline != event.pen.deadline);
+        let mut known = KnownPen::new(now, event.pen.clone());
         known.renew_at = planned;
         if let Some(old) = old {
             (known.ttl_ms, known.asked_at) = (old.ttl_ms, old.asked_at);
@@ -333,11 +238,11 @@ impl Hub {
                 penholder_lease::EventKind::Renewed | penholder_lease::EventKind::Resumed
             );
         if is_prolonged {
-            let deadline = known.reading.pen.deadline;
+            let deadline = known.pen.deadline;
             known.ttl_ms = deadline.map_or(0, |deadline| deadline.0.saturating_sub(event.at.0));
         }
         let is_news = holder_before != known.holder();
-        let session = known.reading.pen.session.clone();
+        let session = known.pen.session.clone();
         let ttl_ms = known.ttl_ms;
         room.pen = Some(known);
         let is_watched = !room.watchers.is_empty();
@@ -361,7 +266,7 @@ impl Hub {
         let Some(known) = self.rooms.get_mut(topic).and_then(|room| room.pen.as_mut()) else {
             return;
         };
-        let session = known.reading.pen.session.as_ref();
+        let session = known.pen.session.as_ref();
         let session = session.and_then(|name| self.sessions.get(&SessionId::from(name.as_str())));
         let is_here =
             session.is_some_and(|session| session.topic == *topic && session.member.is_some());
@@ -389,8 +294,8 @@ impl Hub {
         };
         known.renew_at = None;
         known.asked_at = now.mono;
-        let (ttl_ms, fence) = (known.ttl_ms.max(HASTE_MS), known.reading.pen.fence);
-        let Some(name) = known.reading.pen.session.clone() else { return };
+        let (ttl_ms, fence) = (known.ttl_ms.max(HASTE_MS), known.pen.fence);
+        let Some(name) = known.pen.session.clone() else { return };
         let session = self.sessions.get(&SessionId::from(name.as_str()));
         let Some(session) = session.filter(|session| session.member.is_some()) else { return };
         let input_ms_ago = now.mono.since(session.liveness.last_input());
@@ -409,7 +314,7 @@ impl Hub {
         let Some(known) = self.rooms.get(&topic).and_then(|room| room.pen.as_ref()) else { return };
         let Some(planned) = known.renew_at.filter(|_| known.is_held_by(id)) else { return };
         let has_run_down = now.mono.since(known.prolonged_at) > known.ttl_ms / 2;
-        if known.reading.pen.queue.is_empty() && !has_run_down {
+        if known.pen.queue.is_empty() && !has_run_down {
             return;
         }
         let soon = now.mono.max(known.asked_at.after(HASTE_MS));
@@ -418,17 +323,7 @@ impl Hub {
         }
     }
 
-    /// The pen of a topic has got to this event, which cannot be told from here.
-    pub(crate) fn catch_up(&mut self, topic: &TopicName, seq: u64) {
-        let Some(room) = self.rooms.get(topic) else { return };
-        match room.pen.as_ref().map(|known| known.reading.seq) {
-            Some(seen) if seen < seq => self.ask_pen(topic, PenTask::Follow(seen)),
-            Some(_) => {}
-            None => self.ask_pen(topic, PenTask::Read),
-        }
-    }
-
-    fn ask_pen(&mut self, topic: &TopicName, task: PenTask) {
+    pub(crate) fn ask_pen(&mut self, topic: &TopicName, task: PenTask) {
         self.outputs.push_back(Output::Pen(PenAsk { topic: topic.clone(), task, asker: None }));
     }
 
@@ -440,24 +335,22 @@ impl Hub {
     }
 
     /// Takes a reading for want of anything better: what was told is at least as new, or on its way.
-    pub(crate) fn take_reading(&mut self, now: Now, topic: &TopicName, reading: PenReading) {
+    pub(crate) fn take_reading(&mut self, now: Now, topic: &TopicName, reading: Reading) {
         let Some(room) = self.rooms.get_mut(topic).filter(|room| room.pen.is_none()) else {
             return;
         };
-        room.pen = Some(KnownPen::new(now, reading));
+        if room.seats.is_empty() {
+            room.stream.get_or_insert(Stream::behind(reading.at));
+        }
+        room.pen = Some(KnownPen::new(now, reading.pen));
         self.mark(now, topic);
     }
 
     /// Learns what was read for a join, and tells the store when it is the holder who is back.
     pub(crate) fn join_pen(&mut self, now: Now, join: &Join, id: &SessionId) {
         let Some(room) = self.rooms.get_mut(&join.topic) else { return };
-        if let Some(reading) = join.pen.reading()
-            && room.pen.is_none()
-        {
-            let seq = reading.seq;
-            room.pen = Some(KnownPen::new(now, reading.clone()));
-            // What was written between the reading and now was told to nobody.
-            self.ask_pen(&join.topic, PenTask::Follow(seq));
+        if let Some(reading) = join.stream.reading() {
+            room.pen.get_or_insert_with(|| KnownPen::new(now, reading.pen.clone()));
         }
         let is_resumed = *id != join.session;
         if !is_resumed {
@@ -467,7 +360,7 @@ impl Hub {
         let known = self.rooms.get(&join.topic).and_then(|room| room.pen.as_ref());
         let is_holder = known.is_some_and(|known| known.is_held_by(id));
         let waits = known.is_some_and(|known| {
-            known.reading.pen.queue.iter().any(|waiting| Some(&waiting.id) == person.as_ref())
+            known.pen.queue.iter().any(|waiting| Some(&waiting.id) == person.as_ref())
         });
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.claims_pen |= is_holder || waits;
@@ -477,41 +370,6 @@ impl Hub {
         }
         if is_holder {
             self.plan_renewal(&join.topic, Some(now.mono));
-        }
-    }
-
-    /// What the reply to a join says.
-    pub(crate) fn pen_in_reply(&self, join: &Join) -> PenInReply {
-        let known = self.rooms.get(&join.topic).and_then(|room| room.pen.as_ref());
-        let (known, read) = (known.map(|known| &known.reading), join.pen.reading());
-        let newest = [known, read].into_iter().flatten().max_by_key(|reading| reading.seq);
-        let seq = newest.map_or(0, |reading| reading.seq);
-        let recovers = |since| match (since, &join.pen) {
-            (Since::Impossible, _) | (_, PenAtJoin::Away) => false,
-            (Since::After(since), PenAtJoin::None) => since == seq,
-            (Since::After(since), PenAtJoin::Read { reading, missed }) => {
-                let has_all = missed.is_some() && reading.seq == seq;
-                since == seq || (since < seq && has_all)
-            }
-        };
-        PenInReply {
-            seq,
-            pen: newest.map(|reading| Json::of(&reading.pen)),
-            recovered: join.since.map(recovers),
-        }
-    }
-
-    /// Tells a newcomer what it has missed, right after the reply.
-    pub(crate) fn tell_missed(&mut self, join: &Join) {
-        let PenAtJoin::Read { missed: Some(missed), .. } = &join.pen else { return };
-        if self.pen_in_reply(join).recovered != Some(true) {
-            return;
-        }
-        for news in missed {
-            let payload = Json::of(news);
-            let message = Message { topic: join.topic.as_str(), event: "pen", payload: &payload };
-            let body = encode::push(join.wire, join.join_ref.as_ref(), &message);
-            self.deliver(join.member, body);
         }
     }
 

@@ -114,6 +114,19 @@ impl SendQueue {
         self.stale.remove(&member);
     }
 
+    /// Takes back all that is queued of a member who has lost the right to it.
+    pub fn withdraw(&mut self, member: MemberId) {
+        let (limits, bytes) = (self.limits, &mut self.bytes);
+        self.frames.retain(|(of, frame)| {
+            let kept = *of != member;
+            if !kept {
+                *bytes -= cost(limits, frame);
+            }
+            kept
+        });
+        self.stale.remove(&member);
+    }
+
     /// The number of queued frames.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,5 +1,5 @@
 //! Events that pass from one replica to the others: what applications broadcast, who types, what has
-//! happened to pens, whom to remove.
+//! happened to pens and tickets, whom to remove.
 //!
 //! Presence is state: it is gossiped until all have it. An event is said once, and passed on as it is said,
 //! over the same bus and through the same shard of each replica; whoever misses it has missed it. So:
@@ -9,8 +9,9 @@
 //!   that said it (`an_event_does_not_come_back`).
 //! - A newcomer has its snapshot before any event (`a_newcomer_has_its_snapshot_before_a_relayed_event`).
 //!   Others may get an event before the presence of whoever caused it, which takes a gossip period.
-//! - What was missed of a pen is read from the log with the next event
-//!   (`a_gap_between_relayed_events_of_a_pen_is_read_from_the_log`), and an older event never replaces a newer
+//! - What was missed of a pen or a ticket is read from the log with the next event
+//!   (`a_gap_between_relayed_events_of_a_pen_is_read_from_the_log`,
+//!   `a_gap_between_relayed_events_of_a_ticket_is_read_from_the_log`), and an older event never replaces a newer
 //!   one: their numbers decide, as they do for those of the own store.
 
 mod codec;
@@ -24,7 +25,7 @@ use penholder_protocol::{TopicName, TypingEvent};
 
 use self::codec::{Envelope, Event, RELAY_HEAD_BYTES_MAX};
 use crate::hub::Hub;
-use crate::{Broadcast, Now, Output, PenNews, PenSource};
+use crate::{Broadcast, News, Now, Output, Source};
 
 /// What a shard has said and heard of events.
 #[derive(Debug, Default)]
@@ -73,14 +74,14 @@ impl Hub {
     }
 
     /// Passes on what was written here. What was read from the log has been passed on by whoever wrote it.
-    pub(crate) fn relay_pen(&mut self, topic: &TopicName, source: PenSource, news: &[PenNews]) {
-        if source == PenSource::Log {
+    pub(crate) fn relay_news(&mut self, topic: &TopicName, source: Source, news: &[News]) {
+        if source != Source::Store || self.config.gossip.company == Company::Alone {
             return;
         }
         for news in news {
-            let is_said = self.pass_on(Recipient::All, topic, Event::Pen(Box::new(news.clone())));
+            let is_said = self.pass_on(Recipient::All, topic, Event::News(Box::new(news.clone())));
             if !is_said {
-                self.pass_on(Recipient::All, topic, Event::PenAt(news.seq));
+                self.pass_on(Recipient::All, topic, Event::At(news.seq()));
             }
         }
     }
@@ -123,8 +124,8 @@ impl Hub {
         match event {
             Event::Broadcast(broadcast) => self.spread(&topic, &broadcast, None),
             Event::Typing(typing) => self.typed(&topic, &typing, None),
-            Event::Pen(news) => self.take_pen(now, &topic, (PenSource::Store, vec![*news]), None),
-            Event::PenAt(seq) => self.catch_up(&topic, seq),
+            Event::News(news) => self.take_news(now, &topic, (Source::Store, vec![*news]), None),
+            Event::At(seq) => self.catch_up(now, &topic, seq),
             Event::Kick(session) => {
                 self.kick_here(now, &topic, &session);
             }

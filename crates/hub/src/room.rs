@@ -12,8 +12,12 @@ use penholder_protocol::{Json, Ref, TopicName, TopicRow, ViewerSummary, Wire};
 use crate::outline::Outline;
 use crate::pen::KnownPen;
 use crate::spread::Spread;
+use crate::stream::Stream;
 use crate::view::{View, ViewDiff};
-use crate::{Broadcast, Class, Content, MemberId, Output, TopicOptions, WatcherId, encode};
+use crate::{
+    Audience, Broadcast, Class, Content, MemberId, News, Output, Position, TopicOptions, WatcherId,
+    encode,
+};
 
 /// A topic that somebody is on or watches.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(crate) struct Room {
     pub(crate) flush_at: Option<MonoMs>,
     /// The pen, as far as it is known.
     pub(crate) pen: Option<KnownPen>,
+    /// Where its durable events are, as far as that is known.
+    pub(crate) stream: Option<Stream>,
     view: View,
     summary: Option<Json>,
     row: Option<TopicRow>,
@@ -52,6 +58,7 @@ pub(crate) struct Seat {
     pub(crate) dialect: Dialect,
     pub(crate) join_ref: Option<Ref>,
     pub(crate) sight: Sight,
+    pub(crate) audience: Audience,
 }
 
 /// How much of the topic's presence a member has been told.
@@ -83,6 +90,7 @@ impl Room {
             watchers: BTreeSet::new(),
             flush_at: None,
             pen: None,
+            stream: None,
             view: View::default(),
             summary: None,
             row: None,
@@ -125,6 +133,24 @@ impl Room {
         self.others(except).for_each(|(member, seat)| spread.to(member, seat.wire));
         let mut outputs = Vec::new();
         spread.finish(&mut outputs);
+        outputs
+    }
+
+    /// Tells each audience what it may hear of a durable event; `at` is the place behind it.
+    pub(crate) fn report(&self, news: &News, at: Position) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for audience in Audience::ALL {
+            let mut seats =
+                self.others(None).filter(|(_, seat)| seat.audience == audience).peekable();
+            if seats.peek().is_none() {
+                continue;
+            }
+            let Some(payload) = news.payload(audience, at) else { continue };
+            let content = Content::Json(payload);
+            let mut spread = Spread::new(&self.name, news.name(), &content);
+            seats.for_each(|(member, seat)| spread.to(member, seat.wire));
+            spread.finish(&mut outputs);
+        }
         outputs
     }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use penholder_hub::Viewer;
 use penholder_presence::Key;
 use penholder_protocol::{Kind, Namespace, TopicName, UserCard};
+use penholder_ticket::TicketId;
 
 use super::{Capabilities, Capability, Grants};
 
@@ -33,8 +34,9 @@ impl Identity {
 
     /// What the person may do on `topic`.
     ///
-    /// `tickets` belongs to staff, and to whom the token names there; `user:{id}` to that person
-    /// alone; `system:summaries` to everybody, who then sees the rows of what they may view.
+    /// `tickets` belongs to staff, and each ticket to whom the token names there too. Its owner is for the store to
+    /// say. `tickets:user:{id}` is also that person's, `user:{id}` theirs alone; `system:summaries` is for
+    /// everybody, who then sees the rows of what they may view.
     #[must_use]
     pub fn capabilities(&self, topic: &TopicName) -> Capabilities {
         let view = || Capabilities::from_iter([Capability::View]);
@@ -42,12 +44,18 @@ impl Identity {
         let mut segments = topic.segments().skip(1);
         match topic.namespace() {
             Namespace::Application(_) => self.grants.on(topic),
-            Namespace::Tickets if self.grants.is_staff() => {
-                self.grants.of_role().union(self.grants.named(topic))
-            }
             Namespace::Tickets => match (segments.next(), segments.next(), segments.next()) {
+                (Some("all"), None, None) | (Some("user"), Some(_), None)
+                    if self.grants.is_staff() =>
+                {
+                    self.grants.of_role().union(self.grants.named(topic))
+                }
                 (Some("user"), id, None) if own(id) => view(),
-                _ => self.grants.named(topic),
+                (Some(id), None, None) if TicketId::parse(id).is_some() => {
+                    let named = self.grants.named(topic);
+                    if self.grants.is_staff() { self.grants.of_role().union(named) } else { named }
+                }
+                _ => Capabilities::NONE,
             },
             Namespace::User if own(segments.next()) && segments.next().is_none() => view(),
             Namespace::System if topic.as_str() == "system:summaries" => view(),

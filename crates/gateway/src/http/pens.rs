@@ -109,7 +109,7 @@ pub(super) async fn pen(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Pen>, ApiError> {
     let topic = caller.topic(&path?, Capability::View)?;
-    let reading = app.pens.reading(&topic).await.inspect_err(log_away);
+    let reading = app.pens.log().reading(&topic).await.inspect_err(log_away);
     Ok(Json(wire(&reading.map_err(|error| refused(&error))?.pen)))
 }
 
@@ -335,7 +335,7 @@ pub(super) struct LogQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LogPage {
     #[schema(value_type = Vec<PenEvent>)]
-    data: Vec<penholder_hub::PenNews>,
+    data: Vec<penholder_desk::Logged>,
     /// Where the next page begins; null on the last.
     next_cursor: Option<u64>,
 }
@@ -361,7 +361,7 @@ pub(super) async fn log(
     let topic = caller.topic(&path?, Capability::View)?;
     let Query(LogQuery { cursor, limit }) = query?;
     let limit = page::limit(limit)?;
-    let data = app.pens.log(&topic, cursor, limit + 1).await.inspect_err(log_away);
+    let data = app.pens.events(&topic, cursor, limit + 1).await.inspect_err(log_away);
     let mut data = data.map_err(|error| refused(&error))?;
     let next_cursor = page::cut(&mut data, limit as usize, |last| last.seq);
     Ok(Json(LogPage { data, next_cursor }))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use penholder_hub::{Hub, Input, Join, MemberId, Output, PenAsk, PenReply, PenSource, WatcherId};
+use penholder_hub::{Hub, Input, Join, MemberId, Output, PenAsk, PenReply, Source, WatcherId};
 use penholder_presence::{MonoMs, PeerEvent, Recipient, ReplicaName};
 use penholder_protocol::TopicName;
 use rustc_hash::FxHashMap;
@@ -191,8 +191,8 @@ impl Driver {
     fn turn_away(&mut self, ask: PenAsk) {
         let PenAsk { topic, asker, .. } = ask;
         let reply = asker.map(|asker| PenReply { asker, result: Err(away()) });
-        let (source, news) = (PenSource::Store, Vec::new());
-        self.hub.handle(self.clock.now(), Input::Pen { topic, source, news, reply });
+        let (source, news) = (Source::Store, Vec::new());
+        self.hub.handle(self.clock.now(), Input::News { topic, source, news, reply });
     }
 }
 

@@ -97,6 +97,11 @@ impl Outbox {
         self.wake.notify_one();
     }
 
+    /// Takes back what is queued of a member: it is not theirs to see any more.
+    pub(crate) fn withdraw(&self, member: MemberId) {
+        self.state.lock().queue.withdraw(member);
+    }
+
     /// Forgets a member that no shard knows.
     pub(crate) fn forget(&self, member: MemberId) {
         self.state.lock().queue.forget(member);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use penholder_hub::{Input, Join, MemberId, PenAtJoin};
+use penholder_hub::{AtJoin, Audience, Input, Join, MemberId};
 use penholder_presence::SessionId;
 use penholder_protocol::encode;
 use penholder_protocol::realtime::{Config, Dialect};
@@ -18,8 +18,9 @@ use super::connection::Connection;
 use super::rates::{Limited, UpdateRate};
 use super::realtime;
 use super::requests::{Kept, Refused, Rights, invalid, limited};
-use crate::auth::{Capabilities, Capability};
+use crate::auth::Capability;
 use crate::telemetry::metrics;
+use crate::tickets::Access;
 
 /// What a join asks for, read and authorised.
 enum Asked {
@@ -57,8 +58,7 @@ impl Connection {
         if !is_joined && self.channels.len() >= self.app.topics_max() {
             return Err(ErrorCode::TooManyTopics.into());
         }
-        let capabilities = self.identity.capabilities(&topic);
-        if !capabilities.allow(Capability::View) {
+        if !self.identity.may_ask_for(&topic) {
             return Err(ErrorCode::NotAuthorized.into());
         }
         let payload = frame.payload.as_json().ok_or(ErrorCode::InvalidPayload)?;
@@ -66,7 +66,7 @@ impl Connection {
             return Ok(Asked::Summaries(topic, payload.clone()));
         }
         let member = self.app.shards.member();
-        let (join, rights) = self.read_join((&topic, capabilities), payload, frame, member)?;
+        let (join, rights) = self.read_join(&topic, payload, frame, member)?;
         Ok(Asked::Topic(Box::new(join), rights))
     }
 
@@ -78,9 +78,14 @@ impl Connection {
                 let summaries = self.join_summaries(frame, member, &payload).await?;
                 (topic, member, Kept::Summaries(summaries))
             }
-            Asked::Topic(mut join, rights) => {
+            Asked::Topic(mut join, mut rights) => {
                 let (topic, member) = (join.topic.clone(), join.member);
-                join.pen = self.app.pens.at_join(&topic, join.since).await;
+                let Access { capabilities, audience, visit } =
+                    self.app.access(&self.identity, &topic).await?;
+                (rights.capabilities, rights.audience, join.audience) =
+                    (capabilities, audience, audience);
+                let heard = (audience, join.since);
+                join.stream = self.app.pens.log().at_join(&topic, visit.as_ref(), heard).await;
                 let outbox = Arc::clone(&self.outbox);
                 self.app.shards.join(join, outbox).await.map_err(|_| ErrorCode::Unavailable)?;
                 (topic, member, Kept::Topic(rights))
@@ -112,7 +117,7 @@ impl Connection {
 
     fn read_join(
         &self,
-        (topic, capabilities): (&TopicName, Capabilities),
+        topic: &TopicName,
         payload: &Json,
         frame: &ClientFrame,
         member: MemberId,
@@ -127,10 +132,12 @@ impl Connection {
             }
         };
         let JoinPayload { mode, presence, meta, since, resume } = asked;
+        let capabilities = self.identity.capabilities(topic);
         let may_edit = capabilities.allow(Capability::Edit) && mode != Some(Mode::View);
         let rights = Rights {
             mode: if may_edit { Mode::Edit } else { Mode::View },
             capabilities,
+            audience: Audience::Public,
             updates: Arc::new(UpdateRate::new(&self.app.config.limits)),
             key: viewer.key.clone(),
             realtime: config.as_ref().map(|config| config.broadcast),
@@ -155,7 +162,8 @@ impl Connection {
             resume: resume
                 .and_then(|token| self.app.resume.read(&token, self.identity.subject(), topic)),
             since,
-            pen: PenAtJoin::None,
+            audience: rights.audience,
+            stream: AtJoin::None,
         };
         Ok((join, rights))
     }

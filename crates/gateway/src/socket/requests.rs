@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use penholder_hub::{Content, Echo, Input, InputSeen, PresenceChange, Push, Request, Viewer};
+use penholder_hub::{
+    Audience, Content, Echo, Input, InputSeen, PresenceChange, Push, Request, Viewer,
+};
 use penholder_presence::Key;
 use penholder_protocol::encode::{self, Address, ReplyStatus};
 use penholder_protocol::realtime::{AccessToken, BroadcastConfig};
@@ -17,6 +19,7 @@ use super::connection::Connection;
 use super::rates::{Limited, UpdateRate};
 use super::realtime;
 use super::summaries::SummariesChannel;
+use crate::app::App;
 use crate::auth::{Capabilities, Capability, Identity};
 use crate::telemetry::metrics;
 
@@ -34,6 +37,8 @@ pub(super) enum Kept {
 pub(super) struct Rights {
     pub(super) mode: Mode,
     pub(super) capabilities: Capabilities,
+    /// Whom it hears as.
+    pub(super) audience: Audience,
     pub(super) updates: Arc<UpdateRate>,
     /// Under which key it is shown.
     pub(super) key: Key,
@@ -289,11 +294,16 @@ impl Connection {
                     lost_rows.push(topic.clone());
                 }
                 Kept::Summaries(_) => {}
-                Kept::Topic(_) if !may_view(topic) => {
-                    news.push((topic.clone(), Input::Expel(channel.member)));
-                }
                 Kept::Topic(rights) => {
-                    rights.capabilities = self.identity.capabilities(topic);
+                    let Some(capabilities) =
+                        still_allowed(&self.app, &self.identity, (topic, rights)).await
+                    else {
+                        // Nothing of what waits in the queue is for them any more.
+                        self.outbox.withdraw(channel.member);
+                        news.push((topic.clone(), Input::Expel(channel.member)));
+                        continue;
+                    };
+                    rights.capabilities = capabilities;
                     let (member, key) = (channel.member, rights.key.clone());
                     let viewer = Viewer { key, ..self.identity.viewer() };
                     news.push((topic.clone(), Input::Identify { member, viewer }));
@@ -313,6 +323,26 @@ impl Connection {
                 self.close(&topic, channel).await;
             }
         }
+    }
+}
+
+/// What a member may do under a fresh token; nothing, when it has to go. So has who heard as one of the staff and is
+/// none any more: the numbers of the public are others. Where only the store could tell and it is away, what was
+/// true stays true.
+async fn still_allowed(
+    app: &App,
+    identity: &Identity,
+    (topic, rights): (&TopicName, &Rights),
+) -> Option<Capabilities> {
+    if rights.audience == Audience::Staff && identity.audience(topic) == Audience::Public {
+        return None;
+    }
+    match app.access(identity, topic).await {
+        Ok(access) => Some(access.capabilities),
+        Err(refused) if refused.known_code() == Some(ErrorCode::Unavailable) => {
+            Some(rights.capabilities)
+        }
+        Err(_) => None,
     }
 }
 

@@ -140,3 +140,14 @@ fn a_forgotten_member_is_not_repaired_and_leaves_no_presence() {
 fn a_queue_without_room_for_a_repair_is_a_bug() {
     let _ = SendQueue::new(QueueLimits { frames_max: 5, bytes_max: 80 });
 }
+
+#[test]
+fn what_is_withdrawn_is_not_sent_and_leaves_room() {
+    let mut queue = queue();
+    assert_eq!(queue.push(ADA, frame(Class::Vital, 30)), Pushed::Queued);
+    assert_eq!(queue.push(BOB, frame(Class::Vital, 20)), Pushed::Queued);
+    assert_eq!(queue.push(ADA, frame(Class::Presence, 8)), Pushed::Queued);
+    queue.withdraw(ADA);
+    assert_eq!(queue.push(ADA, frame(Class::Vital, 60)), Pushed::Queued);
+    assert_eq!(lens(&mut queue), [20, 60]);
+}

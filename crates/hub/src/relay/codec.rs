@@ -8,8 +8,11 @@
 //! event     = 0  event:str  content          Broadcast
 //!           | 1  key:str  session:str  on    Typing
 //!           | 2  news:str                    Pen, as JSON
-//!           | 3  seq                         PenAt: an event that is too long to be told
+//!           | 3  seq                         At: a durable event that is too long to be told
 //!           | 4  session:str                 Kick
+//!           | 5  seq  name:str  staff:str  public  then     Ticket, payloads as JSON
+//! public    = 0 | 1  seq  payload:str
+//! then      = 0 | 1                          the topic goes on, or ends
 //! content   = 0  payload:str                 JSON
 //!           | 1  data:bytes
 //! ```
@@ -21,11 +24,11 @@ mod tests;
 
 use bytes::Bytes;
 use penholder_presence::{Incarnation, Limited, ReplicaId, SessionId};
-use penholder_protocol::{EventName, Json, JsonLimits, TopicName, TypingEvent};
+use penholder_protocol::{EVENT_BYTES_MAX, EventName, Json, JsonLimits, TopicName, TypingEvent};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Broadcast, Content, PenNews};
+use crate::{Broadcast, Content, News, Then, TicketNews};
 
 /// The version that is written, and the only one that is read.
 const VERSION: u8 = 1;
@@ -47,9 +50,9 @@ pub(super) struct Envelope {
 pub(super) enum Event {
     Broadcast(Broadcast),
     Typing(TypingEvent),
-    Pen(Box<PenNews>),
-    /// The pen has got to this event, which is in the log.
-    PenAt(u64),
+    News(Box<News>),
+    /// The topic has got to this event, which is in the log.
+    At(u64),
     Kick(SessionId),
 }
 
@@ -82,8 +85,9 @@ enum Kind<'a> {
     Broadcast { event: &'a str, content: Body<'a> },
     Typing { key: &'a str, session: &'a str, on: bool },
     Pen(&'a str),
-    PenAt(u64),
+    At(u64),
     Kick(&'a str),
+    Ticket { seq: u64, name: &'a str, staff: &'a str, public: Option<(u64, &'a str)>, then: Then },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,7 +98,7 @@ enum Body<'a> {
 
 impl Envelope {
     pub(super) fn encode(&self) -> Bytes {
-        let news;
+        let pen;
         let event = match &self.event {
             Event::Broadcast(Broadcast { event, payload }) => {
                 let content = match payload {
@@ -106,11 +110,17 @@ impl Envelope {
             Event::Typing(TypingEvent { key, session, on }) => {
                 Kind::Typing { key, session, on: *on }
             }
-            Event::Pen(told) => {
-                news = Json::of(told);
-                Kind::Pen(news.as_str())
-            }
-            Event::PenAt(seq) => Kind::PenAt(*seq),
+            Event::News(news) => match &**news {
+                News::Pen(told) => {
+                    pen = Json::of(told);
+                    Kind::Pen(pen.as_str())
+                }
+                News::Ticket(TicketNews { seq, name, staff, public, then }) => {
+                    let public = public.as_ref().map(|(seq, payload)| (*seq, payload.as_str()));
+                    Kind::Ticket { seq: *seq, name, staff: staff.as_str(), public, then: *then }
+                }
+            },
+            Event::At(seq) => Kind::At(*seq),
             Event::Kick(session) => Kind::Kick(session.as_str()),
         };
         let (name, incarnation) = (self.from.name.as_str(), self.from.incarnation.0);
@@ -158,15 +168,37 @@ impl Kind<'_> {
                 let session = session_id(session)?.as_str().to_owned();
                 Event::Typing(TypingEvent { key: key.to_owned(), session, on })
             }
-            Kind::Pen(news) => Event::Pen(Box::new(json(news)?.parse_into().ok()?)),
-            Kind::PenAt(seq) => Event::PenAt(seq),
+            Kind::Pen(news) => Event::News(Box::new(News::Pen(json(news)?.parse_into().ok()?))),
+            Kind::At(seq) => Event::At(seq),
             Kind::Kick(session) => Event::Kick(session_id(session)?),
+            Kind::Ticket { seq, name, staff, public, then } => {
+                let public = match public {
+                    // One number is of one event, so an audience is never further than all of them.
+                    Some((number, _)) if number > seq => return None,
+                    Some((number, text)) => Some((number, payload(text)?)),
+                    None => None,
+                };
+                let (name, staff) = (event_name(name)?, payload(staff)?);
+                Event::News(Box::new(News::Ticket(TicketNews { seq, name, staff, public, then })))
+            }
         })
     }
 }
 
 fn json(text: &str) -> Option<Json> {
     Json::parse(text, &JsonLimits::default()).ok()
+}
+
+/// Reads what an event of a ticket is called.
+fn event_name(name: &str) -> Option<String> {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    let is_name = (1..=EVENT_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_word);
+    is_name.then(|| name.to_owned())
+}
+
+/// Reads what the other replica has put together itself.
+fn payload(text: &str) -> Option<Json> {
+    Json::parse(text, &JsonLimits::WIDEST).ok().filter(Json::is_object)
 }
 
 fn session_id(name: &str) -> Option<SessionId> {

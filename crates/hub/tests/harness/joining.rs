@@ -1,6 +1,6 @@
 //! Joins as tests write them.
 
-use penholder_hub::{Join, MemberId, PenAtJoin, ResumeClaim, Viewer};
+use penholder_hub::{AtJoin, Audience, Join, MemberId, ResumeClaim, Viewer};
 use penholder_presence::{Key, Kind, Mode, SessionId};
 use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{PresenceMode, Ref, Since, Wire};
@@ -19,7 +19,8 @@ pub(crate) struct Joining {
     replaces: Option<MemberId>,
     resume: Option<ResumeClaim>,
     since: Option<Since>,
-    pen: PenAtJoin,
+    audience: Audience,
+    stream: AtJoin,
     custom: String,
 }
 
@@ -35,7 +36,8 @@ impl Joining {
             replaces: None,
             resume: None,
             since: None,
-            pen: PenAtJoin::None,
+            audience: Audience::Public,
+            stream: AtJoin::None,
             custom: "{}".to_owned(),
         }
     }
@@ -69,8 +71,12 @@ impl Joining {
         Self { since: Some(since), ..self }
     }
 
-    pub(crate) fn pen(self, pen: PenAtJoin) -> Self {
-        Self { pen, ..self }
+    pub(crate) fn staff(self) -> Self {
+        Self { audience: Audience::Staff, ..self }
+    }
+
+    pub(crate) fn stream(self, stream: AtJoin) -> Self {
+        Self { stream, ..self }
     }
 
     pub(crate) fn custom(self, custom: impl Into<String>) -> Self {
@@ -102,7 +108,8 @@ impl Joining {
             session: SessionId::from(format!("s{number}")),
             resume: self.resume,
             since: self.since,
-            pen: self.pen,
+            audience: self.audience,
+            stream: self.stream,
         }
     }
 }

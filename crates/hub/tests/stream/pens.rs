@@ -1,10 +1,11 @@
 //! Pens: what the store is asked, and what a topic is told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use penholder_hub::{
-    HolderReply, Input, InputSeen, MemberId, PenAsk, PenAtJoin, PenNews, PenReading, PenReply,
-    PenRequest, PenSource, PenTask, PresenceChange, Push, Request, WatcherId,
+    AtJoin, HolderReply, Input, InputSeen, MemberId, News, PenAsk, PenNews, PenReply, PenRequest,
+    PenTask, Position, PresenceChange, Push, Reading, Request, Source, Stretch, WatcherId,
 };
 use penholder_lease::{
     Command, EventKind, Lease, Pen, Policy, Rule, StoreMs, StoreTime, Terms, Timeline, decide,
@@ -13,6 +14,11 @@ use penholder_protocol::{Json, PenEvent, PenState, Ref, Since};
 use serde_json::{Value, json};
 
 use crate::harness::{DOC, Joining, World, claim, topic};
+
+/// The place behind so many events of an application's topic.
+fn behind(seq: u64) -> Position {
+    Position { seq, staff_only: 0 }
+}
 
 /// A store of pens, whose clock is that of the world.
 #[derive(Default)]
@@ -33,14 +39,14 @@ impl Store {
         (log[first..].to_vec(), decision.outcome.is_ok())
     }
 
-    fn read(&self, at: u64, name: &str) -> PenReading {
+    fn read(&self, at: u64, name: &str) -> Reading {
         let empty = (Lease::default(), Vec::new());
         let (lease, log) = self.leases.get(name).unwrap_or(&empty);
-        PenReading { seq: log.len() as u64, pen: lease.view(StoreMs(at)) }
+        Reading { at: behind(log.len() as u64), pen: lease.view(StoreMs(at)) }
     }
 
-    fn at_join(&self, at: u64) -> PenAtJoin {
-        PenAtJoin::Read { reading: self.read(at, DOC), missed: None }
+    fn at_join(&self, at: u64) -> AtJoin {
+        AtJoin::Read { reading: self.read(at, DOC), lately: None }
     }
 
     /// Answers one question, as a driver with this store would.
@@ -48,24 +54,25 @@ impl Store {
         let PenAsk { topic, task, asker } = ask;
         let name = topic.as_str().to_owned();
         let (source, (news, is_ok)) = match task {
-            PenTask::Obey(command) => (PenSource::Store, self.obey(at, &name, &command)),
+            PenTask::Obey(command) => (Source::Store, self.obey(at, &name, &command)),
             PenTask::Renew { session, fence, input_ms_ago } => {
                 let command = Command::Renew { session, fence, input_ms_ago };
-                (PenSource::Store, self.obey(at, &name, &command))
+                (Source::Store, self.obey(at, &name, &command))
             }
             PenTask::Follow(after) => {
                 let log = self.leases.get(&name).map_or(&[][..], |(_, log)| log);
                 let later = log.iter().filter(|news| news.seq > after).cloned().collect();
-                (PenSource::Log, (later, true))
+                (Source::Log(behind(after)), (later, true))
             }
-            PenTask::Read => return Input::PenRead { reading: self.read(at, &name), topic },
-            PenTask::Draft { .. } => (PenSource::Store, (Vec::new(), true)),
+            PenTask::Read => return Input::Read { reading: self.read(at, &name), topic },
+            PenTask::Draft { .. } => (Source::Store, (Vec::new(), true)),
         };
         let ok = || Ok(Json::empty_object());
         let lost = || Err(penholder_protocol::ErrorCode::LeaseLost.into());
         let reply =
             asker.map(|asker| PenReply { asker, result: if is_ok { ok() } else { lost() } });
-        Input::Pen { topic, source, news, reply }
+        let news = news.into_iter().map(News::Pen).collect();
+        Input::News { topic, source, news, reply }
     }
 }
 
@@ -87,7 +94,7 @@ fn pass(world: &mut World, store: &mut Store, span_ms: u64) {
 }
 
 pub(crate) fn arrive(world: &mut World, store: &mut Store, key: &str) -> MemberId {
-    let member = world.join(Joining::new(DOC, key).pen(store.at_join(world.now)));
+    let member = world.join(Joining::new(DOC, key).stream(store.at_join(world.now)));
     world.settle();
     serve(world, store);
     member
@@ -156,10 +163,10 @@ fn events_are_told_once_and_in_order() {
     let (ada, bob) = (arrive(&mut world, &mut store, "ada"), arrive(&mut world, &mut store, "bob"));
     ask(&mut world, ada, acquire());
     let granted = store.answer(world.now, world.asks.remove(0));
-    let Input::Pen { topic, news, .. } = &granted else { panic!() };
-    let again = Input::Pen {
+    let Input::News { topic, news, .. } = &granted else { panic!() };
+    let again = Input::News {
         topic: topic.clone(),
-        source: PenSource::Store,
+        source: Source::Store,
         news: news.clone(),
         reply: None,
     };
@@ -198,8 +205,8 @@ fn a_gap_is_read_from_the_log_first() {
     let (_, log) = store.leases.get_mut(DOC).unwrap();
     let last = log.last().unwrap().clone();
     let late = PenNews { seq: 9, ..last };
-    let source = PenSource::Log;
-    world.input(Input::Pen { topic: topic(DOC), source, news: vec![late], reply: None });
+    let (source, news) = (Source::Log(behind(8)), vec![News::Pen(late)]);
+    world.input(Input::News { topic: topic(DOC), source, news, reply: None });
     assert_eq!(kinds(&world, ada).last().unwrap().0, 9);
 }
 
@@ -210,7 +217,7 @@ fn a_stale_reading_loses_to_news() {
     let ada = arrive(&mut world, &mut store, "ada");
     ask(&mut world, ada, acquire());
     serve(&mut world, &mut store);
-    let bob = world.join(Joining::new(DOC, "bob").pen(stale.clone()));
+    let bob = world.join(Joining::new(DOC, "bob").stream(stale.clone()));
     let response = reply(&world, bob)["response"].clone();
     assert_eq!((&response["seq"], &response["pen"]["holder"]["id"]), (&json!(1), &json!("ada")));
     serve(&mut world, &mut store);
@@ -218,7 +225,7 @@ fn a_stale_reading_loses_to_news() {
     world.leave(ada);
     world.leave(bob);
     serve(&mut world, &mut store);
-    let cid = world.join(Joining::new(DOC, "cid").pen(stale));
+    let cid = world.join(Joining::new(DOC, "cid").stream(stale));
     assert_eq!(reply(&world, cid)["response"]["seq"], 0);
     serve(&mut world, &mut store);
     let told = [(1, "granted".to_owned()), (2, "released".to_owned())];
@@ -233,30 +240,39 @@ fn who_comes_back_gets_what_was_missed_or_is_told_to_fetch_anew() {
     ask(&mut world, ada, PenRequest::Request { reason: None });
     serve(&mut world, &mut store);
     let reading = store.read(world.now, DOC);
-    let join = |since, missed: Option<Vec<PenNews>>| {
-        let pen = PenAtJoin::Read { reading: reading.clone(), missed };
-        Joining::new(DOC, "bob").since(since).pen(pen)
-    };
-    let log = store.leases[DOC].1.clone();
-    for (since, missed, recovered, told) in [
-        (Since::After(0), Some(log), true, 1),
-        (Since::After(0), None, false, 0),
-        (Since::After(1), None, true, 0),
-        (Since::After(2), Some(Vec::new()), false, 0),
-        (Since::Impossible, Some(Vec::new()), false, 0),
+    assert_eq!(reading.at, behind(1));
+    let news: Vec<_> = store.leases[DOC].1.iter().cloned().map(News::Pen).collect();
+    let stretch = |news: &[News]| Some(Arc::new(Stretch { after: behind(0), news: news.to_vec() }));
+    let away = Joining::new(DOC, "bob").stream(AtJoin::Away);
+    let reads = |lately| AtJoin::Read { reading: reading.clone(), lately };
+    for (since, stream, recovered, told) in [
+        (Since::After(0), reads(stretch(&news)), true, 1),
+        (Since::After(0), reads(None), false, 0),
+        (Since::After(0), reads(stretch(&[])), false, 0),
+        (Since::After(1), reads(None), true, 0),
+        (Since::After(2), reads(stretch(&news)), false, 0),
+        (Since::Impossible, reads(stretch(&news)), false, 0),
+        (Since::After(0), AtJoin::Away, false, 0),
+        (Since::After(1), AtJoin::Away, false, 0),
     ] {
-        let bob = world.join(join(since, missed));
+        // Nobody was there.
+        let mut world = World::new();
+        let bob = world.join(Joining::new(DOC, "bob").since(since).stream(stream));
         assert_eq!(reply(&world, bob)["response"]["recovered"], recovered, "{since:?}");
         assert_eq!(events(&world, bob).len(), told, "{since:?}");
     }
-    let away = world.join(Joining::new(DOC, "cid").since(Since::After(1)).pen(PenAtJoin::Away));
-    assert_eq!(reply(&world, away)["response"]["recovered"], false);
+    // Where somebody was, the shard knows itself what it has just told.
+    for (since, recovered, told) in [(0, true, 1), (1, true, 0), (2, false, 0)] {
+        let bob = world.join(away.clone().since(Since::After(since)));
+        assert_eq!(reply(&world, bob)["response"]["recovered"], recovered, "{since}");
+        assert_eq!(events(&world, bob).len(), told, "{since}");
+    }
 }
 
 #[test]
 fn who_only_views_asks_for_nothing() {
     let (mut world, store) = (World::new(), Store::default());
-    let eve = world.join(Joining::new(DOC, "eve").view().pen(store.at_join(0)));
+    let eve = world.join(Joining::new(DOC, "eve").view().stream(store.at_join(0)));
     world.asks.clear();
     world.clear();
     ask(&mut world, eve, acquire());
@@ -310,7 +326,7 @@ fn a_lost_holder_is_reserved_and_back_with_the_same_fence() {
     world.lose(ada);
     serve(&mut world, &mut store);
     pass(&mut world, &mut store, 3_000);
-    let back = Joining::new(DOC, "ada").resume(claim(&token)).pen(store.at_join(world.now));
+    let back = Joining::new(DOC, "ada").resume(claim(&token)).stream(store.at_join(world.now));
     let ada = world.join(back);
     serve(&mut world, &mut store);
     pass(&mut world, &mut store, 40_000);
@@ -400,8 +416,8 @@ fn a_row_names_the_holder() {
     };
     let command = Command::Acquire { claimant: elsewhere, terms: Terms::default() };
     let (news, _) = store.obey(world.now, "doc:2", &command);
-    let source = PenSource::Store;
-    world.input(Input::Pen { topic: topic("doc:2"), source, news, reply: None });
+    let (source, news) = (Source::Store, news.into_iter().map(News::Pen).collect());
+    world.input(Input::News { topic: topic("doc:2"), source, news, reply: None });
     world.settle();
     assert_eq!(holder(&world, "doc:2").as_deref(), Some("bot"));
 }

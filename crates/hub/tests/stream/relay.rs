@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use penholder_hub::{
-    Broadcast, Content, Departure, Echo, Input, MemberId, PenAsk, PenRequest, PenTask, Request,
-    Typing,
+    Broadcast, Content, Departure, Echo, Input, MemberId, News, PenAsk, PenRequest, PenTask,
+    Request, Typing,
 };
 use penholder_presence::{Recipient, SessionId};
 use penholder_protocol::{Json, JsonLimits, Status};
@@ -224,13 +224,14 @@ fn a_gap_between_relayed_events_of_a_pen_is_read_from_the_log() {
 fn an_event_of_a_pen_that_is_too_long_to_be_passed_on_is_read_from_the_log() {
     let (mut worlds, mut store, [ada, bob]) = met_at_pens();
     ask(&mut worlds[0], ada, acquire());
-    let Input::Pen { topic, source, mut news, reply } =
+    let Input::News { topic, source, mut news, reply } =
         store.answer(worlds[0].now, worlds[0].asks.remove(0))
     else {
         panic!("an answer to a command")
     };
-    news[0].event.reason = Some("x".repeat(1 << 17));
-    worlds[0].input(Input::Pen { topic, source, news, reply });
+    let News::Pen(granted) = &mut news[0] else { panic!("an event of the pen") };
+    granted.event.reason = Some("x".repeat(1 << 17));
+    worlds[0].input(Input::News { topic, source, news, reply });
     assert_eq!(carry(&mut worlds, 0), 1);
     serve(&mut worlds[1], &mut store);
     assert_eq!(kinds(&worlds[1], bob), [(1, "granted".to_owned())]);

@@ -2,6 +2,7 @@ use penholder_lease::{Event as PenChange, EventKind, Fence, Lease, Rule, StoreMs
 use proptest::prelude::*;
 
 use super::*;
+use crate::PenNews;
 
 fn envelope(event: Event) -> Envelope {
     let topic = TopicName::parse("doc:1").unwrap();
@@ -14,7 +15,15 @@ fn broadcast(payload: Content) -> Event {
 
 fn events() -> Vec<Event> {
     let (key, session) = ("ann".to_owned(), "s1".to_owned());
-    let news = PenNews {
+    let ticket = |public| TicketNews {
+        seq: 7,
+        name: "comment_created".to_owned(),
+        staff: json(r#"{"seq":7,"a":[1]}"#).unwrap(),
+        public,
+        then: Then::GoesOn,
+    };
+    let ends = TicketNews { then: Then::Ends, ..ticket(None) };
+    let pen = PenNews {
         seq: 4,
         event: PenChange {
             kind: EventKind::Expired,
@@ -30,9 +39,11 @@ fn events() -> Vec<Event> {
         broadcast(Content::Json(json(r#"{"x":[1,"ü"]}"#).unwrap())),
         broadcast(Content::Binary(Bytes::from_static(&[0, 255]))),
         Event::Typing(TypingEvent { key, session, on: true }),
-        Event::Pen(Box::new(news)),
-        Event::PenAt(u64::MAX),
+        Event::News(Box::new(News::Pen(pen))),
+        Event::At(u64::MAX),
         Event::Kick(SessionId::from("s1")),
+        Event::News(Box::new(News::Ticket(ticket(Some((4, json(r#"{"seq":4}"#).unwrap())))))),
+        Event::News(Box::new(News::Ticket(ends))),
     ]
 }
 
@@ -82,6 +93,8 @@ fn names_and_payloads_are_held_to_their_rules() {
     let long = "x".repeat(300);
     let typing = |key, session| Kind::Typing { key, session, on: true };
     let said = |event, text| Kind::Broadcast { event, content: Body::Json(text) };
+    let ticket =
+        |name, staff, public| Kind::Ticket { seq: 2, name, staff, public, then: Then::GoesOn };
     let message = |name, topic, event| Message { name, incarnation: 1, seq: 1, topic, event };
     let bad = [
         message("one-0", "doc:1", Kind::Kick(&long)),
@@ -92,6 +105,10 @@ fn names_and_payloads_are_held_to_their_rules() {
         message("one-0", "doc:1", said("presence_diff", "{}")),
         message("one-0", "doc:1", said("cursor", "{")),
         message("one-0", "doc:1", Kind::Pen("{}")),
+        message("one-0", "tickets:1", ticket("Phx reply", "{}", None)),
+        message("one-0", "tickets:1", ticket("collision", "[", None)),
+        message("one-0", "tickets:1", ticket("collision", "{}", Some((2, "1")))),
+        message("one-0", "tickets:1", ticket("collision", "{}", Some((3, "{}")))),
     ];
     for message in bad {
         let bytes = postcard::to_extend(&message, vec![VERSION]).unwrap();
@@ -104,7 +121,7 @@ proptest! {
     fn any_bytes_are_an_error_or_an_event(
         mut bytes in prop::collection::vec(any::<u8>(), 0..64),
         place in 0_usize..200,
-        which in 0_usize..6,
+        which in 0_usize..8,
     ) {
         let whole = envelope(events().swap_remove(which)).encode();
         bytes.splice(0..0, whole[..place.min(whole.len())].iter().copied());

@@ -1,0 +1,176 @@
+//! What the store has of the topics: where their streams are, what was told on them lately, whose they are.
+//!
+//! When thousands come back at once the store is read in proportion to the topics, not to the people: what was
+//! read a moment ago is good enough for a join, since the shard knows what it has told since.
+
+mod recent;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use penholder_desk::{Entry, Logged, Pens, StoreError, TicketError, Tickets, Told};
+use penholder_hub::{
+    AtJoin, Audience, News, PenNews, Position, Reading, Stretch, Then, TicketNews,
+};
+use penholder_protocol::{Json, Namespace, Since, TopicName};
+use penholder_ticket::{EventName, TicketId};
+use tokio::time::timeout;
+
+pub(crate) use self::recent::{About, Visit};
+use self::recent::{Recent, Visits};
+use crate::pens::log_away;
+
+/// Most events that a join or a shard gets at a time.
+pub(crate) const EVENTS_MAX: u32 = 200;
+
+/// How long a join waits for the store.
+const JOIN_WAIT: Duration = Duration::from_millis(500);
+
+/// The log of all topics.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pens: Pens,
+    tickets: Tickets,
+    visits: Visits,
+}
+
+impl Log {
+    pub(crate) fn new(pens: &Pens, tickets: &Tickets) -> Self {
+        Self { pens: pens.clone(), tickets: tickets.clone(), visits: Visits::default() }
+    }
+
+    /// Reads a topic as it is now.
+    pub(crate) async fn reading(&self, topic: &TopicName) -> Result<Reading, StoreError> {
+        // In this order: what happens in between is told once more, rather than not at all.
+        let at = self.position(topic).await?;
+        let pen = self.pens.pen(topic.as_str()).await?.pen;
+        Ok(Reading { at, pen })
+    }
+
+    async fn position(&self, topic: &TopicName) -> Result<Position, StoreError> {
+        if topic.namespace() != Namespace::Tickets {
+            let seq = self.pens.last_seq(topic.as_str()).await?;
+            return Ok(Position { seq, staff_only: 0 });
+        }
+        Ok(position(self.tickets.position(topic.as_str()).await?))
+    }
+
+    /// Reads events with numbers above `after`, in order. Where some are not kept any more it begins behind them.
+    pub(crate) async fn stretch(
+        &self,
+        topic: &TopicName,
+        after: u64,
+        limit: u32,
+    ) -> Result<Stretch, StoreError> {
+        if topic.namespace() != Namespace::Tickets {
+            let logged = self.pens.log(topic.as_str(), after, limit).await?;
+            let seq = logged.first().map_or(after, |first| first.seq.saturating_sub(1));
+            let news = logged.into_iter().map(pen_news).collect();
+            return Ok(Stretch { after: Position { seq, staff_only: 0 }, news });
+        }
+        let stretch = self.tickets.stretch(topic.as_str(), after, limit).await?;
+        let news = stretch.entries.into_iter().map(|entry| match entry {
+            Entry::Ticket(told) => ticket_news(told),
+            Entry::Pen(logged) => pen_news(logged),
+        });
+        Ok(Stretch { after: position(stretch.after), news: news.collect() })
+    }
+
+    /// Looks at a topic as it was a moment ago, so that many who ask at once cost one read; none while the
+    /// store is away. The reads are boxed: they are rare, and large.
+    pub(crate) async fn visit(&self, topic: &TopicName) -> Option<Visit> {
+        let visit = self.visits.visit(topic, || Box::pin(self.look(topic)));
+        timeout(JOIN_WAIT, visit).await.ok().flatten()
+    }
+
+    /// In this order: a ticket that is deleted after it was seen has its last event behind the reading.
+    async fn look(&self, topic: &TopicName) -> Option<Recent> {
+        let look = async {
+            let at = self.position(topic).await?;
+            let about = self.about(topic).await?;
+            let pen = self.pens.pen(topic.as_str()).await?.pen;
+            Ok::<_, StoreError>(Recent { reading: Reading { at, pen }, about })
+        };
+        look.await.inspect_err(log_away).ok()
+    }
+
+    async fn about(&self, topic: &TopicName) -> Result<About, StoreError> {
+        let Some(ticket) = ticket_of(topic) else { return Ok(About::Other) };
+        match self.tickets.ticket(ticket).await {
+            Ok(ticket) => Ok(About::Ticket { owner: ticket.user_id }),
+            Err(TicketError::Store(error)) => Err(error),
+            Err(_) => Ok(About::Nothing),
+        }
+    }
+
+    /// What was read of a topic for somebody who joins it and has heard all until `since`.
+    pub(crate) async fn at_join(
+        &self,
+        topic: &TopicName,
+        visit: Option<&Visit>,
+        (audience, since): (Audience, Option<Since>),
+    ) -> AtJoin {
+        let Some(visit) = visit else { return AtJoin::Away };
+        let Recent { reading, .. } = visit.recent();
+        let is_behind =
+            matches!(since, Some(Since::After(after)) if after < reading.at.number(audience));
+        let lately = async {
+            let read = || Box::pin(self.lately(topic, reading.at.seq));
+            if is_behind { visit.lately(read).await } else { None }
+        };
+        let lately = timeout(JOIN_WAIT, lately).await.ok().flatten();
+        AtJoin::Read { reading: reading.clone(), lately }
+    }
+
+    async fn lately(&self, topic: &TopicName, last: u64) -> Option<Arc<Stretch>> {
+        let after = last.saturating_sub(u64::from(EVENTS_MAX));
+        let mut stretch =
+            self.stretch(topic, after, EVENTS_MAX).await.inspect_err(log_away).ok()?;
+        stretch.news.retain(|news| news.seq() <= last);
+        Some(Arc::new(stretch.shortened()))
+    }
+
+    /// Notes what has just been written to a pen.
+    pub(crate) fn put(&self, topic: &TopicName, reading: impl FnOnce() -> Reading) {
+        if topic.namespace() == Namespace::Tickets {
+            // How much of it is the staff's alone was not read.
+            return self.forget(topic);
+        }
+        self.visits.put(topic, Recent { reading: reading(), about: About::Other });
+    }
+
+    /// Whoever looks at the topic from now on reads it anew.
+    pub(crate) fn forget(&self, topic: &TopicName) {
+        self.visits.forget(topic);
+    }
+}
+
+/// The ticket that a topic is of.
+pub(crate) fn ticket_of(topic: &TopicName) -> Option<TicketId> {
+    let mut segments = topic.segments();
+    match (topic.namespace(), segments.nth(1), segments.next()) {
+        (Namespace::Tickets, Some(id), None) => TicketId::parse(id),
+        _ => None,
+    }
+}
+
+fn position(position: penholder_desk::Position) -> Position {
+    Position { seq: position.seq, staff_only: position.staff_only }
+}
+
+pub(crate) fn pen_news(Logged { seq, event }: Logged) -> News {
+    News::Pen(PenNews { seq, event })
+}
+
+/// What a topic is told of a ticket. With the ticket its own topic ends.
+pub(crate) fn ticket_news(told: Told) -> News {
+    let is_own = told.topic.strip_prefix("tickets:").and_then(TicketId::parse).is_some();
+    let ends = told.name == EventName::TicketDeleted && is_own;
+    News::Ticket(TicketNews {
+        seq: told.seq_staff,
+        name: told.name.as_str().to_owned(),
+        staff: Json::trusted(told.staff),
+        public: told.public.map(|(seq, payload)| (seq, Json::trusted(payload))),
+        then: if ends { Then::Ends } else { Then::GoesOn },
+    })
+}

@@ -1,0 +1,69 @@
+//! Who may join which topic of tickets, and whom they hear as there.
+
+use penholder_hub::Audience;
+use penholder_protocol::{ErrorCode, ErrorReply, Namespace, TopicName};
+
+use crate::app::App;
+use crate::auth::{Capabilities, Capability, Identity};
+use crate::log::{About, Visit, ticket_of};
+use crate::pens::away;
+
+/// What somebody may do on a topic that they may join.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    pub(crate) capabilities: Capabilities,
+    pub(crate) audience: Audience,
+    /// The look at the topic that shows it; none while the store is away.
+    pub(crate) visit: Option<Visit>,
+}
+
+impl Identity {
+    /// Whom the person hears as on `topic`.
+    pub(crate) fn audience(&self, topic: &TopicName) -> Audience {
+        match topic.namespace() {
+            Namespace::Tickets if self.grants.is_staff() => Audience::Staff,
+            _ => Audience::Public,
+        }
+    }
+
+    /// Whether the person may join `topic`, or may turn out to be the owner of its ticket.
+    pub(crate) fn may_ask_for(&self, topic: &TopicName) -> bool {
+        self.capabilities(topic).allow(Capability::View) || ticket_of(topic).is_some()
+    }
+}
+
+impl App {
+    /// What a person may do on `topic`. A ticket that there is not is nobody's: whoever asks cannot tell it from
+    /// one that is another's.
+    ///
+    /// # Errors
+    ///
+    /// `not_authorized`, or `unavailable` where only the store could tell.
+    pub(crate) async fn access(
+        &self,
+        identity: &Identity,
+        topic: &TopicName,
+    ) -> Result<Access, ErrorReply> {
+        let mut capabilities = identity.capabilities(topic);
+        if !identity.may_ask_for(topic) {
+            return Err(ErrorCode::NotAuthorized.into());
+        }
+        let visit = self.pens.log().visit(topic).await;
+        if ticket_of(topic).is_some() {
+            match visit.as_ref().map(|visit| &visit.recent().about) {
+                None => return Err(away()),
+                Some(About::Ticket { owner: Some(owner) })
+                    if owner.as_str() == identity.subject() =>
+                {
+                    capabilities = capabilities.union(Capabilities::from_iter([Capability::View]));
+                }
+                Some(About::Ticket { .. }) => {}
+                Some(About::Nothing | About::Other) => capabilities = Capabilities::NONE,
+            }
+        }
+        if !capabilities.allow(Capability::View) {
+            return Err(ErrorCode::NotAuthorized.into());
+        }
+        Ok(Access { capabilities, audience: identity.audience(topic), visit })
+    }
+}
