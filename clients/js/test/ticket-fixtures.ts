@@ -1,10 +1,5 @@
-import type {
-  Page,
-  Ticket,
-  TicketComment,
-  TicketEvent,
-  TicketEventName,
-} from "../src/tickets/ticket.ts";
+import type { Ticket, TicketComment } from "../src/protocol.ts";
+import type { Page, TicketEventName, TicketNews } from "../src/tickets/ticket.ts";
 
 /** The time of a number, in order. */
 export function at(n: number): string {
@@ -62,8 +57,8 @@ export function comment(n: number, fields: Partial<TicketComment> = {}): TicketC
 export function ticketEvent(
   seq: number,
   event: TicketEventName,
-  fields: Partial<TicketEvent> = {},
-): TicketEvent {
+  fields: Partial<TicketNews> = {},
+): TicketNews {
   const actor = { id: "ada", name: "Ada", kind: "human" } as const;
   return { seq, event, occurred_at: at(100 + seq), actor, ...fields };
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 
 pub use self::errand::SeedError;
 use self::errand::{Errand, Server};
-use self::plan::{Step, Story};
+use self::plan::{PEOPLE, Person, Step, Story};
 use self::progress::Progress;
 
 /// How many tickets are on their way at a time.
@@ -62,6 +62,7 @@ impl fmt::Display for Filled {
 /// There is no development server at the URL, or it refuses or cannot be understood.
 pub async fn fill(order: &Order) -> Result<Filled, SeedError> {
     let server = Server::find(&order.url).await?;
+    introduce(&server).await?;
     let stories = plan::stories(order.seed, order.tickets);
     let progress = Progress::new(u64::from(order.tickets.get()));
     let told = stream::iter(stories.iter().map(|story| async {
@@ -72,6 +73,16 @@ pub async fn fill(order: &Order) -> Result<Filled, SeedError> {
     let told: Vec<Filled> = told.buffer_unordered(TICKETS_AT_ONCE).try_collect().await?;
     progress.end();
     Ok(told.into_iter().fold(Filled::default(), Filled::plus))
+}
+
+/// Makes the team known: a ticket is assigned to nobody of whom the server has not heard.
+async fn introduce(server: &Server) -> Result<(), SeedError> {
+    let Some(admin) = PEOPLE.iter().find(|person| person.role == "admin") else { return Ok(()) };
+    for Person { user, name, role, .. } in &PEOPLE {
+        let body = json!({ "name": name, "role": role });
+        server.send(admin, Errand::put(format!("/v1/users/{user}"), body)).await?;
+    }
+    Ok(())
 }
 
 /// Makes one ticket, and does with it what the story says, in order.

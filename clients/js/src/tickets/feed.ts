@@ -2,10 +2,10 @@
 import type { PenholderError } from "../errors.ts";
 import type { TopicSession } from "../topic-session.ts";
 import type { TopicStatus } from "../topic-state.ts";
-import { type TicketEvent, ticketEvent } from "./ticket.ts";
+import { type TicketNews, ticketEvent } from "./ticket.ts";
 
 export interface FeedListener {
-  event(event: TicketEvent): void;
+  event(event: TicketNews): void;
   /**
    * Joined: what is fetched from here on is followed by events without a gap. `isWhole`: nothing was
    * missed since the last time, so nothing need be fetched.

@@ -1,20 +1,22 @@
 /** The desk over HTTP: what can be asked of tickets, and done with them. */
 import { PenholderError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
+import type {
+  Ticket,
+  TicketComment,
+  TicketStats,
+  TicketStatus,
+  TicketStatusChange,
+} from "../protocol.ts";
 import { type TokenSource, tokenClaims } from "../token.ts";
 import type {
   CommentDraft,
   DeskUser,
   Page,
-  Ticket,
   TicketChanges,
-  TicketComment,
   TicketDraft,
-  TicketEvent,
   TicketFilters,
-  TicketStats,
-  TicketStatus,
-  TicketStatusChange,
+  TicketNews,
 } from "./ticket.ts";
 
 /** A request that was refused, or not answered (`code` is `unreachable` then). */
@@ -156,12 +158,12 @@ export class TicketsClient {
   }
 
   /** What a topic has told since `after`, as far as the log is kept. */
-  async events(topic: string, after = 0, signal?: AbortSignal): Promise<readonly TicketEvent[]> {
-    const events: TicketEvent[] = [];
+  async events(topic: string, after = 0, signal?: AbortSignal): Promise<readonly TicketNews[]> {
+    const events: TicketNews[] = [];
     const path = `/v1/topics/${encodeURIComponent(topic)}/events`;
     for (let page = 0, last = after; page < PAGES_MAX; page += 1) {
       const query = `after=${last}&limit=${LOG_LIMIT_MAX}`;
-      const { data }: Page<TicketEvent> = await this.#ask(`${path}?${query}`, { signal });
+      const { data }: Page<TicketNews> = await this.#ask(`${path}?${query}`, { signal });
       events.push(...data);
       last = data.at(-1)?.seq ?? last;
       if (data.length < LOG_LIMIT_MAX) break;

@@ -6,8 +6,10 @@
  * - The list is whole from the newest ticket down to the last one fetched: what lies below comes with
  *   the next page, not before it.
  */
+
+import type { Ticket } from "../protocol.ts";
 import { isAnswerNews, isEventNews, type Known } from "./newness.ts";
-import type { Page, Ticket, TicketEvent, TicketFilters } from "./ticket.ts";
+import type { Page, TicketFilters, TicketNews } from "./ticket.ts";
 
 export interface TicketList {
   readonly filters: TicketFilters;
@@ -79,7 +81,7 @@ export function withTicket(list: TicketList, ticket: Ticket): TicketList {
   return shown({ ...list, known });
 }
 
-export function withEvent(list: TicketList, event: TicketEvent): TicketList {
+export function withEvent(list: TicketList, event: TicketNews): TicketList {
   if (event.seq <= list.seq) return list;
   const told = event.tickets ?? (event.ticket === undefined ? [] : [event.ticket]);
   const known = new Map(list.known);

@@ -4,7 +4,7 @@ import { type Readable, Store } from "../store.ts";
 import type { TopicOptions } from "../topic-state.ts";
 import { TicketsFeed } from "./feed.ts";
 import { TicketsError } from "./http.ts";
-import type { DeskUser, TicketEvent } from "./ticket.ts";
+import type { DeskUser, TicketNews } from "./ticket.ts";
 
 /** How something that is fetched and then followed stands. */
 export interface LiveState {
@@ -74,7 +74,7 @@ export abstract class LiveStore<S extends LiveState> implements Readable<S> {
   /** Fetches, and puts what came into the store unless `signal` says that it is too late. */
   protected abstract load(signal: AbortSignal): Promise<void>;
 
-  protected abstract event(event: TicketEvent): void;
+  protected abstract event(event: TicketNews): void;
 
   /** Whether what is there says that nothing more will come. */
   protected isOver(): boolean {

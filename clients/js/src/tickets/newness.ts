@@ -6,7 +6,7 @@
  * more than what was known before it, and an answer over HTTP less than what an event told since it was
  * asked for: the events that it is ahead of are on their way.
  */
-import type { Ticket } from "./ticket.ts";
+import type { Ticket } from "../protocol.ts";
 
 /** A ticket, and whether an event told it last. */
 export interface Known {

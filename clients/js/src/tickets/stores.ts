@@ -1,7 +1,8 @@
 /** A list of tickets, one ticket, and the counts, each followed live. */
 import type { PenholderClient } from "../client.ts";
 import type { PenholderError } from "../errors.ts";
-import type { Guard } from "./http.ts";
+import type { Ticket, TicketComment, TicketStats, TicketStatus } from "../protocol.ts";
+import { type Guard, TicketsError } from "./http.ts";
 import {
   beginFetch,
   emptyList,
@@ -15,13 +16,9 @@ import {
   type CommentDraft,
   type DeskUser,
   listTopic,
-  type Ticket,
   type TicketChanges,
-  type TicketComment,
-  type TicketEvent,
   type TicketFilters,
-  type TicketStats,
-  type TicketStatus,
+  type TicketNews,
   ticketTopic,
 } from "./ticket.ts";
 import {
@@ -83,7 +80,7 @@ export class TicketListStore extends LiveStore<TicketListState> {
     this.store.patch({ list: withFirstPage(this.getSnapshot().list, page) });
   }
 
-  protected event(event: TicketEvent): void {
+  protected event(event: TicketNews): void {
     this.store.patch({ list: withEvent(this.getSnapshot().list, event) });
   }
 }
@@ -145,14 +142,14 @@ export class TicketStore extends LiveStore<TicketState> implements TicketActions
       tickets.read(this.#id, signal),
       tickets.comments(this.#id, signal),
       tickets.history(this.#id, signal),
-      tickets.events(ticketTopic(this.#id), 0, signal),
+      tickets.events(ticketTopic(this.#id), 0, signal).catch(withoutLog),
     ]);
     if (!signal.aborted) {
       this.#fold((record) => withFetched(record, { ticket, comments, changes, log }));
     }
   }
 
-  protected event(event: TicketEvent): void {
+  protected event(event: TicketNews): void {
     this.#fold((record) => withTicketEvent(record, event));
   }
 
@@ -174,6 +171,12 @@ export class TicketStore extends LiveStore<TicketState> implements TicketActions
   #fold(step: (record: TicketRecord) => TicketRecord): void {
     this.store.patch({ record: step(this.getSnapshot().record) });
   }
+}
+
+/** Who may not read the log sees the history of the status, and what happens from here on. */
+function withoutLog(error: unknown): readonly TicketNews[] {
+  if (error instanceof TicketsError && (error.status === 404 || error.status === 403)) return [];
+  throw error;
 }
 
 export interface TicketStatsState extends LiveState {
@@ -200,7 +203,7 @@ export class TicketStatsStore extends LiveStore<TicketStatsState> {
     if (!signal.aborted) this.store.patch({ stats });
   }
 
-  protected event({ event }: TicketEvent): void {
+  protected event({ event }: TicketNews): void {
     if (event.startsWith("comment_") || event === "internal_note_created") return;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;

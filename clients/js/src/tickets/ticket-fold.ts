@@ -2,9 +2,9 @@
  * One ticket with its comments and history as a pure fold of answers over HTTP and events of its topic.
  * The rules are those of `list-fold.ts`.
  */
-import type { PersonBrief } from "../protocol.ts";
+import type { PersonBrief, Ticket, TicketComment, TicketStatusChange } from "../protocol.ts";
 import { isAnswerNews, isEventNews, type Known } from "./newness.ts";
-import type { Ticket, TicketComment, TicketEvent, TicketStatusChange } from "./ticket.ts";
+import type { TicketNews } from "./ticket.ts";
 
 export interface TicketRecord {
   readonly ticket: Ticket | null;
@@ -23,7 +23,7 @@ export interface TicketRecord {
 interface Facts {
   readonly known: Known | null;
   readonly comments: ReadonlyMap<string, CommentEntry>;
-  readonly log: ReadonlyMap<number, TicketEvent>;
+  readonly log: ReadonlyMap<number, TicketNews>;
   readonly changes: readonly TicketStatusChange[];
   readonly fetches: number;
 }
@@ -56,7 +56,7 @@ export interface Fetched {
   readonly comments: readonly TicketComment[];
   readonly changes: readonly TicketStatusChange[];
   /** The log of the topic, as far as it is kept. */
-  readonly log: readonly TicketEvent[];
+  readonly log: readonly TicketNews[];
 }
 
 export const EMPTY_RECORD: TicketRecord = {
@@ -115,7 +115,7 @@ export function withoutComment(record: TicketRecord, id: string): TicketRecord {
   return shown({ ...record, facts: { ...record.facts, comments } });
 }
 
-export function withTicketEvent(record: TicketRecord, event: TicketEvent): TicketRecord {
+export function withTicketEvent(record: TicketRecord, event: TicketNews): TicketRecord {
   if (event.seq <= record.seq) return record;
   const { known, fetches } = record.facts;
   // A ticket's own topic tells of that one only, whatever the event is called.
@@ -175,7 +175,7 @@ function oldestFirst(a: TicketComment, b: TicketComment): number {
  * that both tell is one.
  */
 function historyOf(
-  events: readonly TicketEvent[],
+  events: readonly TicketNews[],
   changes: readonly TicketStatusChange[],
 ): readonly HistoryEntry[] {
   const entries = new Map<string, HistoryEntry>();
@@ -194,7 +194,7 @@ function historyOf(
   return [...entries.values()].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
 }
 
-function whatOf(event: TicketEvent): HistoryEntry["what"][] {
+function whatOf(event: TicketNews): HistoryEntry["what"][] {
   switch (event.event) {
     case "ticket_created":
       return [{ type: "status", from: null, to: "open" }];
@@ -220,7 +220,7 @@ function whatOf(event: TicketEvent): HistoryEntry["what"][] {
 }
 
 function namesOf(
-  events: readonly TicketEvent[],
+  events: readonly TicketNews[],
   changes: readonly TicketStatusChange[],
 ): ReadonlyMap<string, string> {
   const people = [...changes.map(({ actor }) => actor), ...events.map(({ actor }) => actor)];

@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef } from "react";
 import type { TicketFilters } from "../../../src/index.ts";
 import { EventTail } from "../frames/event-tail.tsx";
 import { deskHref, NEW_TICKET, navigate, type OpenTicket } from "../route.ts";
-import type { Session } from "../session.ts";
+import { introduceTeam, type Session } from "../session.ts";
 import { NewTicket } from "./new-ticket.tsx";
 import { TicketList } from "./ticket-list.tsx";
 import { TicketPanel } from "./ticket-panel.tsx";
@@ -18,6 +18,9 @@ interface DeskProps {
 export function Desk({ session, open, filters }: DeskProps) {
   const viewer = useMemo(() => viewerOf(session.person), [session]);
   const main = useFocusOnOpen(open);
+  useEffect(() => {
+    if (session.isDemo && viewer.isStaff) void introduceTeam();
+  }, [session, viewer]);
   const show = (ticket: OpenTicket) => navigate(deskHref(ticket, filters));
   return (
     <ViewerProvider value={viewer}>
