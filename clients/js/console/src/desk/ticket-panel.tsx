@@ -34,7 +34,7 @@ export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
       <header className="ticket-head">
         <p className="eyebrow">{ticket === null ? "Ticket" : ticket.slug}</p>
         <button type="button" className="button" onClick={onClose} data-testid="close-ticket">
-          Close
+          Back to the list
         </button>
         <h1 id="ticket-heading" tabIndex={-1} data-opened data-testid="ticket-heading">
           {ticket?.title ?? (status === "failed" ? "No such ticket" : "Loading…")}
