@@ -143,6 +143,17 @@ test("comments are fetched to the last page", async () => {
   expect(sent[1]?.path).toContain("cursor=a+b");
 });
 
+test("a topic's log is fetched from what is kept of it, page by page", async () => {
+  const pages = [
+    { data: [ticketEvent(4, "ticket_created")], next_cursor: 4 },
+    { data: [ticketEvent(5, "ticket_updated")], next_cursor: null },
+  ];
+  answer = () => pages.shift();
+  expect(await client.tickets.events("tickets:t1")).toHaveLength(2);
+  expect(sent[0]?.path).toBe("/v1/topics/tickets%3At1/events?limit=1000");
+  expect(sent[1]?.path).toContain("after=4");
+});
+
 test("a list is fetched once its topic is joined, unseen, and follows the events", async () => {
   answer = () => page([ticket(1)]);
   const store = new TicketListStore(client, {});

@@ -49,7 +49,7 @@ export interface Guard {
 }
 
 export interface PageOptions {
-  readonly cursor?: string | undefined;
+  readonly cursor?: string | number | undefined;
   readonly limit?: number;
   readonly signal?: AbortSignal;
 }
@@ -68,7 +68,15 @@ interface Ask {
   readonly signal?: AbortSignal | undefined;
 }
 
-const LIMIT_MAX = 100;
+/** How a list is asked for from its first page to its last. */
+interface Paging {
+  readonly limit: number;
+  /** The parameter that takes a page's `next_cursor`. */
+  readonly cursor: string;
+  readonly query: Record<string, string>;
+}
+
+const BY_CURSOR: Paging = { limit: 100, cursor: "cursor", query: {} };
 const LOG_LIMIT_MAX = 1000;
 /** More of a ticket is not fetched: nobody reads it, and an endless cursor must end. */
 const PAGES_MAX = 50;
@@ -157,30 +165,29 @@ export class TicketsClient {
     return this.#all(ticketPath(id, "/history"), signal);
   }
 
-  /** What a topic has told since `after`, as far as the log is kept. */
-  async events(topic: string, after = 0, signal?: AbortSignal): Promise<readonly TicketNews[]> {
-    const events: TicketNews[] = [];
+  /** What a topic has told since `after`, or since the first event that the log has kept. */
+  async events(
+    topic: string,
+    after?: number,
+    signal?: AbortSignal,
+  ): Promise<readonly TicketNews[]> {
     const path = `/v1/topics/${encodeURIComponent(topic)}/events`;
-    for (let page = 0, last = after; page < PAGES_MAX; page += 1) {
-      const query = `after=${last}&limit=${LOG_LIMIT_MAX}`;
-      const { data }: Page<TicketNews> = await this.#ask(`${path}?${query}`, { signal });
-      events.push(...data);
-      last = data.at(-1)?.seq ?? last;
-      if (data.length < LOG_LIMIT_MAX) break;
-    }
-    return events;
+    const query = after === undefined ? {} : { after: String(after) };
+    return this.#all(path, signal, { limit: LOG_LIMIT_MAX, cursor: "after", query });
   }
 
-  async #all<T>(path: string, signal: AbortSignal | undefined): Promise<readonly T[]> {
+  async #all<T>(
+    path: string,
+    signal: AbortSignal | undefined,
+    { limit, cursor, query }: Paging = BY_CURSOR,
+  ): Promise<readonly T[]> {
     const all: T[] = [];
-    let cursor: string | null = null;
+    const asked = new URLSearchParams({ ...query, limit: String(limit) });
     for (let page = 0; page < PAGES_MAX; page += 1) {
-      const query = new URLSearchParams({ limit: String(LIMIT_MAX) });
-      if (cursor !== null) query.set("cursor", cursor);
-      const { data, next_cursor }: Page<T> = await this.#ask(`${path}?${query}`, { signal });
+      const { data, next_cursor }: Page<T> = await this.#ask(`${path}?${asked}`, { signal });
       all.push(...data);
-      cursor = next_cursor ?? null;
-      if (cursor === null) break;
+      if (next_cursor == null) break;
+      asked.set(cursor, String(next_cursor));
     }
     return all;
   }

@@ -16,7 +16,7 @@ export interface TicketList {
   /** What is shown, the newest ticket first. */
   readonly rows: readonly Ticket[];
   /** What asks for the next page; null when there is none. */
-  readonly cursor: string | null;
+  readonly cursor: string | number | null;
   /** Whether the first page has come. */
   readonly isLoaded: boolean;
   /** The last event applied. */

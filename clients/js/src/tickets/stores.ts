@@ -142,7 +142,7 @@ export class TicketStore extends LiveStore<TicketState> implements TicketActions
       tickets.read(this.#id, signal),
       tickets.comments(this.#id, signal),
       tickets.history(this.#id, signal),
-      tickets.events(ticketTopic(this.#id), 0, signal).catch(withoutLog),
+      tickets.events(ticketTopic(this.#id), undefined, signal).catch(withoutLog),
     ]);
     if (!signal.aborted) {
       this.#fold((record) => withFetched(record, { ticket, comments, changes, log }));

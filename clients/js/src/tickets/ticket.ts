@@ -56,7 +56,7 @@ export const TICKET_TRANSITIONS: Readonly<Record<TicketStatus, readonly TicketSt
 /** A page of a list, and what asks for the next. */
 export interface Page<T> {
   readonly data: readonly T[];
-  readonly next_cursor: string | null;
+  readonly next_cursor: string | number | null;
 }
 
 export interface TicketFilters {
