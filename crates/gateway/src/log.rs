@@ -129,7 +129,7 @@ impl Log {
         if !is_whole {
             return Ok(Replay::Reset { last });
         }
-        Ok(Replay::Heard(logged.into_iter().map(heard_of_pen).collect()))
+        Ok(Replay::Heard(logged.iter().map(heard_of_pen).collect()))
     }
 
     /// Looks at a topic as it was a moment ago, so that many who ask at once cost one read; none while the
@@ -226,7 +226,7 @@ pub(crate) struct Heard {
 
 fn heard(LoggedEvent { seq, what }: LoggedEvent) -> Heard {
     match what {
-        Happened::Pen(event) => heard_of_pen(Logged { seq, event: *event }),
+        Happened::Pen(event) => heard_of_pen(&Logged { seq, event: *event }),
         Happened::Ticket(payload) => {
             let payload = Json::trusted(payload);
             Heard { seq, name: event_of(&payload), payload }
@@ -234,8 +234,8 @@ fn heard(LoggedEvent { seq, what }: LoggedEvent) -> Heard {
     }
 }
 
-fn heard_of_pen(logged: Logged) -> Heard {
-    Heard { seq: logged.seq, name: "pen".to_owned(), payload: Json::of(&logged) }
+fn heard_of_pen(logged: &Logged) -> Heard {
+    Heard { seq: logged.seq, name: "pen".to_owned(), payload: Json::of(logged) }
 }
 
 /// What an event of a ticket calls itself.

@@ -396,7 +396,7 @@ impl Hub {
     pub(crate) fn drop_stream(&mut self, topic: &TopicName, stream: Option<Stream>) {
         let Some(stream) = stream else { return };
         self.unplan_follow(topic, stream.ask_at);
-        self.lately.drop_of(stream);
+        self.lately.drop_of(&stream);
     }
 
     fn tell_news(&mut self, now: Now, topic: &TopicName, news: News) {

@@ -159,7 +159,7 @@ impl Lately {
     }
 
     /// A stream is not kept any more.
-    pub(crate) fn drop_of(&mut self, stream: Stream) {
+    pub(crate) fn drop_of(&mut self, stream: &Stream) {
         self.give_back(stream.kept.iter().map(News::cost).sum());
     }
 }

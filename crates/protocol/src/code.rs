@@ -181,9 +181,7 @@ impl ErrorCode {
             ErrorCode::RateLimited => "Send less; try again after retry_after_ms.",
             ErrorCode::Unavailable => "Try again after a moment.",
             ErrorCode::UnmatchedTopic => "Join the topic on this socket before you push to it.",
-            ErrorCode::UnknownEvent => {
-                "The server knows no such event; check its name and the server's version."
-            }
+            ErrorCode::UnknownEvent => "No such event; check its name and the server's version.",
             ErrorCode::Malformed => "Send a frame of the negotiated version, at most 16 deep.",
             ErrorCode::Forbidden => {
                 "This session may only view. Join in edit mode with a token that allows it."

@@ -78,10 +78,10 @@ pub(crate) async fn stretch_has_what_each_audience_was_told(site: Site) -> Resul
         let pens = granted.events.iter().cloned().map(Entry::Pen).filter(|_| topic == own);
         let all: Vec<_> = of_topic(&told).into_iter().chain(pens).chain(of_topic(&later)).collect();
         let mut place = Position::default();
-        for (after, entry) in (0..).zip(all.iter().map(Some).chain([None])) {
+        for (after, entry) in (0_u64..).zip(all.iter().map(Some).chain([None])) {
             for limit in [1, 2, 100] {
                 let stretch = site.tickets.stretch(&topic, after, limit).await?;
-                let rest = &all[after as usize..];
+                let rest = &all[usize::try_from(after)?..];
                 assert_eq!(stretch.after, place, "{topic} {after}");
                 assert_eq!(
                     stretch.entries,

@@ -68,7 +68,8 @@ impl Log {
     }
 
     fn behind(&self, seq: u64) -> Position {
-        seq.checked_sub(1).map_or_else(Position::default, |last| self.places[last as usize])
+        let found = self.places.iter().find(|place| place.seq == seq);
+        found.copied().unwrap_or_default()
     }
 
     fn stretch(&self, after: u64) -> Stretch {
