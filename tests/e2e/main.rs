@@ -23,4 +23,5 @@ mod seed;
 mod sessions;
 mod storage;
 mod stores;
+mod tickets;
 mod traces;

@@ -48,6 +48,10 @@ contract! {
     keys::repeated_request_gets_the_first_answer,
     keys::key_is_for_one_request_at_a_time,
     keys::request_that_was_broken_off_is_done_at_last,
+    keys::what_is_no_work_is_answered_once_too,
+    keys::claim_of_the_dead_is_void_after_a_minute,
+    rules::people_are_made_known_together,
+    events::trace_is_read_in_pages,
 }
 
 #[tokio::test(flavor = "multi_thread")]
