@@ -37,7 +37,7 @@ test("two agents on one ticket, one of whom has the pen, in light and dark", asy
   // Still pictures: an animation would make each run's differ. As wide as can be read where the
   // README shows it, as high as the text, and sharp on a dense screen.
   const look = {
-    viewport: { width: 1360, height: 980 },
+    viewport: { width: 1280, height: 900 },
     deviceScaleFactor: 2,
     reducedMotion: "reduce",
     locale: "en-GB",

@@ -204,7 +204,7 @@ function ReadFacts({ ticket }: { ticket: Ticket }) {
   return (
     <dl className="read-facts">
       <div className="fact">
-        <dt>Assigned to</dt>
+        <dt>Assignee</dt>
         <dd data-testid="assignee">{ticket.assignee_name ?? "Nobody yet"}</dd>
       </div>
       <div className="fact">
@@ -260,7 +260,7 @@ function useTeam(
   const { person } = useViewer();
   const { assigned_to_id: assignee, assignee_name: assigneeName } = ticket;
   return useMemo(() => {
-    const team = new Map([[person.user, `${person.name} (you)`]]);
+    const team = new Map([[person.user, person.name]]);
     const add = (id: string, name: string) => {
       if (!team.has(id)) team.set(id, name);
     };

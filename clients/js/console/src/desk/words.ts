@@ -55,14 +55,15 @@ const FIELD_WORDS: Readonly<Record<string, string>> = {
 };
 
 /** A line of the history, after the name of who did it. */
-export function historyWords({ what }: HistoryEntry, isStaff: boolean): string {
+export function historyWords({ what, actor }: HistoryEntry, isStaff: boolean): string {
   const status = (word: string | null) => `“${statusWord(word ?? "", isStaff)}”`;
   switch (what.type) {
     case "status":
       if (what.from === null) return "created the ticket";
       return `changed the status from ${status(what.from)} to ${status(what.to)}`;
     case "assignee":
-      if (what.to === null) return `took the ticket from ${what.from ?? "its assignee"}`;
+      if (what.to === null) return `took the ticket away from ${what.from ?? "its assignee"}`;
+      if (what.to === actor?.name) return "took the ticket";
       return `assigned the ticket to ${what.to}`;
     case "priority":
       return `changed the priority from ${priority(what.from)} to ${priority(what.to)}`;
