@@ -94,10 +94,13 @@ export class TicketsClient {
 
   /** Who asks, by their token. */
   async user(): Promise<DeskUser> {
-    const { sub, role, name, kind } = tokenClaims(await this.#token());
-    const id = sub ?? "";
-    const isAi = kind === "ai";
-    return { id, role: role ?? "customer", name: name ?? id, kind: isAi ? "ai" : "human" };
+    return userOf(await this.#token());
+  }
+
+  /** Who asks, where a token is there already. */
+  knownUser(): DeskUser | null {
+    const { current } = this.#options.tokens;
+    return current === null ? null : userOf(current);
   }
 
   list(filters: TicketFilters = {}, page: PageOptions = {}): Promise<Page<Ticket>> {
@@ -245,6 +248,13 @@ export class TicketsClient {
       throw new TicketsError({ code: "unreachable", message, status: null });
     }
   }
+}
+
+function userOf(token: string): DeskUser {
+  const { sub, role, name, kind } = tokenClaims(token);
+  const id = sub ?? "";
+  const isAi = kind === "ai";
+  return { id, role: role ?? "customer", name: name ?? id, kind: isAi ? "ai" : "human" };
 }
 
 function ticketPath(id: string, rest = ""): string {

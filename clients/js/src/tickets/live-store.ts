@@ -84,6 +84,12 @@ export abstract class LiveStore<S extends LiveState> implements Readable<S> {
   async #start(): Promise<void> {
     this.#stop = new AbortController();
     const { signal } = this.#stop;
+    // In the same turn where that can be: a list that takes the place of another keeps its topic joined.
+    const known = this.client.tickets.knownUser();
+    if (known !== null) {
+      this.#follow(known);
+      return;
+    }
     try {
       const user = await this.client.tickets.user();
       if (signal.aborted) return;

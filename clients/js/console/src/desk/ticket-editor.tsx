@@ -6,7 +6,7 @@ import { PenStrip } from "../topic/pen-strip.tsx";
 import { useDraft } from "../topic/use-draft.ts";
 import { useTake } from "../topic/use-take.ts";
 import { type TicketText, type TicketTextEdit, useTicketText } from "./use-ticket-text.ts";
-import { problemWords } from "./words.ts";
+import { holderOf, problemWords } from "./words.ts";
 
 interface TicketEditorProps {
   readonly ticket: Ticket;
@@ -200,8 +200,7 @@ function SaveBar({ edit, pen, ticket, onSave, onDiscard }: SaveBarProps) {
 
 function saveProblem(error: unknown): string {
   if (!(error instanceof TicketsError)) return problemWords(error);
-  const { holder } = error.details as { holder?: { name?: string } | null };
-  const who = holder?.name ?? "Somebody else";
+  const who = holderOf(error) ?? "Somebody else";
   switch (error.code) {
     case "stale_fence":
     case "pen_held":

@@ -1,6 +1,7 @@
 import { useMemo, useState } from "react";
 import {
   type Member,
+  type PenView,
   TICKET_CATEGORIES,
   TICKET_PRIORITIES,
   TICKET_TRANSITIONS,
@@ -24,11 +25,12 @@ interface TicketFactsProps {
   readonly actions: TicketActions;
   /** Who is here: those of the team can be assigned. */
   readonly members: readonly Member[];
+  readonly pen: PenView;
   readonly isDemo: boolean;
 }
 
 /** Status, assignee, priority, category: for the team to change, for customers to read. */
-export function TicketFacts({ ticket, actions, members, isDemo }: TicketFactsProps) {
+export function TicketFacts({ ticket, actions, members, pen, isDemo }: TicketFactsProps) {
   const { isStaff } = useViewer();
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
@@ -50,7 +52,7 @@ export function TicketFacts({ ticket, actions, members, isDemo }: TicketFactsPro
       </h2>
       <StatusControl key={ticket.status} ticket={ticket} run={run} actions={actions} />
       {isStaff ? (
-        <StaffControls {...{ ticket, actions, members, isDemo, run }} />
+        <StaffControls {...{ ticket, actions, members, pen, isDemo, run }} />
       ) : (
         <ReadFacts ticket={ticket} />
       )}
@@ -135,9 +137,12 @@ function mayChoose(to: TicketStatus): boolean {
   return to === "closed" || to === "open";
 }
 
-type StaffControlsProps = ControlProps & Pick<TicketFactsProps, "members" | "isDemo">;
+type StaffControlsProps = ControlProps & Pick<TicketFactsProps, "members" | "pen" | "isDemo">;
 
-function StaffControls({ ticket, actions, members, isDemo, run }: StaffControlsProps) {
+function StaffControls(props: StaffControlsProps) {
+  const { ticket, actions, members, pen, isDemo, run } = props;
+  // Who has the pen says so: without its fence they would seem to write past themselves.
+  const guard = pen.isMine ? { fence: pen.pen?.fence } : {};
   const team = useTeam(ticket, members, isDemo);
   return (
     <>
@@ -167,7 +172,7 @@ function StaffControls({ ticket, actions, members, isDemo, run }: StaffControlsP
           value={ticket.priority}
           onChange={(event) => {
             const priority = event.target.value as TicketPriority;
-            void run(() => actions.update({ priority }));
+            void run(() => actions.update({ priority }, guard));
           }}
           data-testid="priority"
         >
@@ -185,7 +190,7 @@ function StaffControls({ ticket, actions, members, isDemo, run }: StaffControlsP
           value={ticket.category}
           onChange={(event) => {
             const category = event.target.value as TicketCategory;
-            void run(() => actions.update({ category }));
+            void run(() => actions.update({ category }, guard));
           }}
           data-testid="category"
         >

@@ -64,7 +64,8 @@ interface OpenTicketProps {
 function OpenTicket({ ticket, source, isDemo }: OpenTicketProps) {
   const { isStaff } = useViewer();
   const topic = ticketTopic(ticket.id);
-  const state = usePresence(topic, { mode: isStaff ? "edit" : "view" });
+  // As the server grants it: the team may edit, customers view.
+  const state = usePresence(topic);
   const pen = usePen(topic);
   useTitle(isAsked(pen) ? `${pen.request?.name} asks for the pen` : null, ticket.title);
   return (
@@ -89,6 +90,7 @@ function OpenTicket({ ticket, source, isDemo }: OpenTicketProps) {
             ticket={ticket}
             actions={source.actions}
             members={state.members}
+            pen={pen}
             isDemo={isDemo}
           />
           <TicketHistory history={source.record.history} />

@@ -83,6 +83,9 @@ export function problemWords(error: unknown): string {
   if (!(error instanceof PenholderError)) return String(error);
   const status = error instanceof TicketsError ? error.status : null;
   switch (error.code) {
+    case "pen_held":
+    case "stale_fence":
+      return `${holderOf(error) ?? "Somebody else"} has the pen of this ticket. Ask for it, or wait until it is free.`;
     case "invalid_transition":
       return "The status has changed meanwhile. Choose again from what is possible now.";
     case "reopen_not_allowed":
@@ -103,6 +106,13 @@ export function problemWords(error: unknown): string {
     default:
       return status !== null && status >= 500 ? `${error.message} Try again.` : error.message;
   }
+}
+
+/** Who has the pen, as a refusal says it. */
+export function holderOf(error: unknown): string | null {
+  if (!(error instanceof TicketsError)) return null;
+  const { holder } = error.details as { holder?: { name?: string } | null };
+  return holder?.name ?? null;
 }
 
 const MINUTE = 60_000;
