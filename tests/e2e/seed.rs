@@ -93,15 +93,15 @@ async fn desk_is_one_that_people_have_worked_at() -> Result<()> {
 #[tokio::test]
 async fn server_that_asks_for_patience_gets_it() -> Result<()> {
     let slow = Options::default()
-        .set("limits.http_requests_per_second", "60")
-        .set("limits.http_requests_burst", "30");
+        .set("limits.http_requests_per_second", "10")
+        .set("limits.http_requests_burst", "10");
     let server = Server::start(slow).await?;
-    let finished = seed(&server, &["--tickets", "12"]).await?;
+    let finished = seed(&server, &["--tickets", "4"]).await?;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     // Backends are not bounded, so that the test is not told to wait.
     let key = |path| Request::new("GET", path).authorized("ApiKey dev");
     let stats = server.ask(key("/v1/tickets/stats")).await?;
-    assert_eq!(stats.json()["total"], 12, "{stats:?}");
+    assert_eq!(stats.json()["total"], 4, "{stats:?}");
     let metrics = server.ask(key("/metrics")).await?.body;
     let refused = metrics.lines().find_map(|line| line.strip_prefix("penholder_http_requests_refused_total "));
     assert!(refused.is_some_and(|count| count != "0"), "nobody was asked for patience: {refused:?}");

@@ -95,12 +95,18 @@ function waitForValue(page, testId, value) {
   );
 }
 
+/** Asks the server as an agent who has no page open. */
+async function ask(path, options = {}) {
+  const token = sign({ sub: "quill", name: "Quill", role: "agent", kind: "ai" });
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  const response = await fetch(`${server.url}${path}`, { headers, ...options });
+  assert.equal(response.status, 200, `${path}: ${await response.clone().text()}`);
+  return response.json();
+}
+
 /** How many tickets have a status, as the server says it now. */
 async function countOf(status) {
-  const token = sign({ sub: "ada", name: "Ada Okafor", role: "agent" });
-  const headers = { authorization: `Bearer ${token}` };
-  const response = await fetch(`${server.url}/v1/tickets/stats`, { headers });
-  return (await response.json()).by_status[status];
+  return (await ask("/v1/tickets/stats")).by_status[status];
 }
 
 function waitForCount(page, status, number) {
@@ -260,6 +266,45 @@ test("who loses the pen keeps what they wrote, and is told what happened", async
   await waitForValue(ada, "description-field", "What Ada wrote");
   await ada.getByTestId("save").click();
   await waitForValue(bruno, "description-field", "What Ada wrote");
+});
+
+test("who is overtaken by somebody without the pen sees it, and decides whose text stays", async () => {
+  const ada = await deskOf("ada");
+  const id = await createTicket(ada, freshTitle("Overtaken"));
+  const patch = (body) => ask(`/v1/tickets/${id}`, { method: "PATCH", body: JSON.stringify(body) });
+  await ada.getByTestId("description-field").fill("What Ada wrote");
+  await waitForPen(ada, "You have the pen since");
+  await patch({ description: "What the program wrote" });
+  const notice = ada.getByTestId("overtaken").filter({ hasText: "What the program wrote" });
+  await notice.waitFor();
+  assert.equal(await ada.getByTestId("save").isDisabled(), true);
+  assert.equal(await ada.getByTestId("description-field").inputValue(), "What Ada wrote");
+  await waitForHistory(ada, "wrote while Ada Okafor had the pen");
+  await ada.getByTestId("keep-mine").click();
+  await notice.waitFor({ state: "detached" });
+
+  // The fence is too old by the time the save arrives.
+  const holder = { id: "bruno", name: "Bruno Salas", kind: "human" };
+  const refusal = { code: "stale_fence", message: "", details: { holder } };
+  const isSave = (url) => url.pathname === `/v1/tickets/${id}`;
+  await ada.route(isSave, (route) =>
+    route.request().method() === "PATCH"
+      ? route.fulfill({ status: 409, json: refusal })
+      : route.continue(),
+  );
+  await ada.getByTestId("save").click();
+  const problem = ada.getByTestId("save-problem");
+  await problem.filter({ hasText: "Bruno Salas has got the pen" }).waitFor();
+  assert.equal(await ada.getByTestId("description-field").inputValue(), "What Ada wrote");
+  await ada.unroute(isSave);
+  await ada.getByTestId("save").click();
+  await ada.getByTestId("save").waitFor({ state: "detached" });
+  assert.equal((await ask(`/v1/tickets/${id}`)).description, "What Ada wrote");
+
+  await ada.getByTestId("description-field").fill("Half a thought");
+  await patch({ description: "The last word" });
+  await ada.getByTestId("take-theirs").click();
+  await waitForValue(ada, "description-field", "The last word");
 });
 
 test("an unsaved text survives the server's restart, and the history is whole after it", async () => {
