@@ -20,6 +20,7 @@ mod people;
 mod publishing;
 mod reading;
 mod saves;
+mod seed;
 mod sessions;
 mod storage;
 mod stores;

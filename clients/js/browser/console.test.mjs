@@ -185,7 +185,7 @@ test("a viewer and an invisible guest are in nobody's way", async () => {
 
 test("the list shows who is on each topic, live", async () => {
   const ada = await newPage();
-  await ada.goto(`${server.url}/?as=ada`);
+  await ada.goto(`${server.url}/?topics&as=ada`);
   await ada.getByTestId("welcome").waitFor();
   const bruno = await newPage();
   await enter(bruno, server, "bruno", "demo:ticket-1043");
@@ -197,7 +197,7 @@ test("the list shows who is on each topic, live", async () => {
 
 test("a name that is no topic is refused with the reason", async () => {
   const page = await newPage();
-  await page.goto(`${server.url}/?as=ada`);
+  await page.goto(`${server.url}/?topics&as=ada`);
   await page.getByTestId("open-topic-name").fill("doc::1");
   await page.getByTestId("open-topic-submit").click();
   await page.getByTestId("open-topic-error").filter({ hasText: "nothing between" }).waitFor();
@@ -243,7 +243,7 @@ test("who may view only some topics sees who is there, and no demo topics", asyn
   await enterAs("bruno");
   const page = await newPage();
   await page.route("**/healthz", (route) => route.fulfill({ json: { development: false } }));
-  await page.goto(server.url);
+  await page.goto(`${server.url}/?topics`);
   const token = sign({ sub: "kim", name: "Kim", topics: { "doc:*": ["view"] } });
   await page.getByTestId("token").fill(token);
   await page.getByTestId("sign-in-token").click();
@@ -264,7 +264,7 @@ test("who may view only some topics sees who is there, and no demo topics", asyn
 
 test("everything can be reached by the keyboard alone", async () => {
   const page = await newPage();
-  await page.goto(server.url);
+  await page.goto(`${server.url}/?topics`);
   await page.getByTestId("sign-in-ada").waitFor();
   await page.keyboard.press("Tab");
   assert.equal(await focused(page), "sign-in-ada");
@@ -301,7 +301,7 @@ for (const colorScheme of ["light", "dark"]) {
   test(`nothing overflows a window of 360 px, ${colorScheme}`, async () => {
     const viewport = { width: 360, height: 740 };
     const page = await newPage({ viewport, colorScheme });
-    await page.goto(server.url);
+    await page.goto(`${server.url}/?topics`);
     await page.getByTestId("sign-in-ada").waitFor();
     assert.equal(await overflow(page), 0);
     await picture(page, `narrow-sign-in-${colorScheme}`);

@@ -5,6 +5,7 @@ import { pushed } from "./push.ts";
 import { type ResumeStorage, ResumeTokens } from "./resume.ts";
 import type { Readable } from "./store.ts";
 import { SummaryFeed, type SummaryRows } from "./summaries.ts";
+import { TicketsClient } from "./tickets/http.ts";
 import { type TokenInput, TokenSource, tokenClaims } from "./token.ts";
 import { TopicChannel, type TopicHost } from "./topic.ts";
 import { TopicSession } from "./topic-session.ts";
@@ -21,6 +22,8 @@ export interface ClientOptions {
   readonly storage?: ResumeStorage | null;
   /** For environments without a global `WebSocket`, and for tests. */
   readonly webSocket?: WebSocketClass;
+  /** In place of the global `fetch`, for tests. */
+  readonly fetch?: typeof globalThis.fetch;
 }
 
 /** One membership in a topic, and what each of those who share it wishes of it. */
@@ -41,6 +44,8 @@ export class PenholderClient {
   readonly summaries: Readable<SummaryRows>;
   /** Why they are refused: one topic that may not be viewed refuses the whole list. */
   readonly summariesError: Readable<PenholderError | null>;
+  /** The desk over HTTP, as the same person. */
+  readonly tickets: TicketsClient;
   readonly #connection: Connection;
   readonly #feed: SummaryFeed;
   readonly #tokens: TokenSource;
@@ -65,6 +70,11 @@ export class PenholderClient {
       onFrame: (frame) => {
         for (const listener of this.#frameListeners) listener(frame);
       },
+    });
+    this.tickets = new TicketsClient({
+      url: originOf(options.url ?? ""),
+      tokens: this.#tokens,
+      ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     });
     this.connection = this.#connection.state;
     const { socket } = this.#connection;
@@ -183,6 +193,14 @@ export class PenholderClient {
 function endpointOf(url: string): string {
   const base = url.replace(/^http/, "ws").replace(/\/+$/, "");
   return base.endsWith("/socket") ? base : `${base}/socket`;
+}
+
+/** Where HTTP is spoken, for an address in any form that `url` may have. */
+function originOf(url: string): string {
+  return url
+    .replace(/^ws/, "http")
+    .replace(/\/+$/, "")
+    .replace(/\/socket$/, "");
 }
 
 /** Reading the property alone throws where the page may not have storage. */

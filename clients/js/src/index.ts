@@ -7,6 +7,26 @@ export { type EditPriority, priorityMessage } from "./priority.ts";
 export type * from "./protocol.ts";
 export type { Readable } from "./store.ts";
 export type { SummaryRows } from "./summaries.ts";
+export { type FeedListener, TicketsFeed } from "./tickets/feed.ts";
+export {
+  type Guard,
+  type PageOptions,
+  TicketsClient,
+  TicketsError,
+} from "./tickets/http.ts";
+export type { TicketList } from "./tickets/list-fold.ts";
+export type { LiveState } from "./tickets/live-store.ts";
+export {
+  type TicketActions,
+  type TicketListState,
+  TicketListStore,
+  type TicketState,
+  type TicketStatsState,
+  TicketStatsStore,
+  TicketStore,
+} from "./tickets/stores.ts";
+export * from "./tickets/ticket.ts";
+export type { HistoryEntry, TicketRecord } from "./tickets/ticket-fold.ts";
 export type { TokenInput } from "./token.ts";
 export { topicNameError } from "./topic-name.ts";
 export { TopicSession } from "./topic-session.ts";

@@ -2,18 +2,7 @@
  * React hooks. Each component holds the topic while it is mounted; components on the same topic
  * share one channel, and re-render only when what they read has changed.
  */
-import {
-  createContext,
-  createElement,
-  type ReactNode,
-  useCallback,
-  useContext,
-  useEffect,
-  useMemo,
-  useRef,
-  useSyncExternalStore,
-} from "react";
-import type { PenholderClient } from "./client.ts";
+import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import type { ConnectionState } from "./connection.ts";
 import { PenholderError } from "./errors.ts";
 import { type PenView, penView } from "./pen.ts";
@@ -27,6 +16,7 @@ import type {
   PenRequestReply,
   PenTakeOverReply,
 } from "./protocol.ts";
+import { usePenholder } from "./provider.ts";
 import type { SummaryRows } from "./summaries.ts";
 import type { TopicSession } from "./topic-session.ts";
 import {
@@ -37,19 +27,14 @@ import {
   type Typist,
 } from "./topic-state.ts";
 
-const ClientContext = createContext<PenholderClient | null>(null);
-
-/** Makes a client available to the hooks below it. */
-export function PenholderProvider(props: { client: PenholderClient; children?: ReactNode }) {
-  return createElement(ClientContext.Provider, { value: props.client }, props.children);
-}
-
-/** The client of the nearest provider. */
-export function usePenholder(): PenholderClient {
-  const client = useContext(ClientContext);
-  if (client === null) throw new Error("Penholder's hooks need a <PenholderProvider> above them.");
-  return client;
-}
+export { PenholderProvider, usePenholder } from "./provider.ts";
+export {
+  type UseTicket,
+  type UseTickets,
+  useTicket,
+  useTicketStats,
+  useTickets,
+} from "./tickets/react.ts";
 
 /** How the connection stands. */
 export function useConnection(): ConnectionState {

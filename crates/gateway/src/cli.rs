@@ -31,6 +31,13 @@ pub enum Command {
     Token(TokenArgs),
     /// Manage the keys that receipts of pens are signed with.
     Keys(KeysArgs),
+    /// Fill the help desk of a development server with tickets to look at.
+    ///
+    /// Demo customers write, demo agents answer, assign, leave internal notes and resolve, over HTTP as anybody
+    /// would: pages that are open follow it live. The same --seed gives the same tickets; given again within 24 hours
+    /// it adds nothing but what is missing, and another one adds others. It needs `penholder run` in development
+    /// mode: a real desk is not to be filled with demo tickets.
+    Seed(SeedArgs),
 }
 
 /// What `run` and `token` share.
@@ -120,6 +127,20 @@ pub enum KeysCommand {
         #[arg(long, value_name = "DIR", default_value = "penholder-data")]
         data: PathBuf,
     },
+}
+
+/// `penholder seed`.
+#[derive(Debug, Args)]
+pub struct SeedArgs {
+    /// The development server, as its page is opened.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4000")]
+    pub url: String,
+    /// How many tickets, 1 to 10000.
+    #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub tickets: u32,
+    /// What decides which tickets, and what happens to them.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// A role on the command line.

@@ -18,6 +18,7 @@ mod log;
 mod origin;
 pub mod pens;
 mod people;
+pub mod seed;
 pub mod serve;
 mod shard;
 mod socket;

@@ -12,11 +12,12 @@ use clap::Parser;
 use penholder_gateway::app::StartError;
 use penholder_gateway::auth::{Capability, Claims, KeyError};
 use penholder_gateway::cli::{
-    Cli, Command, ConfigArgs, KeysArgs, KeysCommand, Place, RunArgs, TokenArgs,
+    Cli, Command, ConfigArgs, KeysArgs, KeysCommand, Place, RunArgs, SeedArgs, TokenArgs,
 };
 use penholder_gateway::config::{self, Config, ConfigError, DEFAULT_TOML, Overrides};
 use penholder_gateway::data_dir::DataDirectory;
 use penholder_gateway::pens::ReceiptKeys;
+use penholder_gateway::seed::{self, SeedError};
 use penholder_gateway::{App, RunMode, app, clock, http, serve, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Config(args) => show_config(&args),
         Command::Token(args) => print_token(&args),
         Command::Keys(KeysArgs { command: KeysCommand::Rotate { data } }) => rotate_keys(&data),
+        Command::Seed(args) => seed_desk(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,7 +43,8 @@ fn main() -> ExitCode {
             let is_usage = error.is::<ConfigError>()
                 || error.is::<KeyError>()
                 || matches!(error.downcast_ref(), Some(StartError::Keys(_)))
-                || error.is::<Misuse>();
+                || error.is::<Misuse>()
+                || matches!(error.downcast_ref(), Some(SeedError::Url(_)));
             if is_usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
         }
     }
@@ -191,6 +194,15 @@ fn print_token(args: &TokenArgs) -> Result<()> {
 fn rotate_keys(data: &Path) -> Result<()> {
     ensure!(data.is_dir(), Misuse(format!("{} is no data directory", data.display())));
     println!("{}", ReceiptKeys::rotate(data)?);
+    Ok(())
+}
+
+fn seed_desk(SeedArgs { url, tickets, seed }: SeedArgs) -> Result<()> {
+    let tickets = tickets.try_into().context("--tickets is at least 1")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let order = seed::Order { url, tickets, seed };
+    let filled = runtime.block_on(seed::fill(&order))?;
+    println!("{filled}; open {} to see them", order.url);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 import { useState } from "react";
 import { PenholderProvider } from "../../src/react.tsx";
+import { Desk } from "./desk/desk.tsx";
+import { useRoute } from "./route.ts";
 import { type Session, signOut } from "./session.ts";
 import { Footer } from "./shell/footer.tsx";
 import { Header } from "./shell/header.tsx";
@@ -9,6 +11,7 @@ import { Workspace } from "./workspace.tsx";
 
 export function App({ restored }: { restored: Session | null }) {
   const [session, setSession] = useState(restored);
+  const route = useRoute();
   if (session === null) return <SignIn onSignedIn={setSession} />;
   const leave = () => {
     signOut(session);
@@ -17,8 +20,12 @@ export function App({ restored }: { restored: Session | null }) {
   return (
     <PenholderProvider client={session.client}>
       <SkipLink />
-      <Header person={session.person} onSignOut={leave} />
-      <Workspace session={session} />
+      <Header person={session.person} page={route.page} onSignOut={leave} />
+      {route.page === "desk" ? (
+        <Desk session={session} open={route.open} filters={route.filters} />
+      ) : (
+        <Workspace session={session} asked={route.topic} />
+      )}
       <Footer />
     </PenholderProvider>
   );

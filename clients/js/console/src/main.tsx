@@ -8,6 +8,8 @@ import "./styles/shell.css";
 import "./styles/topics.css";
 import "./styles/topic.css";
 import "./styles/frames.css";
+import "./styles/desk.css";
+import "./styles/ticket.css";
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");

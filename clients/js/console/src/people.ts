@@ -15,6 +15,23 @@ export const DEMO_PEOPLE: readonly Person[] = [
   { user: "quill", name: "Quill", role: "agent", kind: "ai" },
 ];
 
+/** The other customers for whom `penholder seed` writes. */
+const SEED_NAMES: readonly (readonly [id: string, name: string])[] = [
+  ["lena", "Lena Fischer"],
+  ["kofi", "Kofi Mensah"],
+  ["ines", "Inês Duarte"],
+  ["haruto", "Haruto Ito"],
+  ["priya", "Priya Raman"],
+  ["oskar", "Oskar Lindqvist"],
+  ["yara", "Yara Benali"],
+];
+
+/** Names of the demonstration, by id. */
+export const DEMO_NAMES: ReadonlyMap<string, string> = new Map([
+  ...DEMO_PEOPLE.map(({ user, name }) => [user, name] as const),
+  ...SEED_NAMES,
+]);
+
 const HUES = 8;
 
 /** The colour class of a face of which only the name is known: none but for the demo people. */

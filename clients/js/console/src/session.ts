@@ -1,4 +1,4 @@
-import { connect, type PenholderClient } from "../../src/index.ts";
+import { connect, isStaff, type PenholderClient } from "../../src/index.ts";
 import { type TokenClaims, tokenClaims } from "../../src/token.ts";
 import { DEMO_PEOPLE, type Person } from "./people.ts";
 import { takeParameter } from "./route.ts";
@@ -50,6 +50,20 @@ export function signOut(session: Session): void {
 export async function isDevelopmentServer(): Promise<boolean> {
   const health: { development?: boolean } = await (await fetch("/healthz")).json();
   return health.development === true;
+}
+
+/**
+ * Lets a development server see the agents of the demonstration: it assigns tickets to nobody of whom it has not
+ * heard. One who could not be introduced is refused when they are chosen.
+ */
+export async function introduceTeam(): Promise<void> {
+  const team = DEMO_PEOPLE.filter(({ role }) => isStaff(role));
+  await Promise.allSettled(
+    team.map(async (person) => {
+      const authorization = `Bearer ${await fetchDemoToken(person)}`;
+      await fetch("/v1/tickets?limit=1", { headers: { authorization } });
+    }),
+  );
 }
 
 function open(remembered: Remembered): Session {

@@ -1,21 +1,22 @@
 import { useEffect, useRef } from "react";
 import { topicNameError } from "../../src/topic-name.ts";
 import { EventTail } from "./frames/event-tail.tsx";
-import { useOpenTopic } from "./route.ts";
+import { navigate, topicHref } from "./route.ts";
 import type { Session } from "./session.ts";
 import { TopicPanel } from "./topic/topic-panel.tsx";
 import { WelcomePanel } from "./topic/welcome-panel.tsx";
 import { TopicsPanel } from "./topics/topics-panel.tsx";
 
-/** Everything below the header once somebody is signed in. */
-export function Workspace({ session }: { session: Session }) {
-  const [asked, openTopic] = useOpenTopic();
+const openTopic = (topic: string | null) => navigate(topicHref(topic));
+
+/** Any topic, of this server's applications too: who is there, and who may edit. */
+export function Workspace({ session, asked }: { session: Session; asked: string | null }) {
   const topic = asked !== null && topicNameError(asked) === null ? asked : null;
   const { heading, main } = useFocusOnOpen(topic);
   return (
     <div className="workspace" data-open={topic !== null}>
       <TopicsPanel session={session} openTopic={topic} onOpen={openTopic} />
-      <main id="topic" className="main" ref={main} tabIndex={-1}>
+      <main id="main" className="main" ref={main} tabIndex={-1}>
         {topic === null ? (
           <WelcomePanel invalid={asked} />
         ) : (

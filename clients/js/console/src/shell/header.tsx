@@ -1,12 +1,37 @@
 import { Avatar } from "../avatar.tsx";
 import type { Person } from "../people.ts";
+import { deskHref, follow, type Route, topicHref } from "../route.ts";
 import { Brand } from "./brand.tsx";
 import { ConnectionPill } from "./connection-pill.tsx";
 
-export function Header({ person, onSignOut }: { person: Person; onSignOut: () => void }) {
+interface HeaderProps {
+  readonly person: Person;
+  readonly page: Route["page"];
+  readonly onSignOut: () => void;
+}
+
+const PAGES = [
+  { page: "desk", label: "Tickets", href: deskHref(null, {}) },
+  { page: "topics", label: "Topics", href: topicHref(null) },
+] as const;
+
+export function Header({ person, page, onSignOut }: HeaderProps) {
   return (
     <header className="header">
       <Brand />
+      <nav className="pages" aria-label="Pages">
+        {PAGES.map(({ page: name, label, href }) => (
+          <a
+            key={name}
+            href={href}
+            aria-current={name === page ? "page" : undefined}
+            onClick={(event) => follow(event, href)}
+            data-testid={`page-${name}`}
+          >
+            {label}
+          </a>
+        ))}
+      </nav>
       <ConnectionPill />
       <div className="who">
         <Avatar id={person.user} name={person.name} isAi={person.kind === "ai"} size="small" />

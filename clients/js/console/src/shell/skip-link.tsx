@@ -1,7 +1,7 @@
 export function SkipLink() {
   return (
-    <a className="skip-link" href="#topic">
-      Skip to the topic
+    <a className="skip-link" href="#main">
+      Skip to the content
     </a>
   );
 }

@@ -4,6 +4,7 @@ import { demoTopic } from "../demo-topics.ts";
 import { DraftNotice } from "./draft-notice.tsx";
 import { PenStrip } from "./pen-strip.tsx";
 import { useDraft } from "./use-draft.ts";
+import { useTake } from "./use-take.ts";
 
 interface EditorProps {
   readonly topic: string;
@@ -105,29 +106,6 @@ const TEXT_NAMES: Record<string, string> = {
   article: "Article",
   workflow: "Description",
 };
-
-/** `held`: by somebody who was faster; `unknown`: the server could not say. */
-type Taken = "granted" | "held" | "unknown";
-
-/** Takes the pen unless it is the session's already. */
-function useTake(pen: UsePen): () => Promise<Taken> {
-  const asking = useRef<Promise<Taken> | null>(null);
-  const latest = useRef(pen);
-  latest.current = pen;
-  return () => {
-    if (latest.current.isMine) return Promise.resolve("granted");
-    asking.current ??= latest.current.actions
-      .acquire({ wait: false })
-      .then<Taken, Taken>(
-        ({ granted }) => (granted ? "granted" : "held"),
-        () => "unknown",
-      )
-      .finally(() => {
-        asking.current = null;
-      });
-    return asking.current;
-  };
-}
 
 /** The text and how it began; in `sessionStorage`, so that a reload does not lose it. */
 function useText(topic: string): [string, (text: string) => void, string] {

@@ -32,13 +32,7 @@ export function TopicsPanel({ session, openTopic, onOpen }: TopicsPanelProps) {
   );
   const rows = useSummaries(watched);
   const item = (topic: string) => (
-    <TopicItem
-      key={topic}
-      topic={topic}
-      row={rows.get(topic)}
-      isOpen={topic === openTopic}
-      onOpen={onOpen}
-    />
+    <TopicItem key={topic} topic={topic} row={rows.get(topic)} isOpen={topic === openTopic} />
   );
   return (
     <nav className="topics" aria-label="Topics">

@@ -1,0 +1,182 @@
+import { type FormEvent, useId, useRef, useState } from "react";
+import {
+  TICKET_CATEGORIES,
+  TICKET_PRIORITIES,
+  type TicketDraft,
+  TicketsError,
+} from "../../../src/index.ts";
+import { usePenholder } from "../../../src/react.tsx";
+import { Problem } from "./problem.tsx";
+import { useKept } from "./use-kept.ts";
+import { CATEGORY_WORDS, PRIORITY_WORDS } from "./words.ts";
+
+interface NewTicketProps {
+  readonly onMade: (id: string) => void;
+  readonly onCancel: () => void;
+}
+
+const BLANK: Required<TicketDraft> = {
+  title: "",
+  description: "",
+  category: "general",
+  priority: "medium",
+};
+const TITLE_MAX = 255;
+const DESCRIPTION_MAX = 20_000;
+
+export function NewTicket({ onMade, onCancel }: NewTicketProps) {
+  const { tickets } = usePenholder();
+  const [text, setText] = useKept("penholder:console:new-ticket");
+  const draft: Required<TicketDraft> = { ...BLANK, ...parsed(text) };
+  const [error, setError] = useState<unknown>(null);
+  const [isTried, setTried] = useState(false);
+  const [isBusy, setBusy] = useState(false);
+  const form = useRef<HTMLFormElement>(null);
+  const set = (change: Partial<TicketDraft>) => setText(JSON.stringify({ ...draft, ...change }));
+  const missing = {
+    title: draft.title.trim() === "" ? "Say in a few words what it is about." : null,
+    description: draft.description.trim() === "" ? "Say what is the matter." : null,
+  };
+  const refused = error instanceof TicketsError ? error.details.field : null;
+  const problemOf = (field: "title" | "description") => {
+    if (isTried && missing[field] !== null) return missing[field];
+    return refused === field ? (error as TicketsError).message : null;
+  };
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setTried(true);
+    const first = missing.title !== null ? "title" : missing.description && "description";
+    if (first !== null) {
+      form.current?.querySelector<HTMLElement>(`[name="${first}"]`)?.focus();
+      return;
+    }
+    setBusy(true);
+    setError(null);
+    try {
+      const { id } = await tickets.create({ ...draft, title: draft.title.trim() });
+      setText("");
+      onMade(id);
+    } catch (problem) {
+      setError(problem);
+      setBusy(false);
+    }
+  };
+  return (
+    <form
+      className="card new-ticket"
+      onSubmit={submit}
+      ref={form}
+      noValidate
+      data-testid="new-form"
+    >
+      <h1 tabIndex={-1} data-opened>
+        New ticket
+      </h1>
+      <Field label="What is it about?" problem={problemOf("title")}>
+        {(aria) => (
+          <input
+            {...aria}
+            name="title"
+            value={draft.title}
+            maxLength={TITLE_MAX}
+            onChange={(event) => set({ title: event.target.value })}
+            autoComplete="off"
+            data-testid="new-title"
+          />
+        )}
+      </Field>
+      <Field label="What is the matter?" problem={problemOf("description")}>
+        {(aria) => (
+          <textarea
+            {...aria}
+            name="description"
+            rows={8}
+            value={draft.description}
+            maxLength={DESCRIPTION_MAX}
+            onChange={(event) => set({ description: event.target.value })}
+            data-testid="new-description"
+          />
+        )}
+      </Field>
+      <div className="field-pair">
+        <Field label="Category" problem={null}>
+          {(aria) => (
+            <select
+              {...aria}
+              value={draft.category}
+              onChange={(event) =>
+                set({ category: event.target.value as Required<TicketDraft>["category"] })
+              }
+              data-testid="new-category"
+            >
+              {TICKET_CATEGORIES.map((word) => (
+                <option key={word} value={word}>
+                  {CATEGORY_WORDS[word]}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Priority" problem={null}>
+          {(aria) => (
+            <select
+              {...aria}
+              value={draft.priority}
+              onChange={(event) =>
+                set({ priority: event.target.value as Required<TicketDraft>["priority"] })
+              }
+              data-testid="new-priority"
+            >
+              {TICKET_PRIORITIES.map((word) => (
+                <option key={word} value={word}>
+                  {PRIORITY_WORDS[word]}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      </div>
+      <Problem error={refused === null || refused === undefined ? error : null} />
+      <div className="form-buttons">
+        <button type="submit" className="button primary" disabled={isBusy} data-testid="new-submit">
+          {isBusy ? "Sending…" : "Create ticket"}
+        </button>
+        <button type="button" className="button quiet" onClick={onCancel}>
+          Cancel
+        </button>
+      </div>
+    </form>
+  );
+}
+
+interface FieldProps {
+  readonly label: string;
+  readonly problem: string | null;
+  readonly children: (aria: {
+    id: string;
+    "aria-invalid": boolean;
+    "aria-describedby": string;
+  }) => React.ReactNode;
+}
+
+function Field({ label, problem, children }: FieldProps) {
+  const id = useId();
+  const hint = `${id}-problem`;
+  return (
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      {children({ id, "aria-invalid": problem !== null, "aria-describedby": hint })}
+      <p id={hint} className="field-error" aria-live="polite">
+        {problem}
+      </p>
+    </div>
+  );
+}
+
+function parsed(text: string): Partial<TicketDraft> {
+  try {
+    return JSON.parse(text) as Partial<TicketDraft>;
+  } catch {
+    return {};
+  }
+}

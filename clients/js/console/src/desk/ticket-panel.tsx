@@ -1,0 +1,126 @@
+import { useEffect } from "react";
+import { type Ticket, ticketTopic } from "../../../src/index.ts";
+import { type UseTicket, usePen, usePresence, useTicket } from "../../../src/react.tsx";
+import { isAsked } from "../topic/pen-strip.tsx";
+import { Conversation } from "./conversation.tsx";
+import { useLearnedNames } from "./names.ts";
+import { Problem } from "./problem.tsx";
+import { TicketEditor } from "./ticket-editor.tsx";
+import { TicketFacts } from "./ticket-facts.tsx";
+import { TicketHistory } from "./ticket-history.tsx";
+import { useRequester } from "./ticket-row.tsx";
+import { useViewer } from "./viewer.ts";
+import { Viewers } from "./viewers.tsx";
+
+interface TicketPanelProps {
+  readonly id: string;
+  readonly isDemo: boolean;
+  readonly onClose: () => void;
+}
+
+/** One ticket: what is written about it, by whom, and who is here. */
+export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
+  const source = useTicket(id);
+  const { record, status, error, isLive } = source;
+  const { ticket, deletedBy } = record;
+  useLearnedNames(record.names);
+  return (
+    <article
+      className="ticket"
+      aria-labelledby="ticket-heading"
+      data-live={isLive}
+      data-testid="ticket-panel"
+    >
+      <header className="ticket-head">
+        <p className="eyebrow">{ticket === null ? "Ticket" : ticket.slug}</p>
+        <button type="button" className="button" onClick={onClose} data-testid="close-ticket">
+          Back to the list
+        </button>
+        <h1 id="ticket-heading" tabIndex={-1} data-opened data-testid="ticket-heading">
+          {ticket?.title ?? (status === "failed" ? "No such ticket" : "Loading…")}
+        </h1>
+      </header>
+      {deletedBy !== null && (
+        <div className="notice" role="alert" data-testid="deleted">
+          <p>{deletedBy.name} has deleted this ticket.</p>
+        </div>
+      )}
+      {deletedBy === null && status === "failed" && (
+        <Problem error={error} onRetry={() => void source.reload()} testId="ticket-problem" />
+      )}
+      {deletedBy === null && ticket !== null && (
+        <OpenTicket ticket={ticket} source={source} isDemo={isDemo} />
+      )}
+    </article>
+  );
+}
+
+interface OpenTicketProps {
+  readonly ticket: Ticket;
+  readonly source: UseTicket;
+  readonly isDemo: boolean;
+}
+
+function OpenTicket({ ticket, source, isDemo }: OpenTicketProps) {
+  const { isStaff } = useViewer();
+  const topic = ticketTopic(ticket.id);
+  // As the server grants it: the team may edit, customers view.
+  const state = usePresence(topic);
+  const pen = usePen(topic);
+  useTitle(isAsked(pen) ? `${pen.request?.name} asks for the pen` : null, ticket.title);
+  return (
+    <>
+      <Viewers state={state} />
+      <div className="ticket-columns">
+        <div className="ticket-main">
+          {isStaff ? (
+            <TicketEditor ticket={ticket} source={source} state={state} pen={pen} />
+          ) : (
+            <TicketReading ticket={ticket} />
+          )}
+          <Conversation
+            ticket={ticket}
+            comments={source.record.comments}
+            actions={source.actions}
+            onTyping={state.actions.typing}
+          />
+        </div>
+        <div className="ticket-side">
+          <TicketFacts
+            ticket={ticket}
+            actions={source.actions}
+            members={state.members}
+            pen={pen}
+            isDemo={isDemo}
+          />
+          <TicketHistory history={source.record.history} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function TicketReading({ ticket }: { ticket: Ticket }) {
+  const requester = useRequester(ticket);
+  return (
+    <section className="card" aria-label="Description">
+      <p className="comment-head">
+        <strong>{requester}</strong>
+        <span className="muted small">wrote</span>
+      </p>
+      <p className="comment-text" data-testid="description">
+        {ticket.description}
+      </p>
+    </section>
+  );
+}
+
+/** A request for the pen is seen by a holder who is looking elsewhere. */
+function useTitle(asking: string | null, title: string) {
+  useEffect(() => {
+    document.title = [asking, title, "Penholder"].filter((part) => part !== null).join(" · ");
+    return () => {
+      document.title = "Penholder";
+    };
+  }, [asking, title]);
+}

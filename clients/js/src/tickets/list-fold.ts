@@ -1,0 +1,131 @@
+/**
+ * A list of tickets as a pure fold of answers over HTTP and events of a topic.
+ *
+ * - An event is applied at most once: one whose `seq` is not above the last is a repetition.
+ * - An answer that is out of date does not overwrite what a newer event told.
+ * - The list is whole from the newest ticket down to the last one fetched: what lies below comes with
+ *   the next page, not before it.
+ */
+
+import type { Ticket } from "../protocol.ts";
+import { isAnswerNews, isEventNews, type Known } from "./newness.ts";
+import type { Page, TicketFilters, TicketNews } from "./ticket.ts";
+
+export interface TicketList {
+  readonly filters: TicketFilters;
+  /** What is shown, the newest ticket first. */
+  readonly rows: readonly Ticket[];
+  /** What asks for the next page; null when there is none. */
+  readonly cursor: string | number | null;
+  /** Whether the first page has come. */
+  readonly isLoaded: boolean;
+  /** The last event applied. */
+  readonly seq: number;
+  /** All that is known, what the filters leave out included. */
+  readonly known: ReadonlyMap<string, Entry>;
+  /** Counts fetches from the start, so that what was told since can be told apart. */
+  readonly fetches: number;
+  /** The last ticket of the last page. */
+  readonly end: Ticket | null;
+}
+
+/** A ticket; null when it is gone. */
+interface Entry {
+  readonly known: Known | null;
+  /** The fetch during or after which it was told. */
+  readonly fetch: number;
+}
+
+export function emptyList(filters: TicketFilters): TicketList {
+  return {
+    filters,
+    rows: [],
+    cursor: null,
+    isLoaded: false,
+    seq: 0,
+    known: new Map(),
+    fetches: 0,
+    end: null,
+  };
+}
+
+/** To be called when the first page is asked for: what events tell from here on is newer than the answer. */
+export function beginFetch(list: TicketList): TicketList {
+  return { ...list, fetches: list.fetches + 1 };
+}
+
+/** Takes the first page in place of all that was known before it was asked for. */
+export function withFirstPage(list: TicketList, page: Page<Ticket>): TicketList {
+  const known = new Map([...list.known].filter(([, entry]) => entry.fetch === list.fetches));
+  return withPage({ ...list, known, isLoaded: true, end: null }, page);
+}
+
+/** Takes the page after the last one. */
+export function withPage(list: TicketList, page: Page<Ticket>): TicketList {
+  const known = new Map(list.known);
+  for (const ticket of page.data) {
+    const entry = known.get(ticket.id);
+    if (entry?.known === null || !isAnswerNews(entry?.known, ticket)) continue;
+    known.set(ticket.id, { known: { ticket, isLive: false }, fetch: list.fetches });
+  }
+  const end = page.data.at(-1) ?? list.end;
+  return shown({ ...list, known, cursor: page.next_cursor, end });
+}
+
+/** Takes an answer to a single request: a ticket that was made or changed here. */
+export function withTicket(list: TicketList, ticket: Ticket): TicketList {
+  const entry = list.known.get(ticket.id);
+  if (entry?.known === null || !isAnswerNews(entry?.known, ticket)) return list;
+  const known = new Map(list.known);
+  known.set(ticket.id, { known: { ticket, isLive: false }, fetch: list.fetches });
+  return shown({ ...list, known });
+}
+
+export function withEvent(list: TicketList, event: TicketNews): TicketList {
+  if (event.seq <= list.seq) return list;
+  const told = event.tickets ?? (event.ticket === undefined ? [] : [event.ticket]);
+  const known = new Map(list.known);
+  for (const ticket of told) {
+    const entry = known.get(ticket.id);
+    if (event.event === "ticket_deleted") {
+      known.set(ticket.id, { known: null, fetch: list.fetches });
+    } else if (entry?.known !== null && isEventNews(entry?.known, ticket)) {
+      known.set(ticket.id, { known: { ticket, isLive: true }, fetch: list.fetches });
+    }
+  }
+  return shown({ ...list, known, seq: event.seq });
+}
+
+function shown(list: TicketList): TicketList {
+  if (!list.isLoaded) return list;
+  const { filters, cursor, end } = list;
+  const isCovered = (ticket: Ticket) =>
+    cursor === null || end === null || newestFirst(ticket, end) <= 0;
+  const rows = [...list.known.values()]
+    .flatMap(({ known }) => (known === null ? [] : [known.ticket]))
+    .filter((ticket) => isCovered(ticket) && matches(ticket, filters))
+    .sort(newestFirst);
+  return { ...list, rows };
+}
+
+/** The order of the server: by creation, and by id within a millisecond. */
+function newestFirst(a: Ticket, b: Ticket): number {
+  const byTime = Date.parse(b.created_at) - Date.parse(a.created_at);
+  if (byTime !== 0) return byTime;
+  return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+}
+
+/** Whether the server would list it. */
+export function matches(ticket: Ticket, filters: TicketFilters): boolean {
+  const { status, assigned_to, user_id, priority, category, q } = filters;
+  if (status !== undefined && status.length > 0 && !status.includes(ticket.status)) return false;
+  if (priority !== undefined && ticket.priority !== priority) return false;
+  if (category !== undefined && ticket.category !== category) return false;
+  if (user_id !== undefined && ticket.user_id !== user_id) return false;
+  if (assigned_to === "none" && ticket.assignee_name !== null) return false;
+  if (assigned_to !== undefined && assigned_to !== "none") {
+    if (ticket.assigned_to_id !== assigned_to) return false;
+  }
+  if (q === undefined || q === "") return true;
+  return `${ticket.title}\n${ticket.description}`.toLowerCase().includes(q.toLowerCase());
+}

@@ -1,0 +1,213 @@
+/** A list of tickets, one ticket, and the counts, each followed live. */
+import type { PenholderClient } from "../client.ts";
+import type { PenholderError } from "../errors.ts";
+import type { Ticket, TicketComment, TicketStats, TicketStatus } from "../protocol.ts";
+import { type Guard, TicketsError } from "./http.ts";
+import {
+  beginFetch,
+  emptyList,
+  type TicketList,
+  withEvent,
+  withFirstPage,
+  withPage,
+} from "./list-fold.ts";
+import { type LiveState, LiveStore, LOADING } from "./live-store.ts";
+import {
+  type CommentDraft,
+  type DeskUser,
+  listTopic,
+  type TicketChanges,
+  type TicketFilters,
+  type TicketNews,
+  ticketTopic,
+} from "./ticket.ts";
+import {
+  beginRecordFetch,
+  EMPTY_RECORD,
+  type TicketRecord,
+  withAnswer,
+  withComment,
+  withFetched,
+  withoutComment,
+  withTicketEvent,
+} from "./ticket-fold.ts";
+
+/** A list is watched, not attended: nobody is shown there. */
+const UNSEEN = { presence: false } as const;
+const PAGE_LEN = 25;
+const PAGE_LEN_MAX = 100;
+
+export interface TicketListState extends LiveState {
+  readonly list: TicketList;
+  readonly isLoadingMore: boolean;
+  /** Why the next page did not come. */
+  readonly moreError: PenholderError | null;
+}
+
+export class TicketListStore extends LiveStore<TicketListState> {
+  constructor(client: PenholderClient, filters: TicketFilters) {
+    super(client, { ...LOADING, list: emptyList(filters), isLoadingMore: false, moreError: null });
+  }
+
+  /** Fetches the next page, if there is one. */
+  readonly more = async (): Promise<void> => {
+    const { list, isLoadingMore } = this.getSnapshot();
+    if (list.cursor === null || isLoadingMore) return;
+    this.store.patch({ isLoadingMore: true, moreError: null });
+    try {
+      const { filters, cursor, fetches } = list;
+      const page = await this.client.tickets.list(filters, { cursor, limit: PAGE_LEN });
+      const now = this.getSnapshot().list;
+      // Begun anew meanwhile, so that this page follows nothing.
+      if (now.fetches === fetches) this.store.patch({ list: withPage(now, page) });
+    } catch (error) {
+      this.store.patch({ moreError: error as PenholderError });
+    } finally {
+      this.store.patch({ isLoadingMore: false });
+    }
+  };
+
+  protected topic(user: DeskUser) {
+    return [listTopic(user), UNSEEN] as const;
+  }
+
+  protected async load(signal: AbortSignal): Promise<void> {
+    this.store.patch({ list: beginFetch(this.getSnapshot().list) });
+    const { filters, rows } = this.getSnapshot().list;
+    const limit = Math.min(Math.max(rows.length, PAGE_LEN), PAGE_LEN_MAX);
+    const page = await this.client.tickets.list(filters, { limit, signal });
+    if (signal.aborted) return;
+    this.store.patch({ list: withFirstPage(this.getSnapshot().list, page) });
+  }
+
+  protected event(event: TicketNews): void {
+    this.store.patch({ list: withEvent(this.getSnapshot().list, event) });
+  }
+}
+
+export interface TicketState extends LiveState {
+  readonly record: TicketRecord;
+}
+
+/** What can be done with a ticket. Each rejects with a `TicketsError`, and shows at once what came of it. */
+export interface TicketActions {
+  update(changes: TicketChanges, guard?: Guard): Promise<Ticket>;
+  transition(to: TicketStatus, reason?: string): Promise<Ticket>;
+  assign(userId: string | null): Promise<Ticket>;
+  comment(draft: CommentDraft): Promise<TicketComment>;
+  editComment(id: string, content: string): Promise<TicketComment>;
+  deleteComment(id: string): Promise<void>;
+  /** The ticket as it is now, also where events are late. */
+  refresh(): Promise<Ticket>;
+}
+
+export class TicketStore extends LiveStore<TicketState> implements TicketActions {
+  readonly #id: string;
+
+  constructor(client: PenholderClient, id: string) {
+    super(client, { ...LOADING, record: EMPTY_RECORD });
+    this.#id = id;
+  }
+
+  readonly update = (changes: TicketChanges, guard?: Guard) =>
+    this.#answered(this.client.tickets.update(this.#id, changes, guard));
+
+  readonly transition = (to: TicketStatus, reason?: string) =>
+    this.#answered(this.client.tickets.transition(this.#id, to, reason));
+
+  readonly assign = (userId: string | null) =>
+    this.#answered(this.client.tickets.assign(this.#id, userId));
+
+  readonly refresh = () => this.#answered(this.client.tickets.read(this.#id));
+
+  readonly comment = async (draft: CommentDraft) =>
+    this.#said(await this.client.tickets.comment(this.#id, draft));
+
+  readonly editComment = async (id: string, content: string) =>
+    this.#said(await this.client.tickets.editComment(id, content));
+
+  readonly deleteComment = async (id: string) => {
+    await this.client.tickets.deleteComment(id);
+    this.#fold((record) => withoutComment(record, id));
+  };
+
+  protected topic() {
+    return [ticketTopic(this.#id), {}] as const;
+  }
+
+  protected async load(signal: AbortSignal): Promise<void> {
+    this.#fold(beginRecordFetch);
+    const { tickets } = this.client;
+    const [ticket, comments, changes, log] = await Promise.all([
+      tickets.read(this.#id, signal),
+      tickets.comments(this.#id, signal),
+      tickets.history(this.#id, signal),
+      tickets.events(ticketTopic(this.#id), undefined, signal).catch(withoutLog),
+    ]);
+    if (!signal.aborted) {
+      this.#fold((record) => withFetched(record, { ticket, comments, changes, log }));
+    }
+  }
+
+  protected event(event: TicketNews): void {
+    this.#fold((record) => withTicketEvent(record, event));
+  }
+
+  protected override isOver(): boolean {
+    return this.getSnapshot().record.deletedBy !== null;
+  }
+
+  async #answered(asked: Promise<Ticket>): Promise<Ticket> {
+    const ticket = await asked;
+    this.#fold((record) => withAnswer(record, ticket));
+    return ticket;
+  }
+
+  #said(comment: TicketComment): TicketComment {
+    this.#fold((record) => withComment(record, comment));
+    return comment;
+  }
+
+  #fold(step: (record: TicketRecord) => TicketRecord): void {
+    this.store.patch({ record: step(this.getSnapshot().record) });
+  }
+}
+
+/** Who may not read the log sees the history of the status, and what happens from here on. */
+function withoutLog(error: unknown): readonly TicketNews[] {
+  if (error instanceof TicketsError && (error.status === 404 || error.status === 403)) return [];
+  throw error;
+}
+
+export interface TicketStatsState extends LiveState {
+  readonly stats: TicketStats | null;
+}
+
+/** A burst of events is one question. */
+const STATS_PAUSE_MS = 400;
+
+/** Counts are asked for again when something may have changed them: they cannot drift. */
+export class TicketStatsStore extends LiveStore<TicketStatsState> {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(client: PenholderClient) {
+    super(client, { ...LOADING, stats: null });
+  }
+
+  protected topic(user: DeskUser) {
+    return [listTopic(user), UNSEEN] as const;
+  }
+
+  protected async load(signal: AbortSignal): Promise<void> {
+    const stats = await this.client.tickets.stats(signal);
+    if (!signal.aborted) this.store.patch({ stats });
+  }
+
+  protected event({ event }: TicketNews): void {
+    if (event.startsWith("comment_") || event === "internal_note_created") return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      void this.reload();
+    }, STATS_PAUSE_MS);
+  }
+}

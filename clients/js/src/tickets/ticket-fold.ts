@@ -1,0 +1,230 @@
+/**
+ * One ticket with its comments and history as a pure fold of answers over HTTP and events of its topic.
+ * The rules are those of `list-fold.ts`.
+ */
+import type { PersonBrief, Ticket, TicketComment, TicketStatusChange } from "../protocol.ts";
+import { isAnswerNews, isEventNews, type Known } from "./newness.ts";
+import type { TicketNews } from "./ticket.ts";
+
+export interface TicketRecord {
+  readonly ticket: Ticket | null;
+  /** By whom it was deleted while it was looked at. */
+  readonly deletedBy: PersonBrief | null;
+  /** The oldest first. */
+  readonly comments: readonly TicketComment[];
+  /** All that happened, the oldest first. */
+  readonly history: readonly HistoryEntry[];
+  /** Names of all who have done something here, by id. */
+  readonly names: ReadonlyMap<string, string>;
+  readonly seq: number;
+  readonly facts: Facts;
+}
+
+interface Facts {
+  readonly known: Known | null;
+  readonly comments: ReadonlyMap<string, CommentEntry>;
+  readonly log: ReadonlyMap<number, TicketNews>;
+  readonly changes: readonly TicketStatusChange[];
+  readonly fetches: number;
+}
+
+/** A comment; null when it is gone. */
+interface CommentEntry {
+  readonly comment: TicketComment | null;
+  readonly isLive: boolean;
+  readonly fetch: number;
+}
+
+/** One line of the history. */
+export interface HistoryEntry {
+  readonly key: string;
+  readonly at: string;
+  readonly actor: PersonBrief | null;
+  readonly what:
+    | { readonly type: "status"; readonly from: string | null; readonly to: string }
+    | { readonly type: "assignee"; readonly from: string | null; readonly to: string | null }
+    | { readonly type: "priority"; readonly from: string; readonly to: string }
+    | { readonly type: "fields"; readonly names: readonly string[] }
+    | { readonly type: "collision"; readonly holder: string };
+  /** Why, where they said so. */
+  readonly reason: string | null;
+}
+
+/** What a fetch from the start has brought. */
+export interface Fetched {
+  readonly ticket: Ticket;
+  readonly comments: readonly TicketComment[];
+  readonly changes: readonly TicketStatusChange[];
+  /** The log of the topic, as far as it is kept. */
+  readonly log: readonly TicketNews[];
+}
+
+export const EMPTY_RECORD: TicketRecord = {
+  ticket: null,
+  deletedBy: null,
+  comments: [],
+  history: [],
+  names: new Map(),
+  seq: 0,
+  facts: { known: null, comments: new Map(), log: new Map(), changes: [], fetches: 0 },
+};
+
+/** To be called when all is asked for anew: what events tell from here on is newer than the answer. */
+export function beginRecordFetch(record: TicketRecord): TicketRecord {
+  const { facts } = record;
+  const known = facts.known && { ...facts.known, isLive: false };
+  return { ...record, facts: { ...facts, known, fetches: facts.fetches + 1 } };
+}
+
+/** Takes what was fetched in place of all that was known before it was asked for. */
+export function withFetched(record: TicketRecord, fetched: Fetched): TicketRecord {
+  const { fetches, log } = record.facts;
+  const since = [...record.facts.comments].filter(([, entry]) => entry.fetch === fetches);
+  const comments = new Map(since);
+  for (const comment of fetched.comments) answeredComment(comments, comment, fetches);
+  const { known } = record.facts;
+  const facts: Facts = {
+    ...record.facts,
+    known: isAnswerNews(known ?? undefined, fetched.ticket)
+      ? { ticket: fetched.ticket, isLive: false }
+      : known,
+    comments,
+    changes: fetched.changes,
+    log: new Map([...fetched.log.map((event) => [event.seq, event] as const), ...log]),
+  };
+  return shown({ ...record, facts });
+}
+
+/** Takes the answer to a change that was made here. */
+export function withAnswer(record: TicketRecord, ticket: Ticket): TicketRecord {
+  if (!isAnswerNews(record.facts.known ?? undefined, ticket)) return record;
+  return shown({ ...record, facts: { ...record.facts, known: { ticket, isLive: false } } });
+}
+
+/** Takes a comment that was made or changed here. */
+export function withComment(record: TicketRecord, comment: TicketComment): TicketRecord {
+  const comments = new Map(record.facts.comments);
+  answeredComment(comments, comment, record.facts.fetches);
+  return shown({ ...record, facts: { ...record.facts, comments } });
+}
+
+/** Takes away a comment that was deleted here. */
+export function withoutComment(record: TicketRecord, id: string): TicketRecord {
+  const comments = new Map(record.facts.comments);
+  comments.set(id, { comment: null, isLive: true, fetch: record.facts.fetches });
+  return shown({ ...record, facts: { ...record.facts, comments } });
+}
+
+export function withTicketEvent(record: TicketRecord, event: TicketNews): TicketRecord {
+  if (event.seq <= record.seq) return record;
+  const { known, fetches } = record.facts;
+  // A ticket's own topic tells of that one only, whatever the event is called.
+  const told = event.ticket ?? event.tickets?.[0];
+  const isNews = told !== undefined && isEventNews(known ?? undefined, told);
+  const comments = new Map(record.facts.comments);
+  const { comment } = event;
+  if (comment !== undefined) {
+    const isGone = event.event === "comment_deleted";
+    const entry = { comment: isGone ? null : comment, isLive: true, fetch: fetches };
+    if (comments.get(comment.id)?.comment !== null) comments.set(comment.id, entry);
+  }
+  const facts: Facts = {
+    ...record.facts,
+    known: isNews ? { ticket: told, isLive: true } : known,
+    comments,
+    log: new Map(record.facts.log).set(event.seq, event),
+  };
+  const deletedBy = event.event === "ticket_deleted" ? event.actor : record.deletedBy;
+  return shown({ ...record, deletedBy, seq: event.seq, facts });
+}
+
+function answeredComment(
+  comments: Map<string, CommentEntry>,
+  comment: TicketComment,
+  fetch: number,
+): void {
+  const entry = comments.get(comment.id);
+  if (entry?.comment === null) return;
+  const order =
+    entry === undefined ? 1 : Date.parse(comment.updated_at) - Date.parse(entry.comment.updated_at);
+  if (order < 0 || (order === 0 && entry?.isLive)) return;
+  comments.set(comment.id, { comment, isLive: false, fetch });
+}
+
+function shown(record: TicketRecord): TicketRecord {
+  const { known, comments, log, changes } = record.facts;
+  const events = [...log.values()].sort((a, b) => a.seq - b.seq);
+  return {
+    ...record,
+    ticket: known?.ticket ?? null,
+    comments: [...comments.values()]
+      .flatMap(({ comment }) => (comment === null ? [] : [comment]))
+      .sort(oldestFirst),
+    history: historyOf(events, changes),
+    names: namesOf(events, changes),
+  };
+}
+
+function oldestFirst(a: TicketComment, b: TicketComment): number {
+  const byTime = Date.parse(a.created_at) - Date.parse(b.created_at);
+  return byTime !== 0 ? byTime : a.id < b.id ? -1 : 1;
+}
+
+/**
+ * The history of the status is whole however long ago it began, the log has the rest. A change of status
+ * that both tell is one.
+ */
+function historyOf(
+  events: readonly TicketNews[],
+  changes: readonly TicketStatusChange[],
+): readonly HistoryEntry[] {
+  const entries = new Map<string, HistoryEntry>();
+  for (const { from, to, reason, actor, at } of changes) {
+    const key = `${at} ${to}`;
+    entries.set(key, { key, at, actor, what: { type: "status", from, to }, reason });
+  }
+  for (const event of events) {
+    const { occurred_at: at, actor, seq } = event;
+    for (const what of whatOf(event)) {
+      const key = what.type === "status" ? `${at} ${what.to}` : `${seq} ${what.type}`;
+      if (entries.has(key)) continue;
+      entries.set(key, { key, at, actor, what, reason: event.reason ?? null });
+    }
+  }
+  return [...entries.values()].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+}
+
+function whatOf(event: TicketNews): HistoryEntry["what"][] {
+  switch (event.event) {
+    case "ticket_created":
+      return [{ type: "status", from: null, to: "open" }];
+    case "ticket_status_changed":
+      return [{ type: "status", from: event.old_status ?? null, to: event.new_status ?? "" }];
+    case "ticket_priority_changed":
+      return [{ type: "priority", from: event.old_priority ?? "", to: event.new_priority ?? "" }];
+    case "ticket_assigned": {
+      const { old_assignee_name: from = null, new_assignee_name: to = null } = event;
+      return [{ type: "assignee", from, to }];
+    }
+    case "ticket_updated":
+    case "tickets_bulk_updated": {
+      // The status of many has rows of its own in the history.
+      const names = Object.keys(event.changes ?? {}).filter((name) => name !== "status");
+      return names.length === 0 ? [] : [{ type: "fields", names }];
+    }
+    case "collision":
+      return [{ type: "collision", holder: event.holder?.name ?? "" }];
+    default:
+      return [];
+  }
+}
+
+function namesOf(
+  events: readonly TicketNews[],
+  changes: readonly TicketStatusChange[],
+): ReadonlyMap<string, string> {
+  const people = [...changes.map(({ actor }) => actor), ...events.map(({ actor }) => actor)];
+  return new Map(
+    people.flatMap((person) => (person == null ? [] : [[person.id, person.name] as const])),
+  );
+}

@@ -1,0 +1,64 @@
+import { expect, test } from "vitest";
+import { threaded } from "../console/src/desk/conversation.tsx";
+import { ago, historyWords, problemWords } from "../console/src/desk/words.ts";
+import { deskHref, NEW_TICKET, parseRoute } from "../console/src/route.ts";
+import { PenholderError, TicketsError } from "../src/index.ts";
+import { at, comment } from "./ticket-fixtures.ts";
+
+test("the address says which page, ticket and filters, and what is unknown is left out", () => {
+  const filters = { status: ["open", "closed"], priority: "high", q: "a & b", assigned_to: "ada" };
+  const href = deskHref("t1", filters as never);
+  expect(parseRoute(href.slice(1))).toEqual({ page: "desk", open: "t1", filters });
+  expect(parseRoute("")).toEqual({ page: "desk", open: null, filters: {} });
+  expect(deskHref(null, {})).toBe("/");
+  expect(parseRoute(deskHref(NEW_TICKET, {}).slice(1))).toMatchObject({ open: NEW_TICKET });
+  expect(parseRoute("?status=lost&priority=huge")).toMatchObject({ filters: {} });
+  expect(parseRoute("?topics")).toEqual({ page: "topics", topic: null });
+  expect(parseRoute("?topic=doc:42")).toEqual({ page: "topics", topic: "doc:42" });
+});
+
+test("each comment stands after what it answers, and an orphan by itself", () => {
+  const comments = [
+    comment(1),
+    comment(2),
+    comment(3, { parent_id: "c1" }),
+    comment(4, { parent_id: "c3" }),
+    comment(5, { parent_id: "gone" }),
+    comment(6, { parent_id: "c1" }),
+  ];
+  const shown = threaded(comments).map(({ comment: { id }, depth }) => `${id}:${depth}`);
+  expect(shown).toEqual(["c1:0", "c3:1", "c4:2", "c6:1", "c2:0", "c5:0"]);
+});
+
+test("a thread of any depth is laid out, and comments that answer in a circle do not hang it", () => {
+  const deep = Array.from({ length: 5000 }, (_, n) => comment(n, { parent_id: `c${n - 1}` }));
+  expect(threaded(deep)).toHaveLength(5000);
+  const circle = [comment(1, { parent_id: "c2" }), comment(2, { parent_id: "c1" })];
+  expect(threaded(circle).length).toBeLessThanOrEqual(2);
+});
+
+test("customers read of statuses from their side", () => {
+  const what = { type: "status", from: "open", to: "waiting_for_user" } as const;
+  const entry = { key: "", at: at(1), actor: null, what, reason: null };
+  expect(historyWords(entry, true)).toContain("“Waiting for customer”");
+  expect(historyWords(entry, false)).toContain("“Waiting for you”");
+});
+
+test("what went wrong says what to do", () => {
+  const error = (code: string, status: number) =>
+    new TicketsError({ code, message: "As told.", status });
+  expect(problemWords(error("ticket_closed", 409))).toContain("Open it again");
+  expect(problemWords(error("something_new", 409))).toBe("As told.");
+  expect(problemWords(error("internal", 500))).toBe("As told. Try again.");
+  expect(problemWords(new PenholderError("timeout", "No answer."))).toBe("No answer.");
+});
+
+test("ages are told in words", () => {
+  const now = Date.parse(at(0));
+  const back = (ms: number) => ago(new Date(now - ms).toISOString(), now);
+  expect(back(0)).toBe("just now");
+  expect(back(-5000)).toBe("just now");
+  expect(back(90_000)).toBe("1 min ago");
+  expect(back(7_200_000)).toBe("2 h ago");
+  expect(back(3 * 86_400_000)).toBe("3 d ago");
+});
