@@ -11,11 +11,10 @@
 
 use std::collections::BTreeMap;
 
-use penholder_lease::{Event as PenEvent, Kind, Role, StoreMs};
-use penholder_ticket::{ALL_TOPIC, Actor, Audience, Event, EventId, EventName};
+use penholder_lease::{Event as PenEvent, Kind, StoreMs};
+use penholder_ticket::{Actor, Audience, Event, EventId, EventName};
 use uuid::Uuid;
 
-use crate::consumers::outbox::{Entry, Roster};
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, execute, rows};
@@ -99,9 +98,6 @@ impl Default for Retention {
 /// Events that are forgotten in one transaction, at most.
 pub(crate) const PRUNE_AT_ONCE: u64 = 500;
 
-/// What the topics of people begin with.
-const PERSON_TOPICS: &str = "tickets:user:";
-
 /// Where writes come from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source<'a> {
@@ -110,37 +106,18 @@ pub(crate) struct Source<'a> {
     pub(crate) trace: Option<&'a Trace>,
 }
 
-/// What was appended to the log.
-#[derive(Debug)]
-pub(crate) struct Appended {
-    /// What the topics are owed.
-    pub(crate) told: Vec<Told>,
-    /// Whether consumers are owed anything.
-    pub(crate) is_owed: bool,
-}
-
-/// Appends events to the log, numbers them, and enters what consumers are owed of them. The counters stay locked
-/// until the transaction ends, so this is the last thing that it does.
+/// Appends events to the log and numbers them. The counters stay locked until the transaction ends, so this
+/// is the last thing that it does.
 pub(crate) async fn append(
     connection: &mut Connection<'_>,
     events: &[Event],
     source: Source<'_>,
-) -> Result<Appended, StoreError> {
-    let mut roster = Roster::read(connection).await?;
+) -> Result<Vec<Told>, StoreError> {
     let mut next = count_on(connection, events).await?;
     let mut told = Vec::new();
     for event in events {
         let id = EventId::new(Uuid::now_v7().as_u128()).to_string();
-        let place = own_place(event, &next);
-        let consumers = roster.who_wants(&format!("{}.{}", event.entity.kind(), event.op));
-        let is_processed = consumers.is_empty();
-        keep(connection, (&id, event), source, (place, is_processed)).await?;
-        let line = place.map_or_else(
-            || format!("{}:{}", event.entity.kind(), event.entity.id()),
-            |(topic, _)| topic.to_owned(),
-        );
-        let seq = place.map_or(0, |(_, seq)| seq);
-        roster.owe(connection, Entry { event_id: &id, line: &line, seq }, &consumers).await?;
+        keep(connection, (&id, event), source).await?;
         for route in &event.routes {
             let bodies = route.own.as_ref().unwrap_or(&event.bodies);
             let numbers = next.get_mut(route.topic.as_str()).expect("it was counted on");
@@ -171,16 +148,7 @@ pub(crate) async fn append(
             });
         }
     }
-    let is_owed = roster.call(connection, source.at).await?;
-    Ok(Appended { told, is_owed })
-}
-
-/// Returns the topic of what was written, and the number that the event gets there: not that of all tickets, nor of a
-/// person.
-fn own_place<'a>(event: &'a Event, next: &BTreeMap<&str, (u64, u64)>) -> Option<(&'a str, u64)> {
-    let mut topics = event.routes.iter().map(|route| route.topic.as_str());
-    let own = topics.find(|topic| *topic != ALL_TOPIC && !topic.starts_with(PERSON_TOPICS))?;
-    Some((own, next.get(own)?.0 + 1))
+    Ok(told)
 }
 
 /// Counts the topics on; returns the last numbers before, for the staff and for the public.
@@ -216,10 +184,7 @@ async fn keep(
     connection: &mut Connection<'_>,
     (id, event): (&str, &Event),
     source: Source<'_>,
-    (place, is_processed): (Option<(&str, u64)>, bool),
 ) -> Result<(), StoreError> {
-    // A guest has not signed in.
-    let is_signed_in = source.by.role != Role::Guest;
     let kind = match source.by.person.kind {
         Kind::Human => "human",
         Kind::Ai => "ai",
@@ -227,9 +192,8 @@ async fn keep(
     execute!(
         connection,
         "INSERT INTO event_log (id, event, entity_type, entity_id, op, data, previous_data, audience,
-             identity_id, actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body,
-             topic, seq, processed_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+             identity_id, actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         id,
         event.name.as_str(),
         event.entity.kind(),
@@ -238,16 +202,13 @@ async fn keep(
         event.row.to_string(),
         event.previous.as_ref().map(ToString::to_string),
         event.audience.as_str(),
-        if is_signed_in { source.by.person.id.as_str() } else { "" },
+        source.by.person.id.as_str(),
         kind,
         source.trace.map(|trace| trace.trace_id.as_str()),
         source.trace.map(|trace| trace.traceparent.as_str()),
         signed(source.at.0),
         &event.bodies.staff,
         event.bodies.public.as_ref(),
-        place.map(|(topic, _)| topic),
-        place.map(|(_, seq)| signed(seq)),
-        is_processed.then(|| signed(source.at.0)),
     );
     Ok(())
 }
@@ -363,7 +324,7 @@ pub(crate) async fn overdue(
 }
 
 /// Forgets a topic's first events, as many as one transaction may hold up the writers for, but none after a number;
-/// returns how many. The writes that no topic has any more go with them, unless consumers wait for them.
+/// returns how many. The writes that no topic has any more go with them.
 pub(crate) async fn prune(
     connection: &mut Connection<'_>,
     topic: &str,
@@ -391,9 +352,7 @@ pub(crate) async fn prune(
         execute!(
             connection,
             "DELETE FROM event_log
-             WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM event_topics WHERE event_id = $1)
-                 AND NOT EXISTS (
-                     SELECT 1 FROM deliveries WHERE event_id = $1 AND state <> 'delivered')",
+             WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM event_topics WHERE event_id = $1)",
             event,
         );
     }

@@ -54,8 +54,6 @@
 //!   after `next_in_ms`, or sooner when an answer's [`due`](Answered::due) is earlier. Several processes may.
 //! - *Holders* who are connected and have shown input are [renewed](Pens::renew) together, every third of a
 //!   time to live.
-//! - *Consumers* are the driver's to serve: [claim](Consumers::claim), deliver, [settle](Consumers::settle), when
-//!   [news](Consumers::news) come and when something [waits](Consumers::waiting).
 //! - *Retention* is the driver's to ask for: [`Pens::expire`], [`Tickets::expire`], now and then.
 //! - *Who may do or read what* is for the driver, but for who may write a comment again and who sees a note.
 //! - *Unavailable* means that nobody knows: an acquire is repeated with its request id.
@@ -82,17 +80,6 @@
 //!   `tests/stress`.
 //! - The log has every event, numbered without gaps: `log_tells_everything_in_order`.
 //!
-//! Those of consumers are in `tests/tickets`, beside those of tickets:
-//!
-//! - A consumer is owed every write that it wants and that is committed after the answer to its making, and no other:
-//!   `consumer_is_owed_what_it_wants_and_nothing_else`, `consumer_is_owed_every_write_since_it_was_made`,
-//!   `rolled_back_is_owed_to_nobody`.
-//! - What is owed to a consumer of one ticket is delivered in order, and holds up nothing of other tickets:
-//!   `line_goes_on_when_the_one_before_is_done`, `parked_one_lets_the_next_go`.
-//! - What was not settled is delivered again, with the same bytes: `unsettled_is_delivered_again`.
-//! - Nothing is left behind, however many write and deliver at once: `everything_is_delivered_in_order_by_many`,
-//!   `next_of_a_line_is_seen_by_whoever_takes_the_last`.
-//!
 //! Those of tickets are in `tests/tickets`, which both stores keep as well.
 //!
 //! - What was rolled back is told to nobody and leaves no gap: `rolled_back_tells_nothing`.
@@ -106,7 +93,6 @@
 //!   `request_that_was_broken_off_is_done_at_last`.
 
 mod answer;
-mod consumers;
 mod error;
 mod events;
 mod migrate;
@@ -120,12 +106,6 @@ mod stream;
 mod tickets;
 
 pub use self::answer::{Answered, Draft, Due, Logged, Reading};
-pub use self::consumers::{
-    Backlog, CONSUMERS_MAX, Claimed, Consumer, ConsumerChanges, ConsumerError, ConsumerId,
-    ConsumerState, Consumers, Delivery, DeliveryState, Destination, EventFilter, FILTER_LEN_MAX,
-    InvalidFilter, NewConsumer, Outcome as DeliveryOutcome, PATTERN_BYTES_MAX,
-    Replay as ConsumerReplay, Settled, SigningSecret, Waiting,
-};
 pub use self::error::StoreError;
 pub use self::events::{Happened, LoggedEvent, Replay, Retention, Told, Trace};
 pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};

@@ -12,11 +12,8 @@ mod row;
 mod trace;
 mod work;
 
-use std::sync::Arc;
-
 use penholder_lease::PersonId;
 use penholder_ticket::{Assignee, Audience, Comment, CommentId, Rules, Ticket, TicketId, is_staff};
-use tokio::sync::Notify;
 
 pub use self::error::TicketError;
 use self::keys::Running;
@@ -27,7 +24,6 @@ pub use self::people::KnownPerson;
 use self::row::{Kept, role_of, select_comment, select_ticket};
 pub use self::trace::TracedEvent;
 pub use self::work::{Request, Updated, Work};
-use crate::consumers::retention;
 use crate::error::StoreError;
 use crate::events::{self, PRUNE_AT_ONCE, Replay, Retention};
 use crate::pens::Pens;
@@ -47,23 +43,13 @@ pub struct Tickets {
     pens: Pens,
     rules: Rules,
     running: Running,
-    /// Rung when consumers are owed something.
-    news: Arc<Notify>,
 }
 
 impl Tickets {
     /// Opens the tickets in the store of the pens.
     #[must_use]
     pub fn new(pens: &Pens, rules: Rules) -> Self {
-        Self { pens: pens.clone(), rules, running: Running::default(), news: Arc::default() }
-    }
-
-    pub(crate) fn pens(&self) -> &Pens {
-        &self.pens
-    }
-
-    pub(crate) fn news(&self) -> Arc<Notify> {
-        Arc::clone(&self.news)
+        Self { pens: pens.clone(), rules, running: Running::default() }
     }
 
     /// Reads a ticket.
@@ -160,7 +146,6 @@ impl Tickets {
                 }
             }
         }
-        retention::forget(&self.pens, retention.keep_ms).await?;
         Ok(count)
     }
 }

@@ -24,7 +24,6 @@ use crate::auth::{
 use crate::bus::Bus;
 use crate::clock::{self, Clock};
 use crate::config::{Config, Presence, SessionPolicy};
-use crate::consumers::ConsumerDesk;
 use crate::data_dir::{DataDirectory, DataError};
 use crate::grace::Grace;
 use crate::http::RequestRates;
@@ -77,7 +76,6 @@ pub struct Parts {
     pub(crate) shards: Shards,
     pub(crate) pens: PenDesk,
     pub(crate) tickets: TicketDesk,
-    pub(crate) consumers: ConsumerDesk,
     pub(crate) people: People,
     /// Cancelled when the process begins to stop.
     pub(crate) drain: CancellationToken,
@@ -123,9 +121,6 @@ pub enum StartError {
     /// The store of pens cannot be opened. Trying again helps when it is a database that starts.
     #[error("storage: {0}")]
     Store(#[from] penholder_desk::StoreError),
-    /// Webhooks cannot be sent over TLS here.
-    #[error("webhooks: {0}")]
-    Webhooks(#[from] reqwest::Error),
 }
 
 impl Deref for App {
@@ -164,8 +159,6 @@ impl App {
         let shards = Shards::start(count, &hub, &resume, (clock, bus, pens.clone()));
         pens.start(&shards);
         let tickets = TicketDesk::new(&pens, &shards);
-        let consumers = ConsumerDesk::new(&config, &tickets)?;
-        consumers.start();
         let drain = CancellationToken::new();
         tokio::spawn(tickets.clone().tidy(retention(&config), drain.clone()));
         Ok(Self(Arc::new(Parts {
@@ -189,7 +182,6 @@ impl App {
             pens,
             people: People::start(tickets.store().clone()),
             tickets,
-            consumers,
             metrics,
             traffic: Traffic::new(),
             _data: data,

@@ -41,8 +41,6 @@ pub struct Config {
     pub limits: Limits,
     /// What may happen to tickets.
     pub tickets: Tickets,
-    /// Who is sent the events.
-    pub consumers: Consumers,
     /// This replica among others.
     pub cluster: Cluster,
     /// Logs and traces.
@@ -223,9 +221,6 @@ pub enum Scope {
     /// Read the event log as the staff does.
     #[serde(rename = "events:read")]
     EventsRead,
-    /// Make consumers of the event log, and look after them.
-    #[serde(rename = "consumers:write")]
-    ConsumersWrite,
     /// Everything.
     #[serde(rename = "admin")]
     Admin,
@@ -323,31 +318,6 @@ impl Default for Limits {
             http_requests_per_second: Count::of::<200>(),
             http_requests_burst: Count::of::<2_000>(),
             http_body_max: Size::of::<1_048_576>(),
-        }
-    }
-}
-
-/// `[consumers]`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Consumers {
-    /// Whether webhooks may go to addresses that are not of the public internet.
-    pub allow_private_addresses: bool,
-    /// For how long a delivery is tried.
-    pub retry_for: Span<0, 2_592_000_000>,
-    /// How long an attempt may take.
-    pub timeout: Span<100, 300_000>,
-    /// Attempts of one consumer at a time.
-    pub in_flight: Count<1, 1_000>,
-}
-
-impl Default for Consumers {
-    fn default() -> Self {
-        Self {
-            allow_private_addresses: false,
-            retry_for: Span::of_ms::<86_400_000>(),
-            timeout: Span::of_ms::<10_000>(),
-            in_flight: Count::of::<16>(),
         }
     }
 }

@@ -3,7 +3,6 @@
 mod body;
 mod caller;
 mod console;
-mod consumers;
 mod describe;
 mod dev;
 mod error;

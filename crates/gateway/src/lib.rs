@@ -10,7 +10,6 @@ pub mod bus;
 pub mod cli;
 pub mod clock;
 pub mod config;
-mod consumers;
 pub mod data_dir;
 mod grace;
 pub mod http;
@@ -28,6 +27,5 @@ pub mod telemetry;
 mod tickets;
 
 pub use app::{App, Cluster, RunMode};
-pub use consumers::ConsumedEvent;
 #[cfg(feature = "echo")]
 pub use socket::echo_router;

@@ -2,8 +2,7 @@
 //!
 //! The order of a stop: readiness goes off and new clients are refused; those here are sent away one
 //! after another, with code 1012; when the last has gone nobody listens any more, and what is under
-//! way is given until `server.drain` is over. Last, what tickets are owed is told, what came of deliveries and
-//! what pens are still owed is written.
+//! way is given until `server.drain` is over. Last, what tickets and pens are still owed is written.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -59,7 +58,7 @@ const RETRY_SECS: u16 = 5;
 /// How long requests that are under way may take, at the end.
 const REQUESTS_MAX: Duration = Duration::from_secs(2);
 
-/// How long the store may take to write what is under way, at the end.
+/// How long the store of pens may take to write what is under way, at the end.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
 /// How often gauges are set, histograms tidied, and changed keys read.
@@ -101,9 +100,6 @@ pub async fn serve(listener: TcpListener, router: Router, app: App) {
     }
     if timeout(CLOSE_MAX, app.tickets.close()).await.is_err() {
         tracing::warn!("changes of tickets are left untold");
-    }
-    if timeout(CLOSE_MAX, app.consumers.close()).await.is_err() {
-        tracing::warn!("deliveries are left to their leases");
     }
     if timeout(CLOSE_MAX, app.pens.close()).await.is_err() {
         tracing::warn!(waiting = app.pens.waiting(), "commands to pens are left undone");

@@ -82,15 +82,6 @@ impl Pens {
         })
     }
 
-    /// Reads the clock.
-    pub(crate) async fn now(&self, reader: &mut Reader) -> Result<StoreMs, StoreError> {
-        match (self.opened()?, reader) {
-            (Store::Sqlite(store), _) => Ok(store.moment()),
-            (_, Reader::Postgres(connection)) => postgres::moment(connection).await,
-            (Store::Postgres(_), Reader::Sqlite(_)) => another_store(),
-        }
-    }
-
     /// Judges a write under a fence in a transaction that has begun.
     pub(crate) async fn judge(
         &self,

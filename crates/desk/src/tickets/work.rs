@@ -138,12 +138,9 @@ impl Work {
         let trace = self.request.trace.as_ref();
         let source = Source { by: &self.request.actor, at: self.at, trace };
         let mut connection = self.transaction.connection();
-        let appended = events::append(&mut connection, &self.events, source).await?;
+        let told = events::append(&mut connection, &self.events, source).await?;
         self.transaction.commit().await?;
-        if appended.is_owed {
-            self.tickets.news.notify_one();
-        }
-        Ok(appended.told)
+        Ok(told)
     }
 
     /// Makes a ticket.

@@ -272,9 +272,6 @@ pub(crate) async fn many_are_forgotten_in_steps(site: Site) -> Result<()> {
 pub(crate) async fn database_of_the_version_before_is_brought_forward(site: Site) -> Result<()> {
     site.pens.close().await;
     let tables = [
-        "delivery_lines",
-        "deliveries",
-        "consumers",
         "idempotency_keys",
         "event_topics",
         "event_log",

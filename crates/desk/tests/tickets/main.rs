@@ -3,7 +3,6 @@
 //! Each rule runs against a file of SQLite as a test of its own, and against a database of its own of one
 //! server.
 
-mod consumers;
 mod events;
 #[macro_use]
 #[path = "../harness/mod.rs"]
@@ -49,21 +48,6 @@ contract! {
     keys::repeated_request_gets_the_first_answer,
     keys::key_is_for_one_request_at_a_time,
     keys::request_that_was_broken_off_is_done_at_last,
-    consumers::consumer_is_owed_what_it_wants_and_nothing_else,
-    consumers::consumer_is_owed_every_write_since_it_was_made,
-    consumers::rolled_back_is_owed_to_nobody,
-    consumers::event_has_the_same_bytes_for_all,
-    consumers::line_goes_on_when_the_one_before_is_done,
-    consumers::parked_one_lets_the_next_go,
-    consumers::unsettled_is_delivered_again,
-    consumers::everything_is_delivered_in_order_by_many,
-    consumers::next_of_a_line_is_seen_by_whoever_takes_the_last,
-    consumers::changed_filter_is_for_what_comes,
-    consumers::paused_consumer_misses_nothing,
-    consumers::removed_consumer_is_owed_nothing,
-    consumers::replay_sends_what_the_log_has,
-    consumers::names_and_numbers_of_consumers_are_bounded,
-    consumers::what_waits_is_kept_while_the_log_is,
 }
 
 #[tokio::test(flavor = "multi_thread")]

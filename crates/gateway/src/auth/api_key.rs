@@ -59,12 +59,6 @@ impl Backend {
         self.scopes.contains(&Scope::PensWrite) || self.is_admin()
     }
 
-    /// Whether the key may make consumers of the event log, and look after them.
-    #[must_use]
-    pub fn is_for_consumers(&self) -> bool {
-        self.scopes.contains(&Scope::ConsumersWrite) || self.is_admin()
-    }
-
     /// Whether the key may read tickets.
     #[must_use]
     pub fn reads_tickets(&self) -> bool {
@@ -91,10 +85,7 @@ impl Backend {
             Scope::PresenceRead => Capabilities::from_iter([View]),
             Scope::PresenceWrite => Capabilities::from_iter([Publish, Manage]),
             Scope::PensWrite => Capabilities::from_iter([View, Edit]),
-            Scope::TicketsRead
-            | Scope::TicketsWrite
-            | Scope::EventsRead
-            | Scope::ConsumersWrite => Capabilities::NONE,
+            Scope::TicketsRead | Scope::TicketsWrite | Scope::EventsRead => Capabilities::NONE,
             Scope::Admin => Capabilities::ALL,
         };
         self.scopes.iter().map(of_scope).fold(Capabilities::NONE, Capabilities::union)

@@ -32,12 +32,6 @@ impl Identity {
         &self.card.id
     }
 
-    /// Whether the person looks after the whole desk.
-    #[must_use]
-    pub fn is_admin(&self) -> bool {
-        self.card.role == Role::Admin
-    }
-
     /// What the person may do on `topic`.
     ///
     /// `tickets` belongs to staff, and each ticket to whom the token names there too. Its owner is for the store to

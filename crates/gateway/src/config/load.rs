@@ -254,11 +254,10 @@ mod tests {
             "pen",
             "limits",
             "tickets",
-            "consumers",
             "cluster",
             "telemetry",
         ];
-        assert_eq!(sections.map(keys), [9, 3, 8, 6, 13, 14, 1, 4, 2, 2]);
+        assert_eq!(sections.map(keys), [9, 3, 8, 6, 13, 14, 1, 2, 2]);
     }
 
     #[test]

@@ -20,8 +20,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::idempotency::{self, KEY_HEADER, REPLAY_HEADER};
 use super::{
-    console, consumers, describe, dev, error, events, health, pens, presence, rates, revocations,
-    tickets, topics,
+    console, describe, dev, error, events, health, pens, presence, rates, revocations, tickets,
+    topics,
 };
 use crate::app::App;
 use crate::socket;
@@ -82,10 +82,6 @@ pub fn router(app: App) -> Router {
         .routes(routes!(revocations::list, revocations::revoke, revocations::withdraw))
         .route_layer(repeatable)
         .merge(tickets::routes())
-        .routes(routes!(consumers::list, consumers::create))
-        .routes(routes!(consumers::read, consumers::change, consumers::remove))
-        .routes(routes!(consumers::deliveries))
-        .routes(routes!(consumers::replay))
         .routes(routes!(dev::token))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -8,7 +8,6 @@ use metrics::{
     histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use penholder_desk::{Backlog, DeliveryOutcome};
 use penholder_hub::{Census, Tally};
 use penholder_lease::{Command, EventKind, Outcome, Refusal, Rule};
 use penholder_protocol::{CloseCode, ErrorCode};
@@ -45,11 +44,6 @@ const PEN_EVENTS: &str = "penholder_pen_events_total";
 const PEN_TIMES: &str = "penholder_pen_store_seconds";
 const PEN_FAILURES: &str = "penholder_pen_store_failures_total";
 const PEN_WAITING: &str = "penholder_pen_commands_waiting";
-
-const DELIVERIES: &str = "penholder_deliveries_total";
-const DELIVERIES_PENDING: &str = "penholder_deliveries_pending";
-const DELIVERIES_FAILED: &str = "penholder_deliveries_failed";
-const DELIVERIES_AGE: &str = "penholder_deliveries_oldest_seconds";
 
 /// Upper bounds of the request histogram. Unit: seconds.
 const REQUEST_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0];
@@ -113,35 +107,7 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
         "Time to answer HTTP requests, by route and status. Unit: seconds."
     );
     describe_pens();
-    describe_deliveries();
     Ok(handle)
-}
-
-fn describe_deliveries() {
-    describe_counter!(DELIVERIES, "Attempts to deliver events to consumers, by outcome.");
-    describe_gauge!(DELIVERIES_PENDING, "Events that consumers are owed.");
-    describe_gauge!(DELIVERIES_FAILED, "Deliveries that were given up.");
-    describe_gauge!(
-        DELIVERIES_AGE,
-        "Age of the oldest event that a consumer is owed. Unit: seconds."
-    );
-}
-
-pub(crate) fn delivery(outcome: &DeliveryOutcome) {
-    let outcome = match outcome {
-        DeliveryOutcome::Delivered { .. } => "delivered",
-        DeliveryOutcome::Failed { retry_in_ms: Some(_), .. } => "retried",
-        DeliveryOutcome::Failed { retry_in_ms: None, .. } => "parked",
-        DeliveryOutcome::Released => return,
-    };
-    counter!(DELIVERIES, "outcome" => outcome).increment(1);
-}
-
-pub(crate) fn backlog(backlog: &Backlog) {
-    let number = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    gauge!(DELIVERIES_PENDING).set(number(backlog.pending));
-    gauge!(DELIVERIES_FAILED).set(number(backlog.failed));
-    gauge!(DELIVERIES_AGE).set(number(backlog.oldest_ms / 1_000));
 }
 
 fn describe_pens() {
