@@ -26,3 +26,4 @@ mod storage;
 mod stores;
 mod tickets;
 mod traces;
+mod withdrawn;
