@@ -22,4 +22,5 @@ mod saves;
 mod sessions;
 mod storage;
 mod stores;
+mod ticket_kills;
 mod traces;
