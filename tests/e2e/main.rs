@@ -23,4 +23,5 @@ mod sessions;
 mod storage;
 mod stores;
 mod ticket_kills;
+mod tickets;
 mod traces;

@@ -896,6 +896,7 @@ export type ErrorCode =
   | "invalid_idempotency_key"
   | "idempotency_key_reused"
   | "request_in_progress"
+  | "reset_required"
   | "not_found"
   | "internal";
 

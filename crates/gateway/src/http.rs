@@ -6,6 +6,7 @@ mod console;
 mod describe;
 mod dev;
 mod error;
+mod events;
 mod health;
 mod idempotency;
 mod page;

@@ -8,12 +8,15 @@ mod recent;
 use std::sync::Arc;
 use std::time::Duration;
 
-use penholder_desk::{Entry, Logged, Pens, StoreError, TicketError, Tickets, Told};
+use penholder_desk::{
+    Entry, Happened, Logged, LoggedEvent, Pens, StoreError, TicketError, Tickets, Told,
+};
 use penholder_hub::{
     AtJoin, Audience, News, PenNews, Position, Reading, Stretch, Then, TicketNews,
 };
 use penholder_protocol::{Json, Namespace, Since, TopicName};
 use penholder_ticket::{EventName, TicketId};
+use serde::Deserialize;
 use tokio::time::timeout;
 
 pub(crate) use self::recent::{About, Visit};
@@ -74,6 +77,59 @@ impl Log {
             Entry::Pen(logged) => pen_news(logged),
         });
         Ok(Stretch { after: position(stretch.after), news: news.collect() })
+    }
+
+    /// Returns the number for an audience after which all is kept.
+    pub(crate) async fn start(
+        &self,
+        topic: &TopicName,
+        audience: Audience,
+    ) -> Result<u64, StoreError> {
+        let last = self.position(topic).await?;
+        let Stretch { after, news } = self.stretch(topic, 0, 1).await?;
+        // Where nothing is kept, all that comes is.
+        Ok(if news.is_empty() { last.number(audience) } else { after.number(audience) })
+    }
+
+    /// Reads up to `limit` events that an audience has heard after a number.
+    pub(crate) async fn replay(
+        &self,
+        topic: &TopicName,
+        (audience, after): (Audience, u64),
+        limit: u32,
+    ) -> Result<Replay, StoreError> {
+        if topic.namespace() != Namespace::Tickets {
+            return self.replay_pen(topic, after, limit).await;
+        }
+        let audience = match audience {
+            Audience::Staff => penholder_ticket::Audience::Staff,
+            Audience::Public => penholder_ticket::Audience::Public,
+        };
+        let events = self.tickets.events((topic.as_str(), audience), after, limit).await?;
+        Ok(match events {
+            penholder_desk::Replay::Reset { last } => Replay::Reset { last },
+            penholder_desk::Replay::Events { events, .. } => {
+                Replay::Heard(events.into_iter().map(heard).collect())
+            }
+        })
+    }
+
+    async fn replay_pen(
+        &self,
+        topic: &TopicName,
+        after: u64,
+        limit: u32,
+    ) -> Result<Replay, StoreError> {
+        let last = self.pens.last_seq(topic.as_str()).await?;
+        let logged = self.pens.log(topic.as_str(), after, limit).await?;
+        let is_whole = match logged.first() {
+            Some(first) => first.seq == after + 1,
+            None => after == last,
+        };
+        if !is_whole {
+            return Ok(Replay::Reset { last });
+        }
+        Ok(Replay::Heard(logged.into_iter().map(heard_of_pen).collect()))
     }
 
     /// Looks at a topic as it was a moment ago, so that many who ask at once cost one read; none while the
@@ -143,6 +199,52 @@ impl Log {
     pub(crate) fn forget(&self, topic: &TopicName) {
         self.visits.forget(topic);
     }
+}
+
+/// What the log has after a number.
+#[derive(Debug)]
+pub(crate) enum Replay {
+    /// The events that follow, without a gap.
+    Heard(Vec<Heard>),
+    /// They are not all kept any more, or the topic was never so far.
+    Reset {
+        /// The number of its last event.
+        last: u64,
+    },
+}
+
+/// An event as an audience has heard it.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// Its number for them.
+    pub(crate) seq: u64,
+    /// What it is called.
+    pub(crate) name: String,
+    /// What the channel says.
+    pub(crate) payload: Json,
+}
+
+fn heard(LoggedEvent { seq, what }: LoggedEvent) -> Heard {
+    match what {
+        Happened::Pen(event) => heard_of_pen(Logged { seq, event: *event }),
+        Happened::Ticket(payload) => {
+            let payload = Json::trusted(payload);
+            Heard { seq, name: event_of(&payload), payload }
+        }
+    }
+}
+
+fn heard_of_pen(logged: Logged) -> Heard {
+    Heard { seq: logged.seq, name: "pen".to_owned(), payload: Json::of(&logged) }
+}
+
+/// What an event of a ticket calls itself.
+fn event_of(payload: &Json) -> String {
+    #[derive(Deserialize)]
+    struct Named {
+        event: String,
+    }
+    payload.parse_into().map_or_else(|_| String::new(), |named: Named| named.event)
 }
 
 /// The ticket that a topic is of.

@@ -9,8 +9,8 @@ pub(crate) mod trace;
 pub use metrics::install as install_metrics;
 use tokio::runtime::Handle;
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{FilterExt, filter_fn};
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, registry};
 
@@ -34,7 +34,7 @@ pub struct Traces {
 pub fn init(settings: &Telemetry, runtime: &Handle) -> anyhow::Result<Traces> {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,hyper=warn"));
-    let filter = filter.and(filter_fn(is_discreet));
+    let filter = discreet(filter);
     let logs = fmt::layer().with_writer(std::io::stderr);
     let logs: AnyLayer = match settings.log {
         LogFormat::Pretty => logs.with_target(false).with_filter(filter).boxed(),
@@ -45,6 +45,12 @@ pub fn init(settings: &Telemetry, runtime: &Handle) -> anyhow::Result<Traces> {
     let result = registry().with(layers).try_init();
     result.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
     Ok(traces)
+}
+
+/// Lets through what `filter` does, but for secrets.
+fn discreet(filter: EnvFilter) -> impl Filter<Registry> + Send + Sync {
+    // Without a hint from both, every message of a library would be made to ask whether it is wanted.
+    filter.and(filter_fn(is_discreet).with_max_level_hint(LevelFilter::TRACE))
 }
 
 /// Whether events of this sort hold no secret. At their finest level, libraries write whole messages, with the
@@ -77,4 +83,18 @@ fn traces(settings: &Telemetry, runtime: &Handle) -> anyhow::Result<(Traces, Opt
 #[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
 fn traces(_: &Telemetry, _: &Handle) -> anyhow::Result<(Traces, Option<AnyLayer>)> {
     Ok((Traces {}, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_fine_for_the_log_is_not_even_asked_about() {
+        for (directives, hint) in
+            [("info,hyper=warn", LevelFilter::INFO), ("trace", LevelFilter::TRACE)]
+        {
+            assert_eq!(discreet(EnvFilter::new(directives)).max_level_hint(), Some(hint));
+        }
+    }
 }

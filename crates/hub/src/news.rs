@@ -427,10 +427,11 @@ impl Hub {
         let Some(stream) = self.rooms.get_mut(topic).and_then(|room| room.stream.as_mut()) else {
             return;
         };
-        self.lately.note(topic, stream.keep(news));
-        while let Some(oldest) = self.lately.surplus() {
-            let stream = self.rooms.get_mut(&oldest).and_then(|room| room.stream.as_mut());
-            self.lately.give_back(stream.map_or(0, Stream::forget));
+        let event = (topic.clone(), news.seq());
+        self.lately.note(event, stream.keep(news));
+        while let Some((topic, seq)) = self.lately.surplus() {
+            let stream = self.rooms.get_mut(&topic).and_then(|room| room.stream.as_mut());
+            self.lately.give_back(stream.map_or(0, |stream| stream.forget_oldest(seq)));
         }
     }
 

@@ -81,8 +81,13 @@ impl Stream {
         (bytes, if self.kept.len() > KEPT_MAX { self.forget() } else { 0 })
     }
 
-    /// Forgets the oldest event that is kept; returns how many bytes that were.
-    pub(crate) fn forget(&mut self) -> usize {
+    /// Forgets the event of this number, if it is the oldest that is kept; returns how many bytes that were.
+    pub(crate) fn forget_oldest(&mut self, seq: u64) -> usize {
+        let is_oldest = self.kept.front().is_some_and(|oldest| oldest.seq() == seq);
+        if is_oldest { self.forget() } else { 0 }
+    }
+
+    fn forget(&mut self) -> usize {
         let Some(oldest) = self.kept.pop_front() else { return 0 };
         self.kept_after = self.kept_after.behind(&oldest);
         oldest.cost()
@@ -130,22 +135,23 @@ fn told<'a>(
 /// The events that are kept of all topics, the oldest first, so that they have a bound together.
 #[derive(Debug, Default)]
 pub(crate) struct Lately {
-    /// The topic of each; of some that are gone already, which costs another of the topic its place.
-    topics: VecDeque<TopicName>,
+    /// The topic and the number of each, and of some that are gone already.
+    events: VecDeque<(TopicName, u64)>,
     bytes: usize,
 }
 
 impl Lately {
-    pub(crate) fn note(&mut self, topic: &TopicName, (bytes, freed): (usize, usize)) {
-        self.topics.push_back(topic.clone());
+    /// Notes an event that takes so many bytes, for which so many are free again.
+    pub(crate) fn note(&mut self, event: (TopicName, u64), (bytes, freed): (usize, usize)) {
+        self.events.push_back(event);
         self.bytes += bytes;
         self.give_back(freed);
     }
 
-    /// The topic whose oldest event has to go.
-    pub(crate) fn surplus(&mut self) -> Option<TopicName> {
-        let is_over = self.topics.len() > LATELY_MAX || self.bytes > LATELY_BYTES_MAX;
-        if is_over { self.topics.pop_front() } else { None }
+    /// The event that has to go.
+    pub(crate) fn surplus(&mut self) -> Option<(TopicName, u64)> {
+        let is_over = self.events.len() > LATELY_MAX || self.bytes > LATELY_BYTES_MAX;
+        if is_over { self.events.pop_front() } else { None }
     }
 
     pub(crate) fn give_back(&mut self, bytes: usize) {

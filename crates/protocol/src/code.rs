@@ -141,6 +141,8 @@ named! {
         IdempotencyKeyReused = "idempotency_key_reused",
         /// A request with the same key has not been answered yet.
         RequestInProgress = "request_in_progress",
+        /// What was asked for of the log is not kept any more, or never was there; over HTTP only.
+        ResetRequired = "reset_required",
         /// There is no such thing; over HTTP only.
         NotFound = "not_found",
         /// A defect of the server.
@@ -225,6 +227,7 @@ impl ErrorCode {
             ErrorCode::InvalidIdempotencyKey => "Send 1 to 255 visible ASCII characters, once.",
             ErrorCode::IdempotencyKeyReused => "It came with another body; send another key.",
             ErrorCode::RequestInProgress => "The first is under way; wait for Retry-After.",
+            ErrorCode::ResetRequired => "Fetch the state anew, and go on after details.last.",
             ErrorCode::NotFound => "Nothing is there; check the name.",
             ErrorCode::Internal => {
                 "A defect of the server. Try again; if it stays, report it with the time."

@@ -41,6 +41,8 @@ contract! {
     events::many_are_forgotten_in_steps,
     events::database_of_the_version_before_is_brought_forward,
     streams::replay_is_what_was_told,
+    streams::stretch_has_what_each_audience_was_told,
+    streams::stretch_begins_where_the_log_does,
     streams::public_stream_is_the_same_with_and_without_notes,
     streams::pen_counts_in_both_numberings,
     keys::repeated_request_gets_the_first_answer,

@@ -1,7 +1,7 @@
 //! What holds of the stream that a topic's audience hears.
 
 use anyhow::{Context, Result};
-use penholder_desk::{Happened, Replay};
+use penholder_desk::{Entry, Happened, Position, Replay, Retention, Stretch, Told};
 use penholder_lease::Terms;
 use penholder_ticket::{
     ALL_TOPIC, Audience, CommentDraft, Status, Ticket, ticket_topic, user_topic,
@@ -53,6 +53,72 @@ pub(crate) async fn replay_is_what_was_told(site: Site) -> Result<()> {
     }
     let never = site.tickets.events(("tickets:user:nobody", PUBLIC), 0, 10).await?;
     assert_eq!(never, Replay::Events { events: Vec::new(), last: 0 });
+    Ok(())
+}
+
+pub(crate) async fn stretch_has_what_each_audience_was_told(site: Site) -> Result<()> {
+    site.hire(&["eve"]).await?;
+    let mut work = site.by("eve").await?;
+    let id = work.create(ticket("t", Some("carl"))?).await?.id;
+    work.comment(id, notes("hm")?).await?;
+    work.assign(id, Some(&"eve".into()), None).await?;
+    let told = work.commit().await?;
+    let own = ticket_topic(id);
+    let granted = site.pens.acquire(&own, claimant("eve/1"), Terms::default()).await?;
+    let mut work = site.by("eve").await?;
+    work.comment(id, notes("ha")?).await?;
+    work.comment(id, says("hello")?).await?;
+    let later = work.commit().await?;
+    for topic in
+        [ALL_TOPIC.to_owned(), own.clone(), user_topic(&"carl".into()), user_topic(&"eve".into())]
+    {
+        let of_topic = |told: &[Told]| -> Vec<_> {
+            told.iter().filter(|it| it.topic == topic).cloned().map(Entry::Ticket).collect()
+        };
+        let pens = granted.events.iter().cloned().map(Entry::Pen).filter(|_| topic == own);
+        let all: Vec<_> = of_topic(&told).into_iter().chain(pens).chain(of_topic(&later)).collect();
+        let mut place = Position::default();
+        for (after, entry) in (0..).zip(all.iter().map(Some).chain([None])) {
+            for limit in [1, 2, 100] {
+                let stretch = site.tickets.stretch(&topic, after, limit).await?;
+                let rest = &all[after as usize..];
+                assert_eq!(stretch.after, place, "{topic} {after}");
+                assert_eq!(
+                    stretch.entries,
+                    rest[..rest.len().min(limit as usize)],
+                    "{topic} {after}"
+                );
+            }
+            let hidden = matches!(entry, Some(Entry::Ticket(Told { public: None, .. })));
+            place.staff_only += u64::from(hidden);
+            place.seq += u64::from(entry.is_some());
+        }
+        assert_eq!(site.tickets.position(&topic).await?, place, "{topic}");
+        assert_eq!(site.tickets.last_seq(&topic, PUBLIC).await?, place.seq - place.staff_only);
+    }
+    let nowhere = site.tickets.stretch("tickets:user:nobody", 7, 10).await?;
+    assert_eq!(nowhere, Stretch { after: Position::default(), entries: Vec::new() });
+    Ok(())
+}
+
+pub(crate) async fn stretch_begins_where_the_log_does(site: Site) -> Result<()> {
+    let mut work = site.by("eve").await?;
+    let id = work.create(ticket("t", None)?).await?.id;
+    for content in ["a", "b", "c", "d"] {
+        work.comment(id, notes(content)?).await?;
+        work.comment(id, says(content)?).await?;
+    }
+    work.commit().await?;
+    let topic = ticket_topic(id);
+    let whole = site.tickets.stretch(&topic, 0, 100).await?;
+    site.tickets.expire(Retention { per_topic: 4, ..Retention::default() }).await?;
+    let kept =
+        Stretch { after: Position { seq: 5, staff_only: 2 }, entries: whole.entries[5..].to_vec() };
+    for after in [0, 3, 5] {
+        assert_eq!(site.tickets.stretch(&topic, after, 100).await?, kept);
+    }
+    let end = site.tickets.stretch(&topic, 9, 100).await?;
+    assert_eq!(end, Stretch { after: Position { seq: 9, staff_only: 4 }, entries: Vec::new() });
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use penholder_hub::Viewer;
 use penholder_presence::Key;
-use penholder_protocol::{Kind, Namespace, TopicName, UserCard};
+use penholder_protocol::{Kind, Namespace, Role, TopicName, UserCard};
 use penholder_ticket::TicketId;
 
 use super::{Capabilities, Capability, Grants};
@@ -50,7 +50,7 @@ impl Identity {
                 {
                     self.grants.of_role().union(self.grants.named(topic))
                 }
-                (Some("user"), id, None) if own(id) => view(),
+                (Some("user"), id, None) if own(id) && self.is_known() => view(),
                 (Some(id), None, None) if TicketId::parse(id).is_some() => {
                     let named = self.grants.named(topic);
                     if self.grants.is_staff() { self.grants.of_role().union(named) } else { named }
@@ -61,6 +61,12 @@ impl Identity {
             Namespace::System if topic.as_str() == "system:summaries" => view(),
             Namespace::User | Namespace::System | Namespace::Phoenix => Capabilities::NONE,
         }
+    }
+
+    /// Whether the subject is somebody's own name: a guest's is not that of anybody who is known.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.card.role != Role::Guest
     }
 
     /// The person, as a shard knows it.

@@ -82,6 +82,7 @@ fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::NotFound | ErrorCode::UnmatchedTopic | ErrorCode::UnknownEvent => {
             StatusCode::NOT_FOUND
         }
+        ErrorCode::ResetRequired => StatusCode::GONE,
         ErrorCode::RateLimited | ErrorCode::QueueFull => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::Malformed | ErrorCode::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,

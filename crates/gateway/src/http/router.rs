@@ -20,7 +20,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::idempotency::{self, KEY_HEADER, REPLAY_HEADER};
 use super::{
-    console, describe, dev, error, health, pens, presence, rates, revocations, tickets, topics,
+    console, describe, dev, error, events, health, pens, presence, rates, revocations, tickets,
+    topics,
 };
 use crate::app::App;
 use crate::socket;
@@ -61,6 +62,7 @@ pub fn router(app: App) -> Router {
     let (routes, mut api) = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(topics::list))
         .routes(routes!(topics::broadcast))
+        .routes(routes!(events::events))
         .routes(routes!(presence::list))
         .routes(routes!(presence::summary))
         .routes(routes!(presence::summaries))

@@ -1,10 +1,11 @@
 //! Who may join which topic of tickets, and whom they hear as there.
 
 use penholder_hub::Audience;
+use penholder_lease::PersonId;
 use penholder_protocol::{ErrorCode, ErrorReply, Namespace, TopicName};
 
 use crate::app::App;
-use crate::auth::{Capabilities, Capability, Identity};
+use crate::auth::{Caller, Capabilities, Capability, Identity};
 use crate::log::{About, Visit, ticket_of};
 use crate::pens::away;
 
@@ -44,26 +45,64 @@ impl App {
         identity: &Identity,
         topic: &TopicName,
     ) -> Result<Access, ErrorReply> {
-        let mut capabilities = identity.capabilities(topic);
         if !identity.may_ask_for(topic) {
             return Err(ErrorCode::NotAuthorized.into());
         }
+        let asked = (identity.capabilities(topic), identity.audience(topic));
+        let person = Some(identity.subject()).filter(|_| identity.is_known());
+        self.admit(topic, asked, person).await
+    }
+
+    /// What whoever calls may read of the log of `topic`.
+    ///
+    /// # Errors
+    ///
+    /// As [`access`](Self::access).
+    pub(crate) async fn access_of(
+        &self,
+        caller: &Caller,
+        topic: &TopicName,
+    ) -> Result<Access, ErrorReply> {
+        let backend = match caller {
+            Caller::Person(identity) => return self.access(identity, topic).await,
+            Caller::Backend(backend) => backend,
+        };
+        let view = Capabilities::from_iter([Capability::View]);
+        let asked = match topic.namespace() {
+            Namespace::Tickets if backend.reads_events() || backend.reads_tickets() => {
+                (view, Audience::Staff)
+            }
+            Namespace::Tickets => (Capabilities::NONE, Audience::Public),
+            _ if backend.reads_events() => (view, Audience::Public),
+            _ => (backend.capabilities(), Audience::Public),
+        };
+        self.admit(topic, asked, None).await
+    }
+
+    /// Looks whether there is what is asked for, and whether it is that person's.
+    async fn admit(
+        &self,
+        topic: &TopicName,
+        (mut capabilities, audience): (Capabilities, Audience),
+        person: Option<&str>,
+    ) -> Result<Access, ErrorReply> {
         let visit = self.pens.log().visit(topic).await;
         if ticket_of(topic).is_some() {
             match visit.as_ref().map(|visit| &visit.recent().about) {
                 None => return Err(away()),
-                Some(About::Ticket { owner: Some(owner) })
-                    if owner.as_str() == identity.subject() =>
-                {
-                    capabilities = capabilities.union(Capabilities::from_iter([Capability::View]));
+                Some(About::Ticket { owner }) => {
+                    let owner = owner.as_ref().map(PersonId::as_str);
+                    if person.is_some() && owner == person {
+                        let view = Capabilities::from_iter([Capability::View]);
+                        capabilities = capabilities.union(view);
+                    }
                 }
-                Some(About::Ticket { .. }) => {}
                 Some(About::Nothing | About::Other) => capabilities = Capabilities::NONE,
             }
         }
         if !capabilities.allow(Capability::View) {
             return Err(ErrorCode::NotAuthorized.into());
         }
-        Ok(Access { capabilities, audience: identity.audience(topic), visit })
+        Ok(Access { capabilities, audience, visit })
     }
 }

@@ -14,3 +14,4 @@ mod replicas;
 mod resume;
 mod slow;
 mod summaries;
+mod tickets;

@@ -1,0 +1,131 @@
+//! The log of a topic, as the caller may see it: a page of it, or all of it and what comes, as server-sent events.
+
+mod stream;
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use penholder_desk::StoreError;
+use penholder_protocol::{self as protocol, ErrorCode, TopicName};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+use self::stream::Listener;
+use super::caller::ClientAddress;
+use super::error::{ApiError, ErrorBody};
+use super::page;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::log::{Heard, Replay};
+use crate::pens::{log_away, refused};
+
+/// Where a client of server-sent events has stopped listening.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct EventsQuery {
+    /// Only events after this `seq`; 0 is the start. Without it, from the first that is kept.
+    after: Option<u64>,
+    /// How many at most: 1 to 1000. Not for server-sent events, which do not end.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+}
+
+/// A page of what has happened on a topic, the oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EventsPage {
+    /// Each as the channel says it, with the `seq` of the caller's audience. One without an `event` is of the pen.
+    #[schema(value_type = Vec<Object>)]
+    data: Vec<protocol::Json>,
+    /// Where the next page begins: send it as `after`. Null on the last.
+    next_cursor: Option<u64>,
+}
+
+/// Lists what has happened on a topic, or with `Accept: text/event-stream` tells it and goes on with what happens.
+///
+/// As server-sent events: `id` is the `seq`, `event` the name, `data` the payload; the header `Last-Event-ID` wins over `after`.
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}/events", tag = "topics",
+    params(
+        ("topic" = String, Path, description = "The topic, percent-encoded as one segment."),
+        EventsQuery,
+        ("Last-Event-ID" = Option<String>, Header, description = "Where server-sent events go on."),
+    ),
+    responses(
+        (status = 200, content((EventsPage = "application/json"), (String = "text/event-stream"))),
+        (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody, description = "There is no such topic for the caller."),
+        (status = 410, body = ErrorBody, description = "`reset_required`: what follows `after` is not kept any more, \
+                                                        or `after` never was; `details.last` is the last `seq`."),
+        (status = 422, body = ErrorBody),
+        (status = 429, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn events(
+    State(app): State<App>,
+    caller: Caller,
+    ClientAddress(address): ClientAddress,
+    path: Result<Path<String>, PathRejection>,
+    (query, headers): (Result<Query<EventsQuery>, QueryRejection>, HeaderMap),
+) -> Result<Response, ApiError> {
+    let Path(name) = path?;
+    let topic = TopicName::parse(&name).map_err(|_| ErrorCode::InvalidTopic)?;
+    let Query(EventsQuery { after, limit }) = query?;
+    let limit = page::limit(limit)?;
+    let access = app.access_of(&caller, &topic).await.map_err(|refused| {
+        // What is not the caller's is as if it were not there.
+        match refused.known_code() {
+            Some(ErrorCode::NotAuthorized) => ErrorCode::NotFound.into(),
+            _ => ApiError::from(refused),
+        }
+    })?;
+    let (wants_stream, audience) = (wants_stream(&headers), access.audience);
+    let last = if wants_stream { last_event_id(&headers)? } else { None };
+    let after = match last.or(after) {
+        Some(after) => after,
+        None => kept(app.pens.log().start(&topic, audience).await)?,
+    };
+    if wants_stream {
+        let listener = Listener::admit(&app, &caller, address)?;
+        return listener.begin((topic, audience), after).await;
+    }
+    let mut data = page_of(app.pens.log().replay(&topic, (audience, after), limit + 1).await)?;
+    let next_cursor = page::cut(&mut data, limit as usize, |last| last.seq);
+    let data = data.into_iter().map(|heard| heard.payload).collect();
+    Ok(Json(EventsPage { data, next_cursor }).into_response())
+}
+
+fn kept<T>(read: Result<T, StoreError>) -> Result<T, ApiError> {
+    read.inspect_err(log_away).map_err(|error| refused(&error).into())
+}
+
+fn page_of(replayed: Result<Replay, StoreError>) -> Result<Vec<Heard>, ApiError> {
+    match kept(replayed)? {
+        Replay::Heard(heard) => Ok(heard),
+        Replay::Reset { last } => {
+            let reset = ApiError::from(ErrorCode::ResetRequired);
+            Err(reset.with_details(json!({ "last": last })))
+        }
+    }
+}
+
+/// Whether the caller asks for server-sent events rather than for JSON.
+fn wants_stream(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|it| it.to_str().ok());
+    let mut types = accepted
+        .flat_map(|list| list.split(','))
+        .map(|one| one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    types.any(|one| one == "text/event-stream")
+}
+
+/// Reads where a client has stopped listening. What is no number at all can never have been told.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let Some(id) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    let text = id.to_str().unwrap_or_default();
+    let number = text.parse().map_err(|_| ApiError::from(ErrorCode::ResetRequired));
+    number.map(Some)
+}

@@ -1,0 +1,549 @@
+//! Events of tickets and pens in one stream: what each audience is told, under which number, and in which order.
+
+use std::sync::Arc;
+
+use penholder_hub::{
+    AtJoin, Audience, Departure, Input, MemberId, News, PenAsk, PenNews, PenTask, Position,
+    Reading, Source, Stretch, Then, TicketNews, WatcherId,
+};
+use penholder_lease::{Event, EventKind, Fence, Lease, Rule, StoreMs};
+use penholder_protocol::{Json, Since};
+use proptest::prelude::{Just, Strategy, prop_oneof};
+use proptest::{collection, prop_assert_eq, proptest};
+use serde_json::{Value, json};
+
+use crate::harness::{GRACE_MS, Joining, World, topic};
+use crate::replicas::{AGREED_MS, pair, pass};
+
+const TICKET: &str = "tickets:1";
+
+/// Something that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Write {
+    Comment,
+    Note,
+    Pen,
+    Delete,
+}
+use Write::{Comment, Delete, Note, Pen};
+
+/// The log of a topic, as a store has it.
+#[derive(Clone, Default)]
+struct Log {
+    news: Vec<News>,
+    /// The place behind each, that of the start first.
+    places: Vec<Position>,
+}
+
+impl Log {
+    fn at(&self) -> Position {
+        self.places.last().copied().unwrap_or_default()
+    }
+
+    fn write(&mut self, write: Write) -> News {
+        let Position { seq, staff_only } = self.at();
+        let at = Position { seq: seq + 1, staff_only: staff_only + u64::from(write == Note) };
+        let named = |name: &str, then| {
+            let payload = |seq: u64| Json::of(&json!({ "seq": seq, "event": name }));
+            let public = (write != Note)
+                .then(|| (at.number(Audience::Public), payload(at.number(Audience::Public))));
+            let staff = payload(at.seq);
+            News::Ticket(TicketNews { seq: at.seq, name: name.to_owned(), staff, public, then })
+        };
+        let news = match write {
+            Comment => named("comment_created", Then::GoesOn),
+            Note => named("internal_note_created", Then::GoesOn),
+            Delete => named("ticket_deleted", Then::Ends),
+            Pen => News::Pen(PenNews { seq: at.seq, event: granted() }),
+        };
+        self.news.push(news.clone());
+        self.places.push(at);
+        news
+    }
+
+    fn write_all(&mut self, writes: &[Write]) {
+        for write in writes {
+            self.write(*write);
+        }
+    }
+
+    fn behind(&self, seq: u64) -> Position {
+        seq.checked_sub(1).map_or_else(Position::default, |last| self.places[last as usize])
+    }
+
+    fn stretch(&self, after: u64) -> Stretch {
+        let news = self.news.iter().filter(|news| news.seq() > after).cloned();
+        Stretch { after: self.behind(after), news: news.collect() }
+    }
+
+    /// What is read of it for a join, with the events after `reach`.
+    fn at_join(&self, reach: Option<u64>) -> AtJoin {
+        let reading = Reading { at: self.at(), pen: Lease::default().view(StoreMs(0)) };
+        AtJoin::Read { reading, lately: reach.map(|after| Arc::new(self.stretch(after))) }
+    }
+
+    /// Answers what a shard has asked.
+    fn serve(&self, world: &mut World) {
+        for PenAsk { topic, task, .. } in std::mem::take(&mut world.asks) {
+            if let PenTask::Follow(after) = task {
+                let Stretch { after, news } = self.stretch(after);
+                world.input(Input::News { topic, source: Source::Log(after), news, reply: None });
+            }
+        }
+    }
+}
+
+fn granted() -> Event {
+    Event {
+        kind: EventKind::Granted,
+        rule: Rule::Free,
+        by: None,
+        fence: Fence(1),
+        at: StoreMs(0),
+        reason: None,
+        pen: Lease::default().view(StoreMs(0)),
+    }
+}
+
+fn tell(world: &mut World, news: News) {
+    let (topic, source) = (topic(TICKET), Source::Store);
+    world.input(Input::News { topic, source, news: vec![news], reply: None });
+}
+
+fn staff(key: &str) -> Joining {
+    Joining::new(TICKET, key).staff()
+}
+
+fn public(key: &str) -> Joining {
+    Joining::new(TICKET, key)
+}
+
+/// A ticket with one of each audience on it, who have heard nothing yet.
+fn met(log: &Log) -> (World, MemberId, MemberId) {
+    let mut world = World::new();
+    let eve = world.join(staff("eve").stream(log.at_join(None)));
+    let carl = world.join(public("carl").stream(log.at_join(None)));
+    world.settle();
+    log.serve(&mut world);
+    world.clear();
+    (world, eve, carl)
+}
+
+/// What a member was told of durable events, in short, since the last time.
+fn told(world: &mut World, member: MemberId) -> Vec<String> {
+    let frames = world.take(member).into_iter();
+    let durable = frames.filter(|frame| frame.payload["seq"].is_u64());
+    durable.map(|frame| format!("{} {}", frame.payload["seq"], frame.event)).collect()
+}
+
+fn reply(world: &World, member: MemberId) -> Value {
+    let first = &world[member].frames[0];
+    assert_eq!(first.event, "phx_reply", "the answer comes first");
+    first.payload["response"].clone()
+}
+
+#[test]
+fn each_audience_is_told_its_part_under_its_own_numbers() {
+    let mut log = Log::default();
+    let (mut world, eve, carl) = met(&log);
+    for write in [Comment, Note, Pen, Note, Comment] {
+        tell(&mut world, log.write(write));
+    }
+    let all = ["1 comment_created", "2 internal_note_created", "3 pen", "4 internal_note_created"];
+    assert_eq!(told(&mut world, eve), [&all[..], &["5 comment_created"]].concat());
+    assert_eq!(told(&mut world, carl), ["1 comment_created", "2 pen", "3 comment_created"]);
+    // Who comes now is told how far the stream is for them.
+    let dora = world.join(public("dora").stream(log.at_join(None)));
+    let finn = world.join(staff("finn").stream(log.at_join(None)));
+    assert_eq!((&reply(&world, dora)["seq"], &reply(&world, finn)["seq"]), (&json!(3), &json!(5)));
+}
+
+#[test]
+fn a_frame_is_encoded_once_for_each_audience() {
+    let mut log = Log::default();
+    let (mut world, ..) = met(&log);
+    for key in ["dora", "otto"] {
+        world.join(public(key).stream(log.at_join(None)));
+    }
+    world.settle();
+    world.clear();
+    tell(&mut world, log.write(Comment));
+    assert_eq!(world.encoded, 2);
+    tell(&mut world, log.write(Note));
+    assert_eq!(world.encoded, 3);
+}
+
+#[test]
+fn what_comes_twice_or_late_is_told_once_and_what_is_missing_is_read_first() {
+    let mut log = Log::default();
+    let (mut world, eve, carl) = met(&log);
+    let news: Vec<_> = [Comment, Note, Pen, Comment, Note, Comment].map(|it| log.write(it)).into();
+    tell(&mut world, news[0].clone());
+    tell(&mut world, news[3].clone());
+    assert!(
+        matches!(world.asks[..], [PenAsk { task: PenTask::Follow(1), .. }]),
+        "{:?}",
+        world.asks
+    );
+    // Until the log answers nothing later is told, and it is asked once.
+    tell(&mut world, news[5].clone());
+    assert_eq!((told(&mut world, eve).len(), world.asks.len()), (1, 1));
+    // It has answered before the last was written: that is asked for.
+    let mut early = log.clone();
+    early.news.truncate(4);
+    early.serve(&mut world);
+    assert!(
+        matches!(world.asks[..], [PenAsk { task: PenTask::Follow(4), .. }]),
+        "{:?}",
+        world.asks
+    );
+    log.serve(&mut world);
+    news.iter().for_each(|news| tell(&mut world, news.clone()));
+    assert_eq!(
+        told(&mut world, eve),
+        [
+            "2 internal_note_created",
+            "3 pen",
+            "4 comment_created",
+            "5 internal_note_created",
+            "6 comment_created"
+        ]
+    );
+    assert_eq!(
+        told(&mut world, carl),
+        ["1 comment_created", "2 pen", "3 comment_created", "4 comment_created"]
+    );
+    assert_eq!(world.asks.len(), 0);
+}
+
+#[test]
+fn a_log_that_does_not_answer_is_asked_again() {
+    let mut log = Log::default();
+    let (mut world, _, carl) = met(&log);
+    log.write(Note);
+    log.write(Comment);
+    tell(&mut world, log.write(Comment));
+    for _ in 0..3 {
+        assert_eq!(std::mem::take(&mut world.asks).len(), 1);
+        world.pass(2_000);
+    }
+    log.serve(&mut world);
+    assert_eq!(told(&mut world, carl), ["1 comment_created", "2 comment_created"]);
+    world.pass(10_000);
+    assert_eq!(world.asks.len(), 0);
+}
+
+#[test]
+fn an_event_that_the_log_has_lost_makes_everybody_come_back() {
+    let mut log = Log::default();
+    let (mut world, eve, carl) = met(&log);
+    for write in [Comment, Note, Comment] {
+        log.write(write);
+    }
+    let (source, news) = (Source::Log(log.behind(2)), log.stretch(2).news);
+    world.input(Input::News { topic: topic(TICKET), source, news, reply: None });
+    for member in [eve, carl] {
+        let frames: Vec<_> = world.take(member).into_iter().map(|frame| frame.event).collect();
+        assert_eq!(frames, ["phx_error"]);
+    }
+    let carl = world.join(public("carl").since(Since::After(0)).stream(log.at_join(Some(2))));
+    assert_eq!(reply(&world, carl)["recovered"], false);
+}
+
+#[test]
+fn where_nothing_was_read_the_first_event_says_where_the_stream_is_or_the_log_does() {
+    let mut log = Log::default();
+    log.write_all(&[Note, Comment, Note]);
+    let mut world = World::new();
+    let carl = world.join(public("carl").stream(AtJoin::Away));
+    world.settle();
+    tell(&mut world, log.write(Pen));
+    assert_eq!(told(&mut world, carl), [""; 0], "how many notes there were is for the log to say");
+    log.serve(&mut world);
+    assert_eq!(told(&mut world, carl), ["2 pen"]);
+    let mut world = World::new();
+    let dora = world.join(public("dora").stream(AtJoin::Away));
+    world.settle();
+    tell(&mut world, log.write(Comment));
+    tell(&mut world, log.write(Note));
+    tell(&mut world, log.write(Pen));
+    assert_eq!(told(&mut world, dora), ["3 comment_created", "4 pen"]);
+    assert_eq!(world.asks.len(), 0);
+}
+
+#[test]
+fn whoever_comes_back_hears_exactly_what_was_missed() {
+    let mut log = Log::default();
+    log.write_all(&[Comment, Note, Pen, Note, Comment, Comment]);
+    let mut later = log.clone();
+    let news = [Note, Pen, Comment].map(|write| later.write(write));
+    let join = |audience, stream: AtJoin, since| {
+        let joining = if audience == Audience::Staff { staff("eve") } else { public("carl") };
+        joining.since(Since::After(since)).stream(stream)
+    };
+    for audience in [Audience::Staff, Audience::Public] {
+        let last = later.at().number(audience);
+        for (reach, since) in
+            (0..=6).flat_map(|reach| (0..=last + 1).map(move |since| (reach, since)))
+        {
+            // The first who comes: all is what the log has had.
+            let mut world = World::new();
+            let first = world.join(join(audience, log.at_join(Some(reach)), since));
+            let known = log.behind(reach).number(audience)..=log.at().number(audience);
+            let recovered = known.contains(&since);
+            assert_eq!(
+                reply(&world, first)["recovered"],
+                recovered,
+                "{audience:?} {reach} {since}"
+            );
+            let expected = if recovered { numbers(&log, audience, since) } else { Vec::new() };
+            assert_eq!(told(&mut world, first), expected, "{audience:?} {reach} {since}");
+            // What has happened since was told here, and is behind what was read a moment ago.
+            log.serve(&mut world);
+            news.iter().for_each(|news| tell(&mut world, news.clone()));
+            let second = world.join(join(audience, log.at_join(Some(reach)), since));
+            let recovered = (*known.start()..=last).contains(&since);
+            assert_eq!(
+                reply(&world, second)["recovered"],
+                recovered,
+                "{audience:?} {reach} {since}"
+            );
+            assert_eq!(reply(&world, second)["seq"], last);
+            let expected = if recovered { numbers(&later, audience, since) } else { Vec::new() };
+            assert_eq!(told(&mut world, second), expected, "{audience:?} {reach} {since}");
+            // What was read is ahead of what was told here: the rest comes to all.
+            let mut world = World::new();
+            let first = world.join(join(audience, log.at_join(None), log.at().number(audience)));
+            let second = world.join(join(audience, later.at_join(Some(0)), 0));
+            assert_eq!(reply(&world, second)["seq"], log.at().number(audience));
+            later.serve(&mut world);
+            assert_eq!(told(&mut world, second), numbers(&later, audience, 0));
+            assert_eq!(
+                told(&mut world, first),
+                numbers(&later, audience, log.at().number(audience))
+            );
+        }
+    }
+}
+
+/// What an audience has to hear after a number.
+fn numbers(log: &Log, audience: Audience, since: u64) -> Vec<String> {
+    let all = log.news.iter().zip(&log.places);
+    let heard = all.filter(|(news, at)| news.payload(audience, **at).is_some());
+    let numbered = heard.map(|(news, at)| (at.number(audience), news.name().to_owned()));
+    numbered.filter(|(seq, _)| *seq > since).map(|(seq, name)| format!("{seq} {name}")).collect()
+}
+
+#[test]
+fn more_than_fits_a_queue_is_fetched_anew() {
+    let mut log = Log::default();
+    for _ in 0..201 {
+        log.write(Comment);
+    }
+    for (since, recovered) in [(0, false), (1, true)] {
+        let mut world = World::new();
+        let carl =
+            world.join(public("carl").since(Since::After(since)).stream(log.at_join(Some(0))));
+        assert_eq!(reply(&world, carl)["recovered"], recovered);
+        assert_eq!(told(&mut world, carl).len(), if recovered { 200 } else { 0 });
+    }
+    let long = |seq| {
+        let payload = Json::of(&json!({ "seq": seq, "text": "x".repeat(50_000) }));
+        let public = Some((seq, payload.clone()));
+        let name = "comment_created".to_owned();
+        News::Ticket(TicketNews { seq, name, staff: payload, public, then: Then::GoesOn })
+    };
+    let stretch = Stretch { after: Position::default(), news: (1..=9).map(long).collect() };
+    let short = stretch.shortened();
+    assert_eq!((short.after, short.news.len()), (Position { seq: 7, staff_only: 0 }, 2));
+}
+
+#[test]
+fn missed_events_come_before_the_snapshot_and_notes_hasten_nothing() {
+    let mut log = Log::default();
+    let (mut world, ..) = met(&log);
+    tell(&mut world, log.write(Comment));
+    let dora = world.join(public("dora").since(Since::After(0)).stream(log.at_join(Some(0))));
+    let finn = world.join(staff("finn").since(Since::After(0)).stream(log.at_join(Some(0))));
+    tell(&mut world, log.write(Note));
+    assert_eq!(world.events(dora), ["phx_reply", "comment_created"]);
+    world.settle();
+    tell(&mut world, log.write(Comment));
+    let presence = ["presence_state", "presence_summary", "comment_created"];
+    assert_eq!(world.events(dora), presence);
+    let first = ["phx_reply", "comment_created", "internal_note_created"];
+    assert_eq!(world.events(finn), [&first[..], &presence].concat());
+}
+
+#[test]
+fn a_topic_ends_with_its_last_event() {
+    let mut log = Log::default();
+    let (mut world, eve, carl) = met(&log);
+    let otto = world.join(public("otto").stream(log.at_join(None)));
+    world.lose(otto);
+    let stale = log.at_join(None);
+    world.input(Input::Watch { watcher: WatcherId(1), topics: vec![topic(TICKET)] });
+    tell(&mut world, log.write(Delete));
+    for member in [eve, carl] {
+        let frames = world.events(member);
+        assert_eq!(frames[frames.len() - 2..], ["ticket_deleted", "phx_close"]);
+        assert_eq!(world[member].departed, Some(Departure::Expelled));
+    }
+    assert_eq!((world.hub.census().sessions, world.hub.census().members), (0, 0));
+    // Whoever was on the way does not get in.
+    let dora = world.join(public("dora").stream(stale));
+    assert_eq!(world.events(dora), ["phx_reply", "phx_close"]);
+    world.input(Input::Unwatch(WatcherId(1)));
+    world.pass(2 * GRACE_MS);
+    assert_eq!((world.hub.census().rooms, world.hub.census().timers), (0, 0));
+}
+
+#[test]
+fn whoever_joins_while_the_ticket_is_deleted_hears_it_from_the_log() {
+    let mut log = Log::default();
+    log.write(Comment);
+    let stale = log.at_join(None);
+    log.write(Delete);
+    let mut world = World::new();
+    let carl = world.join(public("carl").stream(stale));
+    log.serve(&mut world);
+    let frames = world.events(carl);
+    assert_eq!(frames[frames.len() - 2..], ["ticket_deleted", "phx_close"]);
+    assert_eq!((world.hub.census().rooms, world.hub.census().timers), (0, 0));
+}
+
+/// Hands over what one replica passes on; returns how much that was.
+fn carry(worlds: &mut [World; 2], from: usize) -> usize {
+    let messages = std::mem::take(&mut worlds[from].relayed);
+    let count = messages.len();
+    for (_, message) in messages {
+        worlds[1 - from].input(Input::Relayed(message));
+    }
+    count
+}
+
+#[test]
+fn each_audience_hears_its_part_on_the_other_replica_too() {
+    let mut log = Log::default();
+    let mut worlds = pair();
+    let carl = worlds[0].join(public("carl").stream(log.at_join(None)));
+    let eve = worlds[1].join(staff("eve").stream(log.at_join(None)));
+    let dora = worlds[1].join(public("dora").stream(log.at_join(None)));
+    pass(&mut worlds, AGREED_MS);
+    worlds.iter_mut().for_each(|world| log.serve(world));
+    worlds.iter_mut().for_each(World::clear);
+    for write in [Comment, Note, Pen] {
+        tell(&mut worlds[0], log.write(write));
+    }
+    assert_eq!(carry(&mut worlds, 0), 3);
+    assert_eq!(told(&mut worlds[0], carl), ["1 comment_created", "2 pen"]);
+    assert_eq!(told(&mut worlds[1], dora), ["1 comment_created", "2 pen"]);
+    let all = ["1 comment_created", "2 internal_note_created", "3 pen"];
+    assert_eq!(told(&mut worlds[1], eve), all);
+    assert_eq!(worlds[1].relayed.len(), 0, "nobody passes on what was passed on");
+}
+
+#[test]
+fn a_gap_between_relayed_events_of_a_ticket_is_read_from_the_log() {
+    let mut log = Log::default();
+    let mut worlds = pair();
+    worlds[0].join(public("carl").stream(log.at_join(None)));
+    let dora = worlds[1].join(public("dora").stream(log.at_join(None)));
+    pass(&mut worlds, AGREED_MS);
+    worlds.iter_mut().for_each(|world| log.serve(world));
+    worlds.iter_mut().for_each(World::clear);
+    for write in [Comment, Note] {
+        tell(&mut worlds[0], log.write(write));
+    }
+    worlds[0].relayed.clear();
+    // Too long to be passed on: the other one hears only that it is there.
+    let News::Ticket(mut long) = log.write(Comment) else { panic!("of a ticket") };
+    long.staff = Json::of(&json!({ "seq": 3, "text": "x".repeat(1 << 17) }));
+    tell(&mut worlds[0], News::Ticket(long));
+    assert_eq!(carry(&mut worlds, 0), 1);
+    assert_eq!(told(&mut worlds[1], dora), [""; 0]);
+    log.serve(&mut worlds[1]);
+    assert_eq!(told(&mut worlds[1], dora), ["1 comment_created", "2 comment_created"]);
+    assert_eq!(worlds[1].relayed.len(), 0);
+}
+
+#[test]
+fn what_is_kept_of_all_topics_has_a_bound_and_is_given_back() {
+    let mut log = Log::default();
+    let (mut world, eve, carl) = met(&log);
+    for _ in 0..9_000 {
+        tell(&mut world, log.write(Comment));
+    }
+    world.clear();
+    // The last 64 are known here.
+    for (since, recovered) in [(9_000 - 65, false), (9_000 - 64, true)] {
+        let dora = world.join(public("dora").since(Since::After(since)).stream(AtJoin::Away));
+        assert_eq!(reply(&world, dora)["recovered"], recovered);
+        world.leave(dora);
+    }
+    world.leave(eve);
+    world.leave(carl);
+    world.settle();
+    assert_eq!((world.hub.census().rooms, world.hub.census().timers), (0, 0));
+}
+
+/// Something that happens on a ticket.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Write(Write),
+    Staff,
+    Public { back: u64 },
+    Leave,
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Write(Note)),
+        2 => Just(Step::Write(Comment)),
+        1 => Just(Step::Write(Pen)),
+        1 => Just(Step::Staff),
+        3 => (0..5u64).prop_map(|back| Step::Public { back }),
+        1 => Just(Step::Leave),
+        3 => (0..30u64).prop_map(Step::Pass),
+    ]
+}
+
+/// All bytes that go to each of the public while this happens.
+fn bytes_of_the_public(steps: &[Step]) -> Vec<Vec<bytes::Bytes>> {
+    let mut log = Log::default();
+    let mut world = World::new();
+    let (mut everybody, mut present) = (Vec::new(), Vec::new());
+    for step in steps {
+        match *step {
+            Step::Write(write) => tell(&mut world, log.write(write)),
+            Step::Staff => present.push(world.join(staff("eve").stream(log.at_join(Some(0))))),
+            Step::Public { back } => {
+                let since = log.at().number(Audience::Public).saturating_sub(back);
+                let joining = public("carl").since(Since::After(since));
+                let member = world.join(joining.stream(log.at_join(Some(0))));
+                everybody.push(member);
+                present.push(member);
+            }
+            Step::Leave => {
+                if let Some(member) = present.pop() {
+                    world.leave(member);
+                }
+            }
+            Step::Pass(span_ms) => world.pass(span_ms),
+        }
+        log.serve(&mut world);
+    }
+    world.settle();
+    let bytes = |member: MemberId| world[member].frames.iter().map(|it| it.body.clone()).collect();
+    everybody.into_iter().map(bytes).collect()
+}
+
+proptest! {
+    #[test]
+    fn the_public_hears_the_same_with_and_without_notes(steps in collection::vec(step(), 1..40)) {
+        let without: Vec<_> =
+            steps.iter().copied().filter(|step| !matches!(step, Step::Write(Note))).collect();
+        prop_assert_eq!(bytes_of_the_public(&steps), bytes_of_the_public(&without));
+    }
+}
