@@ -27,7 +27,7 @@ impl Run {
         for n in 1..=3 {
             let (trace, mark, id) = (format!("trace {n}"), format!("mark {n}"), format!("id {n}"));
             let (what, outcome) =
-                (What::Comment, Outcome::Done { id: Some(id.clone()), is_change: true });
+                (What::Comment, Outcome::Done { id: Some(id.clone()), writes: 1 });
             truth.traces.insert(trace.clone(), vec![what.event().to_owned()]);
             truth.kept.insert(mark.clone(), vec![id]);
             let event = what.event().to_owned();
@@ -39,7 +39,8 @@ impl Run {
         truth.last.insert(key.clone(), 3);
         truth.events.insert(key, deliveries.clone());
         let topics = BTreeMap::from([(TOPIC.to_owned(), deliveries)]);
-        let heard = Heard { audience: Audience::Staff, topics, returns: 1, put_off: 0 };
+        let log = topics.clone();
+        let heard = Heard { audience: Audience::Staff, topics, log, returns: 1, put_off: 0 };
         Self { asked, truth, heard }
     }
 
@@ -82,6 +83,9 @@ fn mistakes_in_what_is_heard_are_found() -> Result<()> {
     finds("the log has no more", |run| {
         let event = "comment_created".to_owned();
         run.deliveries().push(Delivery { seq: 4, event, payload: json!({}) });
+    })?;
+    finds("the last 1 are not in the log over HTTP", |run| {
+        run.heard.log.get_mut(TOPIC).expect("it is read").pop();
     })
 }
 

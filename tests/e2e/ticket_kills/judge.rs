@@ -78,11 +78,12 @@ fn writes_are_what_was_asked(asked: &[Asked], truth: &Truth) -> Result<()> {
         truth.traces.iter().map(|(trace, events)| (trace.as_str(), events.as_slice())).collect();
     for asked in asked {
         let events = traces.remove(asked.trace.as_str()).unwrap_or_default();
-        let is_one = events == [asked.what.event()];
+        let is_of_it = events.iter().all(|event| event == asked.what.event());
         let is_right = match asked.outcome {
-            Outcome::Done { is_change: true, .. } => is_one,
-            Outcome::Done { is_change: false, .. } | Outcome::Refused => events.is_empty(),
-            Outcome::Unknown => is_one || events.is_empty(),
+            Outcome::Done { writes, .. } => is_of_it && events.len() == writes,
+            Outcome::Refused => events.is_empty(),
+            // Only what writes one thing is not repeated.
+            Outcome::Unknown => is_of_it && events.len() <= 1,
         };
         ensure!(is_right, "the log has {events:?} of {asked:?}");
     }
@@ -103,20 +104,30 @@ fn texts_are_kept_once(asked: &[Asked], truth: &Truth) -> Result<()> {
     Ok(())
 }
 
-/// Somebody has heard everything that was for them, in order, each once, and nothing else.
+/// Somebody has heard everything that was for them, in order, each once, and nothing else; and reads the same over
+/// HTTP.
 fn all_is_heard(truth: &Truth, heard: &Heard) -> Result<()> {
-    for (topic, deliveries) in &heard.topics {
-        let key = (topic.clone(), heard.audience);
-        let events: &[Delivery] = truth.events.get(&key).map(Vec::as_slice).unwrap_or_default();
-        let mut expected = events.iter();
-        for delivery in deliveries {
-            let event = expected.next();
-            let context = || format!("{topic}, {:?}: heard {delivery:?}", heard.audience);
-            let event = event.context("the log has no more").with_context(context)?;
-            ensure!(event == delivery, "{}, the log has {event:?}", context());
-        }
-        let missing = expected.len();
-        ensure!(missing == 0, "{topic}, {:?}: the last {missing} were not heard", heard.audience);
+    let audience = heard.audience;
+    let all = heard.topics.iter().map(|told| (told, "were not heard"));
+    let read = heard.log.iter().map(|told| (told, "are not in the log over HTTP"));
+    for ((topic, deliveries), missing) in all.chain(read) {
+        let context = || format!("{topic}, {audience:?}");
+        let events = truth.events.get(&(topic.clone(), audience));
+        let events = events.map(Vec::as_slice).unwrap_or_default();
+        is_the_same(events, deliveries, missing).with_context(context)?;
     }
+    ensure!(heard.topics.keys().eq(heard.log.keys()), "not every log was read");
+    Ok(())
+}
+
+fn is_the_same(events: &[Delivery], deliveries: &[Delivery], missing: &str) -> Result<()> {
+    let mut expected = events.iter();
+    for delivery in deliveries {
+        let event = expected.next();
+        let event = event.with_context(|| format!("the log has no more, heard {delivery:?}"))?;
+        ensure!(event == delivery, "the log has {event:?}, heard {delivery:?}");
+    }
+    let count = expected.len();
+    ensure!(count == 0, "the last {count} {missing}");
     Ok(())
 }

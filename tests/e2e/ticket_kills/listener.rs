@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use penholder_evidence::Draw;
 use penholder_hub::Audience;
-use penholder_tests::RawSocket;
+use penholder_tests::{RawSocket, Request, exchange};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -16,6 +16,9 @@ use super::writer::{Agreed, Person};
 
 /// How long after the last write everything may take to be heard. What is missing then is missing.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much of a log is read at a time: less than there is.
+const PAGE: usize = 50;
 
 /// An event as it was heard.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,9 +34,11 @@ pub(crate) struct Delivery {
 pub(crate) struct Heard {
     pub(crate) audience: Audience,
     pub(crate) topics: BTreeMap<String, Vec<Delivery>>,
+    /// What the log of each topic was over HTTP, in the end.
+    pub(crate) log: BTreeMap<String, Vec<Delivery>>,
     /// How often it came back.
     pub(crate) returns: u64,
-    /// How often it was told that what it missed cannot be told now, and asked again.
+    /// How often it was told that what it missed is not told on the channel, and has read it over HTTP.
     pub(crate) put_off: u64,
 }
 
@@ -50,14 +55,17 @@ pub(crate) struct Listener {
 enum End {
     /// Somebody else ended it, or one has had enough.
     Lost,
+    /// What was missed on a topic is not told here.
+    Behind,
     /// Everything has been heard.
     Over,
 }
 
 impl Listener {
     pub(crate) fn new(agreed: &Agreed, person: Person, topics: Vec<String>, draw: Draw) -> Self {
-        let topics = topics.into_iter().map(|topic| (topic, Vec::new())).collect();
-        let heard = Heard { audience: person.audience, topics, returns: 0, put_off: 0 };
+        let topics: BTreeMap<_, _> = topics.into_iter().map(|topic| (topic, Vec::new())).collect();
+        let log = topics.clone();
+        let heard = Heard { audience: person.audience, topics, log, returns: 0, put_off: 0 };
         Self { port: agreed.port, person, draw, heard }
     }
 
@@ -70,14 +78,25 @@ impl Listener {
         loop {
             // What ends a connection is not told from what kills the server.
             let life = self.live(&mut finish).await;
-            if life.as_ref().is_ok_and(|end| *end == End::Over) {
-                return Ok(self.heard);
+            match &life {
+                Ok(End::Over) => {
+                    for (topic, log) in &mut self.heard.log {
+                        read_on(self.port, (&self.person, topic), log).await?;
+                    }
+                    return Ok(self.heard);
+                }
+                // Not all that is missed is told at once. Should the server be away, it is tried again.
+                Ok(End::Behind) => {
+                    for (topic, heard) in &mut self.heard.topics {
+                        read_on(self.port, (&self.person, topic), heard).await.ok();
+                    }
+                }
+                Ok(End::Lost) | Err(_) => {}
             }
             if finish.borrow().is_some() {
                 let end = *given_up_at.get_or_insert_with(|| Instant::now() + PATIENCE);
                 if Instant::now() > end {
-                    let why = life.err().map(|error| format!("{error:#}")).unwrap_or_default();
-                    say_where(&self, &why)?;
+                    say_where(&self, &life)?;
                     return Ok(self.heard);
                 }
             }
@@ -115,7 +134,9 @@ impl Listener {
                 _ = finish.changed() => return Ok(End::Lost),
                 () = sleep_until(end) => return Ok(End::Lost),
             };
-            self.take(&frame)?;
+            if !self.take(&frame)? {
+                return Ok(End::Behind);
+            }
         }
     }
 
@@ -126,27 +147,54 @@ impl Listener {
         })
     }
 
-    fn take(&mut self, frame: &Value) -> Result<()> {
+    /// Takes a frame; returns whether nothing is missing.
+    fn take(&mut self, frame: &Value) -> Result<bool> {
         let (topic, event) = (text(&frame[2])?, text(&frame[3])?);
-        let Some(heard) = self.heard.topics.get_mut(topic) else { return Ok(()) };
+        let Some(heard) = self.heard.topics.get_mut(topic) else { return Ok(true) };
         match event {
             "phx_reply" => {
                 ensure!(frame[4]["status"] == "ok", "{topic}: {}", frame[4]);
                 if frame[4]["response"]["recovered"] != true {
                     self.heard.put_off += 1;
-                    bail!("{topic}: {}", frame[4]);
+                    return Ok(false);
                 }
             }
             "phx_error" | "phx_close" => bail!("{topic}: {event}"),
-            _ => {
-                let mut payload = frame[4].clone();
-                if let Some(seq) = payload["seq"].as_u64() {
-                    payload.as_object_mut().context("an object")?.remove("seq");
-                    heard.push(Delivery { seq, event: event.to_owned(), payload });
-                }
-            }
+            _ if frame[4]["seq"].is_u64() => heard.push(Delivery::read(event, &frame[4])?),
+            _ => {}
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+impl Delivery {
+    fn read(event: &str, payload: &Value) -> Result<Self> {
+        let mut payload = payload.clone();
+        let seq = payload.as_object_mut().and_then(|fields| fields.remove("seq"));
+        let seq = seq.and_then(|seq| seq.as_u64()).context("no number")?;
+        Ok(Self { seq, event: event.to_owned(), payload })
+    }
+}
+
+/// Reads over HTTP what the log of a topic has after what one knows of it.
+async fn read_on(
+    port: u16,
+    (person, topic): (&Person, &str),
+    known: &mut Vec<Delivery>,
+) -> Result<()> {
+    loop {
+        let after = known.last().map_or(0, |last| last.seq);
+        let path = format!("/v1/topics/{topic}/events?after={after}&limit={PAGE}");
+        let request = Request::new("GET", &path).authorized(&format!("Bearer {}", person.token));
+        let answer = exchange(port, &request.to_bytes(port)).await?;
+        ensure!(answer.status == 200, "{path}: {answer}");
+        let page = answer.json();
+        for payload in page["data"].as_array().context("a list")? {
+            known.push(Delivery::read(text(&payload["event"])?, payload)?);
+        }
+        if page["next_cursor"].is_null() {
+            return Ok(());
+        }
     }
 }
 
@@ -155,9 +203,9 @@ fn text(value: &Value) -> Result<&str> {
 }
 
 /// Says where somebody was when patience was over.
-fn say_where(listener: &Listener, why: &str) -> Result<()> {
+fn say_where(listener: &Listener, life: &Result<End>) -> Result<()> {
     let at =
         listener.heard.topics.iter().map(|(topic, heard)| (topic, heard.last().map(|it| it.seq)));
-    let line = format!("{} gave up: {why} {:?}\n", listener.person.name, at.collect::<Vec<_>>());
+    let line = format!("{} gave up: {life:?} {:?}\n", listener.person.name, at.collect::<Vec<_>>());
     Ok(std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes())?)
 }

@@ -1,6 +1,6 @@
 //! The writers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) enum What {
 }
 
 impl What {
-    /// The event that comes of it.
+    /// The event that comes of it, for each ticket or comment that it writes.
     pub(crate) fn event(self) -> &'static str {
         match self {
             Self::Create => "ticket_created",
@@ -55,8 +55,8 @@ pub(crate) enum Outcome {
     Done {
         /// Of what was made, where something was.
         id: Option<String>,
-        /// Whether anything is different now.
-        is_change: bool,
+        /// How many tickets and comments are different now.
+        writes: usize,
     },
     /// It was refused.
     Refused,
@@ -92,7 +92,7 @@ impl Asked {
     }
 
     pub(crate) fn done(mut self, id: String) -> Self {
-        self.outcome = Outcome::Done { id: Some(id), is_change: true };
+        self.outcome = Outcome::Done { id: Some(id), writes: 1 };
         self
     }
 
@@ -126,17 +126,23 @@ pub(crate) struct Agreed {
     pub(crate) port: u16,
     tickets: Arc<Mutex<Vec<(String, String)>>>,
     setup: Arc<Mutex<Vec<Asked>>>,
+    answered: Arc<AtomicU64>,
 }
 
 impl Agreed {
     pub(crate) fn new(port: u16) -> Self {
-        Self { port, tickets: Arc::default(), setup: Arc::default() }
+        Self { port, tickets: Arc::default(), setup: Arc::default(), answered: Arc::default() }
     }
 
     /// Notes a ticket that was made before anything is killed.
     pub(crate) fn begin_with(&self, asked: Asked, (id, owner): (String, &str)) {
         self.setup.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
         self.add(id, owner);
+    }
+
+    /// How many requests were answered so far.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn setup(&self) -> Vec<Asked> {
@@ -204,7 +210,7 @@ impl Writer {
             }
             all.push(asked);
             // So many events that whoever was away for a moment can be told of all.
-            let pause = self.draw.below(40);
+            let pause = self.draw.below(12);
             sleep(Duration::from_millis(pause)).await;
         }
         Ok(all)
@@ -281,6 +287,7 @@ impl Writer {
                 Sent::Answer(answer) => {
                     asked.is_replay = answer.header("idempotency-replay").is_some();
                     asked.outcome = outcome(asked.what, &answer)?;
+                    self.agreed.answered.fetch_add(1, Ordering::Relaxed);
                     return Ok(());
                 }
                 Sent::Not => {}
@@ -320,13 +327,13 @@ fn heard(answer: Result<Answer>) -> Sent {
 fn outcome(what: What, answer: &Answer) -> Result<Outcome> {
     let body = answer.json();
     let id = || body["id"].as_str().map(str::to_owned);
-    let done = |id| Outcome::Done { id, is_change: true };
+    let done = |id| Outcome::Done { id, writes: 1 };
     Ok(match (what, answer.status) {
         (What::Create | What::Comment | What::Note, 201) => done(id()),
         (What::Patch | What::Transition, 200) => done(None),
         (What::Bulk, 200) => {
-            let is_change = body["data"].as_array().is_some_and(|data| !data.is_empty());
-            Outcome::Done { id: None, is_change }
+            let writes = body["data"].as_array().context("a list")?.len();
+            Outcome::Done { id: None, writes }
         }
         (What::Transition, 409) if body["code"] == "invalid_transition" => Outcome::Refused,
         (What::VainBulk, 404) => Outcome::Refused,
