@@ -1,7 +1,7 @@
 //! `penholder seed`: fills the desk of a development server with tickets that could be somebody's.
 //!
-//! What is told is decided first and by the seed alone ([`plan`]), then done over HTTP as the people of the
-//! demonstration would do it ([`errand`]). Each request names itself, so that the same seed again adds nothing
+//! What is told is decided first and by the seed alone (`plan`), then done over HTTP as the people of the
+//! demonstration would do it (`errand`). Each request names itself, so that the same seed again adds nothing
 //! while the server remembers (24 hours).
 
 mod errand;
