@@ -23,4 +23,5 @@ mod saves;
 mod sessions;
 mod storage;
 mod stores;
+mod tickets;
 mod traces;

@@ -44,12 +44,16 @@ impl Tickets {
         key.check()?;
         let Some(claim) = self.running.claim(key) else { return Ok(Once::Running) };
         let (mut transaction, at) = self.pens.begin().await?;
-        let found = claim.look(&mut transaction.connection(), at).await?;
-        match found {
-            Found::Nothing => {}
-            Found::Answer(answer) => return Ok(Once::Again(answer)),
-            Found::Other => return Ok(Once::Differs),
-            Found::Running => return Ok(Once::Running),
+        let found = match claim.look(&mut transaction.connection(), at).await? {
+            Found::Nothing => None,
+            Found::Answer(answer) => Some(Once::Again(answer)),
+            Found::Other => Some(Once::Differs),
+            Found::Running => Some(Once::Running),
+        };
+        if let Some(found) = found {
+            // Or the next who asks would find this one under way.
+            transaction.rollback().await?;
+            return Ok(found);
         }
         let none = StoredAnswer { status: UNDER_WAY, body: String::new() };
         claim.keep(&mut transaction.connection(), &none, at).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, ensure};
-use penholder_desk::{Replay, Retention, StoreError, TicketError};
+use penholder_desk::{Page, Replay, Retention, StoreError, TicketError};
 use penholder_ticket::{ALL_TOPIC, Audience, Status, ticket_topic};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -102,6 +102,44 @@ pub(crate) async fn log_has_who_and_which_trace(site: Site) -> Result<()> {
         format!("internal_note_created comment staff eve human {trace} 00-eve-01 {at}"),
     ];
     assert_eq!(rows.await?, expected);
+    Ok(())
+}
+
+pub(crate) async fn trace_is_read_in_pages(site: Site) -> Result<()> {
+    site.hire(&["eve"]).await?;
+    let mut work = site.by("eve").await?;
+    let id = work.create(ticket("t", Some("carl"))?).await?.id;
+    work.assign(id, Some(&"eve".into()), None).await?;
+    work.comment(id, notes("hm")?).await?;
+    work.commit().await?;
+    let trace = "0af7".repeat(8);
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = Page::new(2, cursor.as_deref())?;
+        let listed = site.tickets.traced(&trace, &page).await?;
+        seen.extend(listed.items.iter().map(|it| {
+            let place = it.place.as_ref().map(|(topic, seq)| (topic == &ticket_topic(id), *seq));
+            (format!("{} {}", it.entity, it.op), it.previous.is_some(), place)
+        }));
+        cursor = listed.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let row = |what: &str, had, seq| (what.to_owned(), had, Some((true, seq)));
+    let expected = [
+        row("ticket created", false, 1),
+        row("ticket updated", true, 2),
+        row("ticket updated", true, 3),
+        row("comment created", false, 4),
+    ];
+    assert_eq!(seen, expected);
+    let none = site.tickets.traced(&"0".repeat(32), &Page::new(2, None)?).await?;
+    assert!(none.items.is_empty() && none.next_cursor.is_none());
+    // What the log has forgotten of the topic leaves the row.
+    execute(&site.place, "DELETE FROM event_topics WHERE topic <> 'tickets:all'").await?;
+    let listed = site.tickets.traced(&trace, &Page::new(10, None)?).await?;
+    assert!(listed.items.len() == 4 && listed.items.iter().all(|it| it.place.is_none()));
     Ok(())
 }
 

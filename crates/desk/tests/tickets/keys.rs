@@ -1,7 +1,9 @@
 //! What holds of requests that a caller repeats.
 
 use anyhow::{Result, bail};
-use penholder_desk::{Begun, Filter, Key, Order, Page, StoredAnswer, Tickets, Work};
+use penholder_desk::{
+    Begun, Filter, Key, Once, Order, Page, StoredAnswer, Tickets, Unanswered, Work,
+};
 use penholder_ticket::Rules;
 
 use crate::stage::{Site, execute, request, ticket};
@@ -82,5 +84,49 @@ pub(crate) async fn request_that_was_broken_off_is_done_at_last(site: Site) -> R
     let made = work.create(ticket("t", None)?).await?;
     work.commit_answered(&answer(&made.slug)).await?;
     assert_eq!((count(&site).await?, made.slug.as_str()), (1, "t"));
+    Ok(())
+}
+
+async fn unanswered(tickets: &Tickets, key: Key<'_>) -> Result<Unanswered> {
+    match tickets.once(key).await? {
+        Once::First(first) => Ok(first),
+        other => bail!("not the first: {other:?}"),
+    }
+}
+
+pub(crate) async fn what_is_no_work_is_answered_once_too(site: Site) -> Result<()> {
+    let tickets = &site.tickets;
+    // In another process it is under way as well.
+    let other = Tickets::new(&site.pens, Rules::default());
+    let claim = unanswered(tickets, KEY).await?;
+    for asked in [tickets, &other] {
+        assert!(matches!(asked.once(KEY).await?, Once::Running));
+    }
+    let body = Key { body: b"[]", ..KEY };
+    assert!(matches!(other.once(body).await?, Once::Differs));
+    claim.keep(&answer("a")).await?;
+    for asked in [tickets, &other] {
+        let again = asked.once(KEY).await?;
+        assert!(matches!(&again, Once::Again(it) if *it == answer("a")), "{again:?}");
+        assert!(matches!(asked.once(body).await?, Once::Differs));
+    }
+    // What was given up is done by the next who asks.
+    let key = Key { key: "k2", ..KEY };
+    unanswered(tickets, key).await?.give_up().await?;
+    unanswered(&other, key).await?.keep(&answer("b")).await?;
+    assert!(matches!(tickets.once(key).await?, Once::Again(it) if it == answer("b")));
+    Ok(())
+}
+
+pub(crate) async fn claim_of_the_dead_is_void_after_a_minute(site: Site) -> Result<()> {
+    let dead = Tickets::new(&site.pens, Rules::default());
+    drop(unanswered(&dead, KEY).await?);
+    assert!(matches!(site.tickets.once(KEY).await?, Once::Running));
+    execute(&site.place, "UPDATE idempotency_keys SET at_ms = at_ms - 59000").await?;
+    assert!(matches!(site.tickets.once(KEY).await?, Once::Running));
+    execute(&site.place, "UPDATE idempotency_keys SET at_ms = at_ms - 1001").await?;
+    let late = unanswered(&site.tickets, KEY).await?;
+    late.keep(&answer("a")).await?;
+    assert!(matches!(dead.once(KEY).await?, Once::Again(it) if it == answer("a")));
     Ok(())
 }

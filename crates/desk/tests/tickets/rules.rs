@@ -1,8 +1,8 @@
 //! What holds of tickets.
 
 use anyhow::{Context, Result};
-use penholder_desk::{Assigned, Filter, Order, Page, TicketError, Tickets, Updated};
-use penholder_lease::{Fence, Policies, Policy, Terms, UnfencedWrites};
+use penholder_desk::{Assigned, Filter, KnownPerson, Order, Page, TicketError, Tickets, Updated};
+use penholder_lease::{Fence, Policies, Policy, Role, Terms, UnfencedWrites};
 use penholder_ticket::{
     ALL_TOPIC, Audience, BulkPatch, CommentDraft, File, Moment, Rules, Status, TicketDraft,
     TicketId, bulk_ids, ticket_topic, user_topic,
@@ -10,7 +10,7 @@ use penholder_ticket::{
 use serde_json::json;
 
 use crate::harness::{claimant, fence};
-use crate::stage::{Site, changes, notes, says, ticket};
+use crate::stage::{Site, changes, notes, says, texts, ticket};
 
 const PUBLIC: Audience = Audience::Public;
 const STAFF: Audience = Audience::Staff;
@@ -133,6 +133,24 @@ pub(crate) async fn status_goes_by_the_machine_and_into_the_history(site: Site) 
     ];
     assert_eq!(steps, expected);
     assert!(history.iter().all(|it| it.by.id.as_str() == "eve"));
+    Ok(())
+}
+
+pub(crate) async fn people_are_made_known_together(site: Site) -> Result<()> {
+    let person =
+        |id: &str, name: &str, role| KnownPerson { id: id.into(), name: name.to_owned(), role };
+    site.tickets.put_people(&[]).await?;
+    let twice = [
+        person("ada", "A", Role::Agent),
+        person("ben", "B", Role::Agent),
+        person("ada", "Ada", Role::Admin),
+    ];
+    site.tickets.put_people(&twice).await?;
+    site.tickets.put_people(&[person("ben", "B", Role::Customer)]).await?;
+    let nul = [person("cay", "C", Role::Agent), person("d\0", "D", Role::Agent)];
+    assert!(site.tickets.put_people(&nul).await.is_err());
+    let known = "SELECT id || ' ' || name || ' ' || role FROM people ORDER BY id";
+    assert_eq!(texts(&site.place, known).await?, ["ada Ada admin", "ben B customer"]);
     Ok(())
 }
 
@@ -466,7 +484,7 @@ pub(crate) async fn pages_have_everything_once(site: Site) -> Result<()> {
         }
         assert_eq!(seen, made, "{order:?}");
     }
-    for limit in [0, 1_001] {
+    for limit in [0, 1001] {
         assert_eq!(code(Page::new(limit, None)), Some("invalid_page"));
     }
     assert_eq!(code(Page::new(1, Some("1.x"))), Some("invalid_page"));
