@@ -139,6 +139,20 @@ impl App {
     /// The consumer is kept: what is written while no process has registered it waits for the next that does, as long as
     /// the log is kept. Where several replicas register it, each event goes to one of them.
     ///
+    /// ```no_run
+    /// # async fn example(app: penholder_gateway::App) -> Result<(), Box<dyn std::error::Error>> {
+    /// use penholder_gateway::EventFilter;
+    ///
+    /// let filter = EventFilter::parse(vec!["ticket.*".to_owned()])?;
+    /// app.consume("mailer", filter, |consumer, event, traceparent| async move {
+    ///     tracing::info!(%consumer, id = event.id, name = event.name, traceparent);
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// A webhook has the name, there are too many consumers, or the store is away; then it may be tried again.

@@ -30,5 +30,6 @@ mod tickets;
 
 pub use app::{App, Cluster, RunMode};
 pub use consumers::ConsumedEvent;
+pub use penholder_desk::{ConsumerError, EventFilter, InvalidFilter};
 #[cfg(feature = "echo")]
 pub use socket::echo_router;

@@ -34,7 +34,7 @@ async fn consumer_is_made_read_changed_and_taken_away() -> Result<()> {
     ticket(&server, "u").await?;
     assert_eq!(deliveries(&server, &id, "pending").await?.len(), 2);
     let patch = json!({ "filter": ["comment.*"], "state": "active",
-        "destination": { "url": receiver.url("/other") } });
+        "destination": { "type": "webhook", "url": receiver.url("/other") } });
     let after = send(&server, "PATCH", &path, &patch).await?;
     assert_eq!(after["filter"], json!(["comment.*"]));
     for hook in receiver.wait("/other", 2).await? {

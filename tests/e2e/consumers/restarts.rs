@@ -79,7 +79,7 @@ async fn everything_arrives(store: &Store) -> Result<()> {
     }
     let committed = committed(&server).await?;
     assert!(answered.iter().all(|id| committed.contains_key(id)), "what was answered is there");
-    until("everything arrives", SOON * 2, async || {
+    until("everything arrives", SOON * 4, async || {
         let told = told(&receiver.heard("/all"))?;
         let is_whole = |(id, events): (&String, &usize)| {
             told.get(id).is_some_and(|told| told.len() >= *events)

@@ -49,6 +49,10 @@ contract! {
     keys::repeated_request_gets_the_first_answer,
     keys::key_is_for_one_request_at_a_time,
     keys::request_that_was_broken_off_is_done_at_last,
+    keys::what_is_no_work_is_answered_once_too,
+    keys::claim_of_the_dead_is_void_after_a_minute,
+    rules::people_are_made_known_together,
+    events::trace_is_read_in_pages,
     consumers::consumer_is_owed_what_it_wants_and_nothing_else,
     consumers::consumer_is_owed_every_write_since_it_was_made,
     consumers::rolled_back_is_owed_to_nobody,
@@ -64,10 +68,6 @@ contract! {
     consumers::replay_sends_what_the_log_has,
     consumers::names_and_numbers_of_consumers_are_bounded,
     consumers::what_waits_is_kept_while_the_log_is,
-    keys::what_is_no_work_is_answered_once_too,
-    keys::claim_of_the_dead_is_void_after_a_minute,
-    rules::people_are_made_known_together,
-    events::trace_is_read_in_pages,
 }
 
 #[tokio::test(flavor = "multi_thread")]

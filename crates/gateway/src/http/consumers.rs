@@ -79,8 +79,18 @@ pub(super) struct ConsumerPatch {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddressPatch {
+    /// What it is already.
+    #[expect(dead_code, reason = "there is one word, and reading it has checked it")]
+    r#type: Option<DestinationWord>,
     /// The address.
     url: String,
+}
+
+/// Where events can be sent to.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DestinationWord {
+    Webhook,
 }
 
 /// Whether a consumer is sent anything.
