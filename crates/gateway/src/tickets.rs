@@ -7,7 +7,7 @@
 
 mod access;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,10 @@ use crate::shard::Shards;
 /// How often what was kept for long enough is thrown away.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
+/// After how long it is looked whether a work was kept of which nobody knows; in the end the next event tells.
+/// Unit: seconds.
+const SURE_AFTER_SECS: [u64; 6] = [1, 1, 2, 4, 8, 16];
+
 /// All tickets. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct TicketDesk(Arc<Parts>);
@@ -35,13 +39,15 @@ struct Parts {
     pens: PenDesk,
     shards: Shards,
     tasks: TaskTracker,
+    ending: CancellationToken,
 }
 
 impl TicketDesk {
     /// Tickets are kept where the pens are.
     pub(crate) fn new(pens: &PenDesk, shards: &Shards) -> Self {
         let (pens, shards) = (pens.clone(), shards.clone());
-        Self(Arc::new(Parts { pens, shards, tasks: TaskTracker::new() }))
+        let (tasks, ending) = (TaskTracker::new(), CancellationToken::new());
+        Self(Arc::new(Parts { pens, shards, tasks, ending }))
     }
 
     /// Where they are kept.
@@ -68,32 +74,43 @@ impl TicketDesk {
     ///
     /// # Errors
     ///
-    /// As [`Work::commit`]. Nobody has been told.
+    /// As [`Work::commit`]. Whoever is to be told is told all the same, if it was kept.
     pub(crate) async fn commit(&self, work: Work) -> Result<(), StoreError> {
-        self.finish(work.commit()).await
+        let topics = work.topics();
+        self.finish(topics, work.commit()).await
     }
 
     /// Keeps a work for good with the answer for those who ask again, and tells the topics.
     ///
     /// # Errors
     ///
-    /// As [`Work::commit_answered`]. Nobody has been told.
+    /// As [`commit`](Self::commit).
     pub(crate) async fn commit_answered(
         &self,
         work: Work,
         answer: StoredAnswer,
     ) -> Result<(), StoreError> {
-        self.finish(async move { work.commit_answered(&answer).await }).await
+        let topics = work.topics();
+        self.finish(topics, async move { work.commit_answered(&answer).await }).await
     }
 
     /// Commits and tells in a task of its own: whoever asked may go away at any moment.
     async fn finish(
         &self,
+        topics: BTreeSet<String>,
         commit: impl Future<Output = Result<Vec<Told>, StoreError>> + Send + 'static,
     ) -> Result<(), StoreError> {
         let desk = self.clone();
         let task = self.0.tasks.spawn(async move {
-            desk.tell(commit.await?).await;
+            match commit.await {
+                Ok(told) => desk.tell(told).await,
+                Err(error) => {
+                    if matches!(error, StoreError::Unavailable(_)) {
+                        desk.0.tasks.spawn(desk.clone().make_sure(topics));
+                    }
+                    return Err(error);
+                }
+            }
             Ok(())
         });
         match task.await.map_err(tokio::task::JoinError::try_into_panic) {
@@ -101,6 +118,26 @@ impl TicketDesk {
             Err(Ok(panic)) => resume_unwind(panic),
             // The runtime ends, and whoever waits with it.
             Err(Err(_)) => std::future::pending().await,
+        }
+    }
+
+    /// Nobody knows whether a work was kept. Once the store is there again, the shards are told how far the topics
+    /// are, and read what they have not heard.
+    async fn make_sure(self, topics: BTreeSet<String>) {
+        for name in topics {
+            let Ok(topic) = TopicName::parse(&name) else { continue };
+            for pause in SURE_AFTER_SECS.map(Duration::from_secs) {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.0.ending.cancelled() => return,
+                }
+                if let Ok(reading) = self.0.pens.log().reading(&topic).await {
+                    let input = Input::At { topic: topic.clone(), seq: reading.at.seq };
+                    // A shard that has stopped has nobody to tell.
+                    self.0.shards.tell(&topic, input).await.ok();
+                    break;
+                }
+            }
         }
     }
 
@@ -124,6 +161,7 @@ impl TicketDesk {
 
     /// Ends when all that was begun is committed and told.
     pub(crate) async fn close(&self) {
+        self.0.ending.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }

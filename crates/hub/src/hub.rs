@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use penholder_presence::{
-    Diff, Joining, Keep, Liveness, MonoMs, Outcome, Recheck, Replica, ReplicaInput, ReplicaOutput,
-    SessionId, Signal, Topic,
+    Diff, Joining, Keep, Liveness, MonoMs, Outcome, PeerEvent, Recheck, Replica, ReplicaInput,
+    ReplicaOutput, SessionId, Signal, Topic,
 };
 use penholder_protocol::encode::{self, Address, ReplyStatus};
 use penholder_protocol::{Encoded, ErrorCode, ErrorReply, Json, Ref, TopicName};
@@ -118,6 +118,10 @@ impl Hub {
                 self.relay_news(&topic, source, &news);
                 self.take_news(now, &topic, (source, news), reply);
             }
+            Input::At { topic, seq } => {
+                self.relay_at(&topic, seq);
+                self.catch_up(now, &topic, seq);
+            }
             Input::Read { topic, reading } => self.take_reading(now, &topic, reading),
             Input::Unwatch(watcher) => self.unwatch(watcher),
             Input::Retire => self.retire(now),
@@ -206,6 +210,9 @@ impl Hub {
                 }
                 ReplicaOutput::Peer(event) => {
                     self.relay.forget(&event);
+                    if let PeerEvent::Down(_) = event {
+                        self.follow_all(now);
+                    }
                     self.outputs.push_back(Output::Peer(event));
                 }
             }

@@ -96,6 +96,13 @@ pub enum Input {
         /// The answer to whoever asked.
         reply: Option<PenReply>,
     },
+    /// A topic may have got to this event, of which nobody knows whether it was told.
+    At {
+        /// Which.
+        topic: TopicName,
+        /// Its number for the staff.
+        seq: u64,
+    },
     /// A topic was read for those who watch it.
     Read {
         /// Which.

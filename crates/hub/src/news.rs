@@ -11,6 +11,8 @@
 //! - Whoever comes back gets what was missed right after the answer, or is told to fetch anew: never a part
 //!   (`whoever_comes_back_hears_exactly_what_was_missed`).
 //! - After the last event of a topic nobody is on it (`a_topic_ends_with_its_last_event`).
+//! - What a replica has written before it died is told on the others
+//!   (`what_a_replica_did_not_pass_on_is_read_when_it_is_gone`).
 
 use std::sync::Arc;
 
@@ -30,9 +32,9 @@ const ASK_AGAIN_MS: u64 = 2_000;
 /// Most events that whoever comes back is told at once.
 const MISSED_MAX: usize = 200;
 
-/// Most bytes of them: half of what is queued for a socket, which would be closed for being slow otherwise, and
-/// come back for the same again.
-const MISSED_BYTES_MAX: usize = 128 * 1024;
+/// Most bytes of them: they fit into half of what is queued for a socket, with room for the answer. It would be
+/// closed for being slow otherwise, and come back for the same again.
+const MISSED_BYTES_MAX: usize = 96 * 1024;
 
 /// Who hears what of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -357,6 +359,13 @@ impl Hub {
         stream.ask_at = Some(again_at);
         self.timers.insert((again_at, Timer::Follow(topic.clone())));
         self.ask_pen(topic, PenTask::Follow(seen));
+    }
+
+    /// A replica is gone, and may have written what it did not pass on: the log knows.
+    pub(crate) fn follow_all(&mut self, now: Now) {
+        let used = self.rooms.iter().filter(|(_, room)| !room.seats.is_empty());
+        let topics: Vec<TopicName> = used.map(|(topic, _)| topic.clone()).collect();
+        topics.iter().for_each(|topic| self.follow(now, topic));
     }
 
     /// The log has not answered.

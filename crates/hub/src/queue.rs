@@ -186,7 +186,9 @@ impl SendQueue {
         cost(self.limits, frame)
     }
 
-    fn is_half_empty(&self) -> bool {
+    /// Whether half of the frames and half of the bytes are free.
+    #[must_use]
+    pub fn is_half_empty(&self) -> bool {
         self.frames.len() <= self.limits.frames_max / 2 && self.bytes <= self.limits.bytes_max / 2
     }
 

@@ -86,6 +86,11 @@ impl Hub {
         }
     }
 
+    /// Passes on that a topic may have got to an event.
+    pub(crate) fn relay_at(&mut self, topic: &TopicName, seq: u64) {
+        self.pass_on(Recipient::All, topic, Event::At(seq));
+    }
+
     /// Asks the replica that shows a session to remove it.
     pub(crate) fn relay_kick(&mut self, topic: &TopicName, id: &SessionId) {
         let shown = self.replica.set().session(&Topic::from(topic.as_str()), id);

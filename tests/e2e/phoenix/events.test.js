@@ -207,7 +207,10 @@ suite("events", { AUTH__LEEWAY: "0s" }, ({ test, server }) => {
     for (const listener of listeners) {
       await until("all is told", () => listener.events.length >= 121, 20_000);
       const seqs = listener.events.map(({ seq }) => seq);
-      assert.deepEqual(seqs, Array.from({ length: 121 }, (_, n) => n + 1));
+      assert.deepEqual(
+        seqs,
+        Array.from({ length: 121 }, (_, n) => n + 1),
+      );
       listener.leave();
     }
   });
@@ -236,9 +239,14 @@ suite("events", { AUTH__LEEWAY: "0s" }, ({ test, server }) => {
     assert.equal(status, 404);
   });
 
-  test("an application's topic has its pen's events, and no broadcasts", async ({ page: join, topic }) => {
+  test("an application's topic has its pen's events, and no broadcasts", async ({
+    page: join,
+    topic,
+  }) => {
     const ann = await join("ann");
-    const listener = await Listener.open(server, topic, { headers: bearer({ sub: "bob", role: "viewer" }) });
+    const listener = await Listener.open(server, topic, {
+      headers: bearer({ sub: "bob", role: "viewer" }),
+    });
     await ann.ask("broadcast", { event: "moved", payload: { seq: 1 } });
     const { pen } = await ann.ask("pen_acquire");
     await ann.ask("pen_release", { fence: pen.fence });
@@ -253,7 +261,9 @@ suite("events", { AUTH__LEEWAY: "0s" }, ({ test, server }) => {
     const topic = `tickets:${id}`;
     const listeners = [];
     for (let n = 0; n < 20; n += 1) {
-      listeners.push(await Listener.open(server, topic, { headers: bearer({ sub: "greta", role: "agent" }) }));
+      listeners.push(
+        await Listener.open(server, topic, { headers: bearer({ sub: "greta", role: "agent" }) }),
+      );
     }
     const headers = bearer({ sub: "greta", role: "agent" });
     const full = await Listener.open(server, topic, { headers });

@@ -24,7 +24,8 @@ const hears = async (page, expected) => {
 const closed = (page) => until("the channel is closed", () => page.channel.state === "closed");
 
 /** Everything that came to a person, as text. */
-const bytes = (person) => person.pages.map(({ events, replies }) => JSON.stringify([events, replies])).join();
+const bytes = (person) =>
+  person.pages.map(({ events, replies }) => JSON.stringify([events, replies])).join();
 
 suite("tickets", {}, ({ test, each, server }) => {
   /** Asks as the backend; the answer must be good. */
@@ -104,7 +105,10 @@ suite("tickets", {}, ({ test, each, server }) => {
     await hears(owner, ["2 comment_created", "3 pen", "4 pen", "5 ticket_status_changed"]);
     await hears(list, [`${seen + 1} comment_created`, `${seen + 2} ticket_status_changed`]);
     const [told] = owner.received("ticket_status_changed");
-    assert.deepEqual([told.new_status, told.reason, told.ticket.metadata], ["resolved", "done", undefined]);
+    assert.deepEqual(
+      [told.new_status, told.reason, told.ticket.metadata],
+      ["resolved", "done", undefined],
+    );
     assert.equal(agent.received("internal_note_created")[0].comment.content, secret);
     assert.ok(!bytes(carl).includes(secret));
     // Who comes later is told how far it is.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use penholder_hub::{InputSeen, Join, MemberId, PenAtJoin, PresenceChange, SendQueue, Viewer};
+use penholder_hub::{
+    AtJoin, Audience, InputSeen, Join, MemberId, PresenceChange, SendQueue, Viewer,
+};
 use penholder_presence::{Activity, Kind, Mode, SessionId};
 use penholder_protocol::realtime::Dialect;
 use penholder_protocol::{PresenceMode, Ref, Wire};
@@ -386,6 +388,7 @@ fn join(member: MemberId, (key, topic): (String, String)) -> Join {
         session: SessionId::from(format!("s{}", member.0)),
         resume: None,
         since: None,
-        pen: PenAtJoin::None,
+        audience: Audience::Public,
+        stream: AtJoin::None,
     }
 }

@@ -1,5 +1,7 @@
 //! What is done to tickets in one transaction.
 
+use std::collections::BTreeSet;
+
 use penholder_lease::{Fence, Person, PersonId, StoreMs, WriteCheck, WriteClaim};
 use penholder_ticket::{
     Actor, Assignee, AttachmentId, Changed, Changes, CommentId, Event, File, NewTicket, Occasion,
@@ -96,6 +98,13 @@ impl Work {
     #[must_use]
     pub fn occasion(&self) -> Occasion<'_> {
         Occasion { by: &self.request.actor, at: self.at }
+    }
+
+    /// Returns the topics that hear of what was done so far, each once.
+    #[must_use]
+    pub fn topics(&self) -> BTreeSet<String> {
+        let routes = self.events.iter().flat_map(|event| &event.routes);
+        routes.map(|route| route.topic.clone()).collect()
     }
 
     /// Keeps everything for good. What is returned is owed to the topics.

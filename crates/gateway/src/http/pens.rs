@@ -7,10 +7,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, http};
-use penholder_hub::PenTask;
+use penholder_desk::StoreError;
+use penholder_hub::{Audience, PenTask};
 use penholder_lease::{Claimant, Command, Fence, Kind, Person, PersonId, Role, SessionId, Terms};
 use penholder_protocol::{
-    self as protocol, ErrorCode, JsonLimits, Pen, PenAcquire, PenAcquireReply, PenDraft,
+    self as protocol, ErrorCode, JsonLimits, Namespace, Pen, PenAcquire, PenAcquireReply, PenDraft,
     PenDraftReply, PenEvent, PenHeld, PenReason, PenReply, PenRequestReply, PenTakeOverReply,
     TopicName, UserCard,
 };
@@ -22,6 +23,7 @@ use super::error::{ApiError, ErrorBody};
 use super::page;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
+use crate::log::Replay;
 use crate::pens::asked;
 use crate::pens::{Jwk, Said, log_away, refused, wire};
 
@@ -335,7 +337,7 @@ pub(super) struct LogQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LogPage {
     #[schema(value_type = Vec<PenEvent>)]
-    data: Vec<penholder_desk::Logged>,
+    data: Vec<protocol::Json>,
     /// Where the next page begins; null on the last.
     next_cursor: Option<u64>,
 }
@@ -361,10 +363,34 @@ pub(super) async fn log(
     let topic = caller.topic(&path?, Capability::View)?;
     let Query(LogQuery { cursor, limit }) = query?;
     let limit = page::limit(limit)?;
+    let is_public =
+        matches!(&caller, Caller::Person(it) if it.audience(&topic) == Audience::Public);
+    if is_public && topic.namespace() == Namespace::Tickets {
+        let page = log_of_public(&app, &topic, (cursor, limit)).await.inspect_err(log_away);
+        return Ok(Json(page.map_err(|error| refused(&error))?));
+    }
     let data = app.pens.events(&topic, cursor, limit + 1).await.inspect_err(log_away);
     let mut data = data.map_err(|error| refused(&error))?;
     let next_cursor = page::cut(&mut data, limit as usize, |last| last.seq);
-    Ok(Json(LogPage { data, next_cursor }))
+    Ok(Json(LogPage { data: data.iter().map(protocol::Json::of).collect(), next_cursor }))
+}
+
+/// The log of a ticket's pen under the numbers of the public, which tell nothing of the staff's notes. A page
+/// has as many events of the pen as there are among those of the topic.
+async fn log_of_public(
+    app: &App,
+    topic: &TopicName,
+    (cursor, limit): (u64, u32),
+) -> Result<LogPage, StoreError> {
+    let (log, audience) = (app.pens.log(), Audience::Public);
+    let after = cursor.max(log.start(topic, audience).await?);
+    let mut heard = match log.replay(topic, (audience, after), limit + 1).await? {
+        Replay::Heard(heard) => heard,
+        Replay::Reset { .. } => Vec::new(),
+    };
+    let next_cursor = page::cut(&mut heard, limit as usize, |last| last.seq);
+    let pens = heard.into_iter().filter(|heard| heard.name == "pen");
+    Ok(LogPage { data: pens.map(|heard| heard.payload).collect(), next_cursor })
 }
 
 /// Leaves a draft in escrow, in the place of an earlier one of the same person.

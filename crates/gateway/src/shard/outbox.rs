@@ -113,6 +113,11 @@ impl Outbox {
         self.wake.notify_one();
     }
 
+    /// Whether at least half of the queue is free.
+    pub(crate) fn has_room(&self) -> bool {
+        self.state.lock().queue.is_half_empty()
+    }
+
     /// Waits until there may be something to take.
     pub(crate) async fn ready(&self) {
         self.wake.notified().await;

@@ -145,7 +145,8 @@ async fn run(transport: &mut impl Transport, connection: &mut Connection) -> End
             wake.as_mut().reset(wake_at);
         }
         tokio::select! {
-            heard = transport.hear() => {
+            // Each request may be answered with more than one frame: who does not take the answers asks no more.
+            heard = transport.hear(), if connection.outbox.has_room() => {
                 if let Err(end) = Box::pin(connection.handle(transport, heard)).await {
                     return end;
                 }

@@ -87,7 +87,12 @@ impl Connection {
                 let heard = (audience, join.since);
                 join.stream = self.app.pens.log().at_join(&topic, visit.as_ref(), heard).await;
                 let outbox = Arc::clone(&self.outbox);
+                let comes_back = join.since.is_some();
                 self.app.shards.join(join, outbox).await.map_err(|_| ErrorCode::Unavailable)?;
+                if comes_back {
+                    // What was missed is in the queue before the next join, which waits until there is room.
+                    self.app.shards.ask(&topic, |_| ()).await.ok();
+                }
                 (topic, member, Kept::Topic(rights))
             }
         };

@@ -356,7 +356,7 @@ fn more_than_fits_a_queue_is_fetched_anew() {
     };
     let stretch = Stretch { after: Position::default(), news: (1..=9).map(long).collect() };
     let short = stretch.shortened();
-    assert_eq!((short.after, short.news.len()), (Position { seq: 7, staff_only: 0 }, 2));
+    assert_eq!((short.after, short.news.len()), (Position { seq: 8, staff_only: 0 }, 1));
 }
 
 #[test]
@@ -466,6 +466,39 @@ fn a_gap_between_relayed_events_of_a_ticket_is_read_from_the_log() {
     log.serve(&mut worlds[1]);
     assert_eq!(told(&mut worlds[1], dora), ["1 comment_created", "2 comment_created"]);
     assert_eq!(worlds[1].relayed.len(), 0);
+}
+
+#[test]
+fn what_a_replica_did_not_pass_on_is_read_when_it_is_gone() {
+    let mut log = Log::default();
+    let mut worlds = pair();
+    worlds[0].join(public("carl").stream(log.at_join(None)));
+    let dora = worlds[1].join(public("dora").stream(log.at_join(None)));
+    pass(&mut worlds, AGREED_MS);
+    worlds.iter_mut().for_each(|world| log.serve(world));
+    log.write(Comment);
+    worlds[1].clear();
+    worlds[1].pass(60_000);
+    log.serve(&mut worlds[1]);
+    assert_eq!(told(&mut worlds[1], dora), ["1 comment_created"]);
+}
+
+#[test]
+fn of_what_may_have_been_written_the_log_is_asked_here_and_elsewhere() {
+    let mut log = Log::default();
+    let mut worlds = pair();
+    let carl = worlds[0].join(public("carl").stream(log.at_join(None)));
+    let dora = worlds[1].join(public("dora").stream(log.at_join(None)));
+    pass(&mut worlds, AGREED_MS);
+    worlds.iter_mut().for_each(|world| log.serve(world));
+    worlds.iter_mut().for_each(World::clear);
+    log.write(Note);
+    log.write(Comment);
+    worlds[0].input(Input::At { topic: topic(TICKET), seq: 2 });
+    assert_eq!(carry(&mut worlds, 0), 1);
+    worlds.iter_mut().for_each(|world| log.serve(world));
+    assert_eq!(told(&mut worlds[0], carl), ["1 comment_created"]);
+    assert_eq!(told(&mut worlds[1], dora), ["1 comment_created"]);
 }
 
 #[test]
