@@ -27,7 +27,7 @@ use crate::stream::Stream;
 use crate::{Join, MemberId, Now, PenReply, PenTask};
 
 /// When the log is asked again that has not answered. Unit: milliseconds.
-const ASK_AGAIN_MS: u64 = 2_000;
+const ASK_AGAIN_MS: u64 = 5_000;
 
 /// Most events that whoever comes back is told at once.
 const MISSED_MAX: usize = 200;

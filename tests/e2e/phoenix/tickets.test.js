@@ -204,4 +204,27 @@ suite("tickets", {}, ({ test, each, server }) => {
     await closed(page);
     assert.equal((await nina.refused(topic)).code, "not_authorized");
   });
+
+  test("whoever comes back on many topics is told all that was missed", async ({ person }) => {
+    const tickets = [];
+    for (let n = 0; n < 12; n += 1) tickets.push((await create("carl")).id);
+    for (let n = 0; n < 60; n += 1) {
+      const changes = { priority: n % 2 ? "low" : "high" };
+      await ask("POST", "/tickets/bulk", { ids: tickets, changes });
+    }
+    // More than its queue takes, in frames and in bytes, asked for in one go.
+    const eve = await person("eve");
+    const pages = tickets.map((id) => eve.open(`tickets:${id}`, { since: 1 }));
+    for (const page of pages) {
+      await page.joined();
+      assert.equal(page.reply.recovered, true);
+      await until("all is told", () => heard(page).length >= 60);
+      const seqs = heard(page).map((line) => Number.parseInt(line, 10));
+      assert.deepEqual(
+        seqs,
+        Array.from({ length: 60 }, (_, n) => n + 2),
+      );
+    }
+    assert.deepEqual([eve.opened, eve.closes], [1, []]);
+  });
 });

@@ -129,15 +129,18 @@ impl Outbox {
     }
 
     /// Takes up to `frames_max` frames and whatever else there is. The ending comes with the last
-    /// frame, so that a client hears the answer before the end; a slow one hears the end alone.
+    /// frame, so that a client hears the answer before the end; a slow one, and one whose token is good no more,
+    /// hears the end alone.
     pub(crate) fn take(&self, frames_max: usize) -> Batch {
         let mut state = self.state.lock();
         let State { queue, departed, ending } = &mut *state;
-        let is_slow = ending.as_ref().is_some_and(|it| it.code == CloseCode::SlowConsumer);
-        let frames_max = if is_slow { 0 } else { frames_max };
+        let ends_at_once =
+            |it: &Ending| matches!(it.code, CloseCode::SlowConsumer | CloseCode::TokenExpired);
+        let ends_at_once = ending.as_ref().is_some_and(ends_at_once);
+        let frames_max = if ends_at_once { 0 } else { frames_max };
         let mut frames = Vec::with_capacity(queue.len().min(frames_max));
         frames.extend(iter::from_fn(|| queue.pop()).take(frames_max).map(|frame| frame.body));
-        let is_last = is_slow || queue.is_empty();
+        let is_last = ends_at_once || queue.is_empty();
         if !is_last {
             // The rest is for the next turn.
             self.wake.notify_one();

@@ -59,6 +59,9 @@ pub(super) struct Connection {
     pub(super) rates: SocketRates,
     /// How many sessions have come back on this socket.
     pub(super) returns: usize,
+    /// Whether it is told what it has missed: who comes back on many topics would be told more at once than
+    /// its queue takes, so the next request waits until half of that is free.
+    pub(super) catches_up: bool,
     malformed: u8,
     is_warned: bool,
     heard_at: Instant,
@@ -98,6 +101,7 @@ impl Connection {
             identity,
             channels: Channels::default(),
             returns: 0,
+            catches_up: false,
             malformed: 0,
             is_warned: false,
             heard_at: now,
@@ -140,13 +144,13 @@ async fn run(transport: &mut impl Transport, connection: &mut Connection) -> End
     let mut draining = draining.fuse();
     let mut wake = pin!(sleep_until(connection.next_deadline()));
     loop {
+        connection.catches_up &= !connection.outbox.has_room();
         let wake_at = connection.next_deadline();
         if wake.deadline() != wake_at {
             wake.as_mut().reset(wake_at);
         }
         tokio::select! {
-            // Each request may be answered with more than one frame: who does not take the answers asks no more.
-            heard = transport.hear(), if connection.outbox.has_room() => {
+            heard = transport.hear(), if !connection.catches_up => {
                 if let Err(end) = Box::pin(connection.handle(transport, heard)).await {
                     return end;
                 }

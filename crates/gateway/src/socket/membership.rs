@@ -90,8 +90,9 @@ impl Connection {
                 let comes_back = join.since.is_some();
                 self.app.shards.join(join, outbox).await.map_err(|_| ErrorCode::Unavailable)?;
                 if comes_back {
-                    // What was missed is in the queue before the next join, which waits until there is room.
+                    // What was missed is in the queue then.
                     self.app.shards.ask(&topic, |_| ()).await.ok();
+                    self.catches_up = true;
                 }
                 (topic, member, Kept::Topic(rights))
             }

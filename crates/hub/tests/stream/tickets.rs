@@ -226,7 +226,7 @@ fn a_log_that_does_not_answer_is_asked_again() {
     tell(&mut world, log.write(Comment));
     for _ in 0..3 {
         assert_eq!(std::mem::take(&mut world.asks).len(), 1);
-        world.pass(2_000);
+        world.pass(5_000);
     }
     log.serve(&mut world);
     assert_eq!(told(&mut world, carl), ["1 comment_created", "2 comment_created"]);
