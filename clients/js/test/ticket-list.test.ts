@@ -115,6 +115,18 @@ test("a bulk event changes each of its tickets", () => {
   expect(rows.map(({ priority }) => priority)).toEqual(["medium", "high", "high"]);
 });
 
+test("what is not shown is not kept for ever, and what is shown is", () => {
+  let list = loaded([ticket(1)], { status: ["open"] });
+  for (let n = 2; n < 1000; n += 1) {
+    const closed = ticket(n, { status: "closed" });
+    list = withEvent(list, ticketEvent(n, "ticket_status_changed", { ticket: closed }));
+  }
+  expect(list.known.size).toBeLessThan(450);
+  expect(ids(list)).toBe("t1");
+  const back = ticketEvent(5000, "ticket_status_changed", { ticket: ticket(7, { version: 2 }) });
+  expect(ids(withEvent(list, back))).toBe("t7 t1");
+});
+
 test("filters are those of the server", () => {
   const mine = ticket(1, { assigned_to_id: "ada", assignee_name: "Ada", priority: "high" });
   expect(matches(mine, { assigned_to: "ada" })).toBe(true);

@@ -93,8 +93,8 @@ test("the history joins rows and log, and a change that both tell is one", () =>
   const record = withTicketEvent(loaded({ changes, log: [assigned] }), status);
   expect(record.history.map(({ what }) => what)).toEqual([
     { type: "status", from: null, to: "open" },
-    { type: "status", from: "open", to: "in_progress" },
     { type: "assignee", from: null, to: "Bruno" },
+    { type: "status", from: "open", to: "in_progress" },
   ]);
   expect(record.names.get("ada")).toBe("Ada");
 });
@@ -114,6 +114,20 @@ test("each kind of change has its line", () => {
     { type: "fields", names: ["title"] },
     { type: "collision", holder: "Bruno" },
   ]);
+});
+
+test("the log that is kept is bounded, and holds no copies of the ticket", () => {
+  const log = Array.from({ length: 3000 }, (_, n) =>
+    ticketEvent(n + 1, "ticket_priority_changed", {
+      ticket: ticket(1),
+      old_priority: "low",
+      new_priority: "high",
+    }),
+  );
+  const record = loaded({ log });
+  expect(record.history).toHaveLength(1000);
+  expect(record.history.at(-1)?.at).toBe(at(3100));
+  expect(JSON.stringify([...record.facts.log])).not.toContain("Something is wrong");
 });
 
 test("who deleted it is known", () => {

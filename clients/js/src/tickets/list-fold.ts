@@ -87,13 +87,27 @@ export function withEvent(list: TicketList, event: TicketNews): TicketList {
   const known = new Map(list.known);
   for (const ticket of told) {
     const entry = known.get(ticket.id);
+    // Again at the end: the order is that of the last news.
+    known.delete(ticket.id);
+    if (entry !== undefined) known.set(ticket.id, entry);
     if (event.event === "ticket_deleted") {
       known.set(ticket.id, { known: null, fetch: list.fetches });
     } else if (entry?.known !== null && isEventNews(entry?.known, ticket)) {
       known.set(ticket.id, { known: { ticket, isLive: true }, fetch: list.fetches });
     }
   }
-  return shown({ ...list, known, seq: event.seq });
+  return shown({ ...list, known: bounded(known, list.rows), seq: event.seq });
+}
+
+/** What is not shown is remembered so long only that an answer on its way is not taken for news. */
+const UNSHOWN_MAX = 200;
+
+function bounded(known: Map<string, Entry>, rows: readonly Ticket[]): Map<string, Entry> {
+  if (known.size <= rows.length + 2 * UNSHOWN_MAX) return known;
+  const isShown = new Set(rows.map(({ id }) => id));
+  const unshown = [...known.keys()].filter((id) => !isShown.has(id));
+  for (const id of unshown.slice(0, -UNSHOWN_MAX)) known.delete(id);
+  return known;
 }
 
 function shown(list: TicketList): TicketList {

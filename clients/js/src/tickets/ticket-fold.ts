@@ -23,7 +23,9 @@ export interface TicketRecord {
 interface Facts {
   readonly known: Known | null;
   readonly comments: ReadonlyMap<string, CommentEntry>;
-  readonly log: ReadonlyMap<number, TicketNews>;
+  /** What the log tells of changes, by `seq`. */
+  readonly log: ReadonlyMap<number, LogLine>;
+  readonly names: ReadonlyMap<string, string>;
   readonly changes: readonly TicketStatusChange[];
   readonly fetches: number;
 }
@@ -34,6 +36,13 @@ interface CommentEntry {
   readonly isLive: boolean;
   readonly fetch: number;
 }
+
+/** An event without the rows that it carries, which would be a copy of the ticket for each. */
+type LogLine = Pick<HistoryEntry, "at" | "actor" | "what" | "reason">;
+
+/** More of a ticket's log is not shown, and more people's names are not remembered. */
+const LOG_LEN_MAX = 1000;
+const NAMES_MAX = 1000;
 
 /** One line of the history. */
 export interface HistoryEntry {
@@ -66,7 +75,14 @@ export const EMPTY_RECORD: TicketRecord = {
   history: [],
   names: new Map(),
   seq: 0,
-  facts: { known: null, comments: new Map(), log: new Map(), changes: [], fetches: 0 },
+  facts: {
+    known: null,
+    comments: new Map(),
+    log: new Map(),
+    names: new Map(),
+    changes: [],
+    fetches: 0,
+  },
 };
 
 /** To be called when all is asked for anew: what events tell from here on is newer than the answer. */
@@ -78,7 +94,7 @@ export function beginRecordFetch(record: TicketRecord): TicketRecord {
 
 /** Takes what was fetched in place of all that was known before it was asked for. */
 export function withFetched(record: TicketRecord, fetched: Fetched): TicketRecord {
-  const { fetches, log } = record.facts;
+  const { fetches } = record.facts;
   const since = [...record.facts.comments].filter(([, entry]) => entry.fetch === fetches);
   const comments = new Map(since);
   for (const comment of fetched.comments) answeredComment(comments, comment, fetches);
@@ -90,7 +106,7 @@ export function withFetched(record: TicketRecord, fetched: Fetched): TicketRecor
       : known,
     comments,
     changes: fetched.changes,
-    log: new Map([...fetched.log.map((event) => [event.seq, event] as const), ...log]),
+    ...withLog(record.facts, fetched.log),
   };
   return shown({ ...record, facts });
 }
@@ -132,7 +148,7 @@ export function withTicketEvent(record: TicketRecord, event: TicketNews): Ticket
     ...record.facts,
     known: isNews ? { ticket: told, isLive: true } : known,
     comments,
-    log: new Map(record.facts.log).set(event.seq, event),
+    ...withLog(record.facts, [event]),
   };
   const deletedBy = event.event === "ticket_deleted" ? event.actor : record.deletedBy;
   return shown({ ...record, deletedBy, seq: event.seq, facts });
@@ -151,17 +167,35 @@ function answeredComment(
   comments.set(comment.id, { comment, isLive: false, fetch });
 }
 
+/** Adds what events tell of changes and people; a `seq` that is known already is a repetition. */
+function withLog(facts: Facts, events: readonly TicketNews[]): Pick<Facts, "log" | "names"> {
+  const log = new Map(facts.log);
+  const names = new Map(facts.names);
+  for (const event of events) {
+    // An event of the pen has nobody to it who could be named by it.
+    if (event.actor !== undefined) names.set(event.actor.id, event.actor.name);
+    const what = whatOf(event);
+    if (what === null || log.has(event.seq)) continue;
+    const { occurred_at: at, actor, reason = null } = event;
+    log.set(event.seq, { at, actor, what, reason });
+  }
+  const newest = [...log].sort(([a], [b]) => a - b).slice(-LOG_LEN_MAX);
+  return { log: new Map(newest), names: new Map([...names].slice(-NAMES_MAX)) };
+}
+
 function shown(record: TicketRecord): TicketRecord {
-  const { known, comments, log, changes } = record.facts;
-  const events = [...log.values()].sort((a, b) => a.seq - b.seq);
+  const { known, comments, log, names, changes } = record.facts;
+  const actors = changes.flatMap(({ actor }) =>
+    actor == null ? [] : [[actor.id, actor.name] as const],
+  );
   return {
     ...record,
     ticket: known?.ticket ?? null,
     comments: [...comments.values()]
       .flatMap(({ comment }) => (comment === null ? [] : [comment]))
       .sort(oldestFirst),
-    history: historyOf(events, changes),
-    names: namesOf(events, changes),
+    history: historyOf(log, changes),
+    names: new Map([...actors, ...names]),
   };
 }
 
@@ -175,56 +209,49 @@ function oldestFirst(a: TicketComment, b: TicketComment): number {
  * that both tell is one.
  */
 function historyOf(
-  events: readonly TicketNews[],
+  log: Facts["log"],
   changes: readonly TicketStatusChange[],
 ): readonly HistoryEntry[] {
   const entries = new Map<string, HistoryEntry>();
+  // Within a millisecond the log knows what came first.
+  const order = new Map<string, number>();
   for (const { from, to, reason, actor, at } of changes) {
     const key = `${at} ${to}`;
     entries.set(key, { key, at, actor, what: { type: "status", from, to }, reason });
   }
-  for (const event of events) {
-    const { occurred_at: at, actor, seq } = event;
-    for (const what of whatOf(event)) {
-      const key = what.type === "status" ? `${at} ${what.to}` : `${seq} ${what.type}`;
-      if (entries.has(key)) continue;
-      entries.set(key, { key, at, actor, what, reason: event.reason ?? null });
-    }
+  for (const [seq, line] of log) {
+    const { at, what } = line;
+    const key = what.type === "status" ? `${at} ${what.to}` : String(seq);
+    order.set(key, seq);
+    if (!entries.has(key)) entries.set(key, { key, ...line });
   }
-  return [...entries.values()].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+  const place = ({ key }: HistoryEntry) => order.get(key) ?? 0;
+  return [...entries.values()].sort(
+    (a, b) => Date.parse(a.at) - Date.parse(b.at) || place(a) - place(b),
+  );
 }
 
-function whatOf(event: TicketNews): HistoryEntry["what"][] {
+function whatOf(event: TicketNews): HistoryEntry["what"] | null {
   switch (event.event) {
     case "ticket_created":
-      return [{ type: "status", from: null, to: "open" }];
+      return { type: "status", from: null, to: "open" };
     case "ticket_status_changed":
-      return [{ type: "status", from: event.old_status ?? null, to: event.new_status ?? "" }];
+      return { type: "status", from: event.old_status ?? null, to: event.new_status ?? "" };
     case "ticket_priority_changed":
-      return [{ type: "priority", from: event.old_priority ?? "", to: event.new_priority ?? "" }];
+      return { type: "priority", from: event.old_priority ?? "", to: event.new_priority ?? "" };
     case "ticket_assigned": {
       const { old_assignee_name: from = null, new_assignee_name: to = null } = event;
-      return [{ type: "assignee", from, to }];
+      return { type: "assignee", from, to };
     }
     case "ticket_updated":
     case "tickets_bulk_updated": {
       // The status of many has rows of its own in the history.
       const names = Object.keys(event.changes ?? {}).filter((name) => name !== "status");
-      return names.length === 0 ? [] : [{ type: "fields", names }];
+      return names.length === 0 ? null : { type: "fields", names };
     }
     case "collision":
-      return [{ type: "collision", holder: event.holder?.name ?? "" }];
+      return { type: "collision", holder: event.holder?.name ?? "" };
     default:
-      return [];
+      return null;
   }
-}
-
-function namesOf(
-  events: readonly TicketNews[],
-  changes: readonly TicketStatusChange[],
-): ReadonlyMap<string, string> {
-  const people = [...changes.map(({ actor }) => actor), ...events.map(({ actor }) => actor)];
-  return new Map(
-    people.flatMap((person) => (person == null ? [] : [[person.id, person.name] as const])),
-  );
 }

@@ -2,17 +2,27 @@ import { useSyncExternalStore } from "react";
 
 const EVERY_MS = 20_000;
 let now = Date.now();
+let timer: ReturnType<typeof setInterval> | undefined;
+const listeners = new Set<() => void>();
 
-/** The time, now and then: for ages, which grow. */
+/** The time, now and then: for ages, which grow. One timer for all who show one. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }
 
 function subscribe(listener: () => void): () => void {
-  now = Date.now();
-  const timer = setInterval(() => {
+  if (listeners.size === 0) {
     now = Date.now();
-    listener();
-  }, EVERY_MS);
-  return () => clearInterval(timer);
+    timer = setInterval(tick, EVERY_MS);
+  }
+  listeners.add(listener);
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size === 0) clearInterval(timer);
+  };
+}
+
+function tick(): void {
+  now = Date.now();
+  for (const listener of [...listeners]) listener();
 }
