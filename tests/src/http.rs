@@ -7,6 +7,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::canary::Watch;
+
 /// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -160,7 +162,8 @@ impl fmt::Display for Answer {
 ///
 /// # Errors
 ///
-/// The connection fails, or what comes back is no HTTP.
+/// The connection fails, or what comes back is no HTTP; or it has the [`CANARY`](crate::CANARY) in it, and whoever
+/// asks is not of the staff.
 pub async fn exchange(port: u16, request: &[u8]) -> Result<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     // A server that refuses early may close before it has read everything.
@@ -172,7 +175,12 @@ pub async fn exchange(port: u16, request: &[u8]) -> Result<Answer> {
     if bytes.is_empty() {
         sent?;
     }
-    Answer::parse(&bytes)
+    let watch = Watch::of(port, request);
+    watch.look(&bytes)?;
+    let answer = Answer::parse(&bytes)?;
+    // Once more where it came in chunks.
+    watch.look(answer.body.as_bytes())?;
+    Ok(answer)
 }
 
 fn unchunked(mut chunks: &[u8]) -> Result<Vec<u8>> {

@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod canary;
 mod frame;
 mod http;
 mod process;
@@ -21,6 +22,7 @@ mod token;
 mod wait;
 mod websocket;
 
+pub use canary::CANARY;
 pub use frame::{Frame, Opcode};
 pub use http::{Answer, Request, exchange};
 pub use penholder_stores::Directory;

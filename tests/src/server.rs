@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use penholder_stores::Directory;
 
+use crate::canary;
 use crate::http::{Answer, Request, exchange};
 use crate::process::{Build, Process, binary};
 use crate::wait::{soon, until};
@@ -84,7 +85,8 @@ impl Options {
 }
 
 /// The real binary, listening on a free port of the loopback address. Dropping it kills the process
-/// and, if the test has failed, shows what it logged.
+/// and, if the test has failed, shows what it logged. The test also fails when it has sent the
+/// [`CANARY`](crate::CANARY) to anybody but the staff.
 #[derive(Debug)]
 pub struct Server {
     process: Process,
@@ -195,6 +197,13 @@ impl Server {
         Ok(metrics.lines().find_map(value).map_or(Ok(0.0), |value| value.parse())?)
     }
 
+    /// What only the staff may see and it has sent to somebody else, as far as the tests have put the
+    /// [`CANARY`](crate::CANARY) into it. Whoever asks is content with it: the test does not fail for that any more.
+    #[must_use]
+    pub fn escaped(&self) -> Option<String> {
+        canary::escaped(self.port)
+    }
+
     /// Asks it to drain.
     ///
     /// # Errors
@@ -277,7 +286,14 @@ impl Drop for Server {
         if std::thread::panicking() {
             // Standard error is where the test runner expects it.
             std::io::Write::write_all(&mut std::io::stderr(), self.log().as_bytes()).ok();
+            return;
         }
+        let escaped = self.escaped();
+        assert!(
+            escaped.is_none(),
+            "what only the staff may see was {}",
+            escaped.unwrap_or_default()
+        );
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::canary::Watch;
 use crate::frame::{Frame, Opcode};
 use crate::http::{Answer, Request};
 use crate::wait::soon;
@@ -19,6 +20,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 pub struct RawSocket {
     stream: BufReader<TcpStream>,
     next_ref: u64,
+    watch: Watch,
 }
 
 impl RawSocket {
@@ -64,10 +66,12 @@ impl RawSocket {
         // What is sent in pieces shall arrive in pieces.
         stream.set_nodelay(true)?;
         let mut stream = BufReader::with_capacity(4096, stream);
-        stream.write_all(&request.to_bytes(port)).await?;
-        let answer = Answer::read(&mut stream).await?;
+        let request = request.to_bytes(port);
+        stream.write_all(&request).await?;
+        let (answer, watch) = (Answer::read(&mut stream).await?, Watch::of(port, &request));
+        watch.look(answer.body.as_bytes())?;
         if answer.status == 101 {
-            return Ok(Ok(Self { stream, next_ref: 1 }));
+            return Ok(Ok(Self { stream, next_ref: 1, watch }));
         }
         Ok(Err(answer))
     }
@@ -112,6 +116,12 @@ impl RawSocket {
         self.send(&json!([join_ref, reference, topic, event, payload]).to_string()).await?;
         let is_reply = |frame: &Value| frame[1] == *reference && frame[3] == "phx_reply";
         let mut frame = self.until(&format!("reply to {event} on {topic}"), is_reply).await?;
+        if let ("token", "ok", Some(token)) =
+            (event, frame[4]["status"].as_str().unwrap_or_default(), payload["token"].as_str())
+        {
+            // What is sent from now on is for whom that token describes.
+            self.watch.take_token(token);
+        }
         Ok(frame[4].take())
     }
 
@@ -155,6 +165,19 @@ impl RawSocket {
         what: &str,
         mut fits: impl FnMut(&Value) -> bool,
     ) -> Result<Value> {
+        self.until_text(what, |_, value| fits(value)).await
+    }
+
+    /// The same for whoever looks at the bytes of the frames, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`until`](Self::until).
+    pub async fn until_text(
+        &mut self,
+        what: &str,
+        mut fits: impl FnMut(&[u8], &Value) -> bool,
+    ) -> Result<Value> {
         soon(what, ANSWER_MAX, async {
             loop {
                 let frame = self.read_answering().await?;
@@ -163,7 +186,7 @@ impl RawSocket {
                 }
                 if frame.opcode == Opcode::Text {
                     let value: Value = serde_json::from_slice(&frame.payload)?;
-                    if fits(&value) {
+                    if fits(&frame.payload, &value) {
                         return Ok(value);
                     }
                 }
@@ -234,7 +257,8 @@ impl RawSocket {
     ///
     /// # Errors
     ///
-    /// The socket ends.
+    /// The socket ends; or the frame has the [`CANARY`](crate::CANARY) in it, and the token that the socket goes by is
+    /// not one of the staff's.
     pub async fn read(&mut self) -> Result<Frame> {
         let first = self.stream.read_u8().await?;
         ensure!(first & 0xf0 == 0x80, "a fragment, or a reserved bit: {first:#x}");
@@ -246,6 +270,7 @@ impl RawSocket {
         };
         let mut payload = vec![0; usize::try_from(length)?];
         self.stream.read_exact(&mut payload).await?;
+        self.watch.look(&payload)?;
         Ok(Frame::new(Opcode::from_number(first & 0x0f), payload))
     }
 
