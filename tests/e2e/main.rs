@@ -28,3 +28,4 @@ mod storage;
 mod stores;
 mod tickets;
 mod traces;
+mod withdrawn;
