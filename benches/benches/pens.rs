@@ -10,8 +10,6 @@
 
 #[path = "pens/bare.rs"]
 mod bare;
-#[path = "pens/writers.rs"]
-mod writers;
 
 use std::time::Duration;
 
@@ -19,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use penholder_benches::effort::{Asked, Effort};
 use penholder_benches::table::{self, Table};
+use penholder_benches::writers::{self, Amount, Figures, Lap, Run};
 use penholder_desk::{Pens, Renewal, Storage};
 use penholder_lease::{
     Claimant, Fence, Kind, Outcome, Person, Policies, Role, SessionId, Terms, Timeline,
@@ -27,7 +26,6 @@ use penholder_stores::{Directory, Durability, PostgresServer};
 use tokio::runtime::Runtime;
 
 use self::bare::Bare;
-use self::writers::{Amount, Figures, Lap, Run};
 
 /// Connections to PostgreSQL: as many as the gateway has.
 const CONNECTIONS: u32 = 8;

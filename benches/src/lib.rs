@@ -17,3 +17,4 @@ pub mod row;
 pub mod scan;
 pub mod table;
 pub mod timing;
+pub mod writers;

@@ -26,6 +26,7 @@ mod seed;
 mod sessions;
 mod storage;
 mod stores;
+mod ticket_kills;
 mod tickets;
 mod traces;
 mod withdrawn;

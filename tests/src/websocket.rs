@@ -155,6 +155,23 @@ impl RawSocket {
         self.send_bytes(&bytes).await
     }
 
+    /// Reads messages, answering pings, up to the next text frame, and returns that. To lose the future loses the
+    /// socket.
+    ///
+    /// # Errors
+    ///
+    /// The socket ends.
+    pub async fn next_text(&mut self) -> Result<Value> {
+        loop {
+            let frame = self.read_answering().await?;
+            match frame.opcode {
+                Opcode::Close => bail!("closed: {:?}", close_of(&frame)),
+                Opcode::Text => return Ok(serde_json::from_slice(&frame.payload)?),
+                _ => {}
+            }
+        }
+    }
+
     /// Reads messages, answering pings, until a text frame fits, and returns that.
     ///
     /// # Errors

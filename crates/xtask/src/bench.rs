@@ -60,6 +60,8 @@ enum Benchmark {
     Hub,
     /// Pens on SQLite and PostgreSQL: commands a second, and how long one takes
     Pens,
+    /// Tickets on SQLite and PostgreSQL: writes a second, replay, many who come back, write to screen
+    Desk,
 }
 
 impl Benchmark {

@@ -15,7 +15,7 @@ const PARTS: usize = 2;
 
 /// How long writers write.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Amount {
+pub enum Amount {
     /// So many steps each.
     Count(u64),
     /// As many as there is time for.
@@ -24,20 +24,20 @@ pub(crate) enum Amount {
 
 /// What is measured.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub struct Run {
     /// What the bar says.
-    pub(crate) title: String,
+    pub title: String,
     /// How many write side by side.
-    pub(crate) writers: u64,
+    pub writers: u64,
     /// For how long.
-    pub(crate) amount: Amount,
+    pub amount: Amount,
 }
 
 /// A writer's step under way.
 #[derive(Debug)]
-pub(crate) struct Lap {
+pub struct Lap {
     /// Whose.
-    pub(crate) writer: u64,
+    pub writer: u64,
     /// How many came before it.
     n: u64,
     times: Vec<Duration>,
@@ -46,13 +46,14 @@ pub(crate) struct Lap {
 
 impl Lap {
     /// A place that no other writer comes to, and this one only after all its others.
-    pub(crate) fn own_place(&self, writers: u64, places: u64) -> u64 {
+    #[must_use]
+    pub fn own_place(&self, writers: u64, places: u64) -> u64 {
         let share = places / writers;
         self.writer * share + self.n % share
     }
 
     /// Times a part of the step.
-    pub(crate) async fn timed<R>(&mut self, part: impl Future<Output = R>) -> R {
+    pub async fn timed<R>(&mut self, part: impl Future<Output = R>) -> R {
         let start = Instant::now();
         let result = part.await;
         self.times.push(start.elapsed());
@@ -60,34 +61,42 @@ impl Lap {
     }
 
     /// Says that this step is as good as so many.
-    pub(crate) fn counts_for(&mut self, units: u64) {
+    pub fn counts_for(&mut self, units: u64) {
         self.units = units;
     }
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub(crate) struct Figures {
+pub struct Figures {
     /// How long each step took, in ns.
     whole: Histogram<u64>,
     /// How long each part of it took.
     parts: [Histogram<u64>; PARTS],
     units: u64,
     /// How many steps the store would not do.
-    pub(crate) unavailable: u64,
+    pub unavailable: u64,
     elapsed: Duration,
     processor: Duration,
 }
 
+impl Default for Figures {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Figures {
-    pub(crate) fn new() -> Self {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
         let (elapsed, processor) = (Duration::ZERO, Duration::ZERO);
         let parts = std::array::from_fn(|_| histogram());
         Self { whole: histogram(), parts, units: 0, unavailable: 0, elapsed, processor }
     }
 
     /// Puts another round to it.
-    pub(crate) fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         // All have the same bounds.
         self.whole += other.whole;
         for (part, other) in self.parts.iter_mut().zip(other.parts) {
@@ -109,22 +118,26 @@ impl Figures {
     }
 
     /// How many a second.
-    pub(crate) fn rate(&self) -> f64 {
+    #[must_use]
+    pub fn rate(&self) -> f64 {
         self.units as f64 / self.elapsed.as_secs_f64()
     }
 
     /// Processor time of this process for each, in ns.
-    pub(crate) fn processor_ns(&self) -> f64 {
+    #[must_use]
+    pub fn processor_ns(&self) -> f64 {
         self.processor.as_nanos() as f64 / self.units as f64
     }
 
     /// How long half of the steps took at most, and all but one in a hundred. In ns.
-    pub(crate) fn whole(&self) -> (f64, f64) {
+    #[must_use]
+    pub fn whole(&self) -> (f64, f64) {
         quantiles(&self.whole)
     }
 
     /// The same of a part of the steps.
-    pub(crate) fn part(&self, part: usize) -> (f64, f64) {
+    #[must_use]
+    pub fn part(&self, part: usize) -> (f64, f64) {
         quantiles(&self.parts[part])
     }
 }
@@ -144,10 +157,11 @@ fn quantiles(times: &Histogram<u64>) -> (f64, f64) {
 }
 
 /// Lets writers write, all on this thread, and shows how far they are.
-pub(crate) async fn write(
-    run: &Run,
-    step: impl AsyncFn(&mut Lap) -> Result<()>,
-) -> Result<Figures> {
+///
+/// # Errors
+///
+/// A step fails with anything but a store that is away.
+pub async fn write(run: &Run, step: impl AsyncFn(&mut Lap) -> Result<()>) -> Result<Figures> {
     let (done, start) = (AtomicU64::new(0), Instant::now());
     let processor = ProcessTime::now();
     let writers = (0..run.writers).map(async |writer| {
