@@ -37,8 +37,10 @@ const HISTORY: &str =
 const COUNTER: &str = "INSERT INTO topics AS t (topic, seq, staff_only) VALUES ($1, 1, 0)
     ON CONFLICT (topic) DO UPDATE SET seq = t.seq + 1 RETURNING seq";
 const EVENT: &str = "INSERT INTO event_log (id, event, entity_type, entity_id, op, data, previous_data,
-        audience, identity_id, actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body)
-    VALUES ($1, 'event', 'entity', $2, 'created', $3, NULL, 'public', 'ada', 'human', NULL, NULL, 0, $4, $5)";
+        audience, identity_id, actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body,
+        topic, seq, processed_ms)
+    VALUES ($1, 'event', 'entity', $2, 'created', $3, NULL, 'public', 'ada', 'human', NULL, NULL, 0, $4, $5,
+        $6, $7, 0)";
 const TOLD: &str = "INSERT INTO event_topics (topic, seq_staff, seq_public, event_id, occurred_ms)
     VALUES ($1, $2, $2, $3, 0)";
 
@@ -185,7 +187,7 @@ impl Bare {
             numbers.push(transaction.count(topic).await?);
         }
         let event = Uuid::now_v7().to_string();
-        run!(&mut transaction, EVENT, &event, &id, data, staff, public);
+        run!(&mut transaction, EVENT, &event, &id, data, staff, public, &topics[0], numbers[0]);
         for (topic, number) in topics.iter().zip(numbers) {
             run!(&mut transaction, TOLD, topic, number, &event);
         }
