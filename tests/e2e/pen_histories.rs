@@ -179,8 +179,10 @@ async fn check(
     let (answer, answered) = oneshot::channel();
     // A thread that nobody waits for: the search for an order that does not exist may take for ever.
     thread::spawn(move || answer.send(history.is_linearizable()));
-    let is_linearizable = timeout(SEARCH_MAX, answered).await.context("no order found in time");
-    ensure!(is_linearizable.and_then(|it| Ok(it?))?, "not linearizable: {calls:#?} {log:#?}");
+    let seen = || format!("{calls:#?} {log:#?}");
+    let searched = timeout(SEARCH_MAX, answered).await;
+    let is_linearizable = searched.with_context(|| format!("no order found in time: {}", seen()))?;
+    ensure!(is_linearizable?, "not linearizable: {}", seen());
     tried.saves += saves.len();
     tried.calls += calls.len();
     for call in calls {
