@@ -54,6 +54,7 @@ on_every_store! {
     lists::customers_list_and_count_their_own,
     rights::what_is_anothers_is_as_if_it_were_not_there,
     rights::each_may_what_the_table_says,
+    rights::an_owner_closes_a_ticket_and_opens_it_again,
     rights::a_key_needs_the_scope,
     people::whoever_has_come_is_known,
     repeats::a_repeated_request_gets_the_first_answer,
@@ -61,5 +62,6 @@ on_every_store! {
     repeats::a_refusal_is_repeated_too,
     repeats::pens_and_broadcasts_are_repeated_too,
     inputs::what_cannot_be_kept_is_refused,
+    inputs::what_is_largest_is_kept_and_changed_to_nothing_worse,
     inputs::what_is_no_json_is_refused,
 }

@@ -120,6 +120,26 @@ fn traceparent(flags: &str) -> String {
 }
 
 #[tokio::test]
+async fn what_a_request_writes_has_the_trace_of_its_span() -> Result<()> {
+    let mut collector = Collector::start().await?;
+    let server = Server::start(collector.options()).await?;
+    let body = serde_json::json!({"title": "t", "description": "d"});
+    let post = || Request::new("POST", "/v1/tickets").authorized("ApiKey dev").json(&body);
+    // One that somebody has begun, and one that begins here.
+    for (request, named) in
+        [(post().header("traceparent", &traceparent("01")), Some(TRACE)), (post(), None)]
+    {
+        let made = server.ask(request).await?;
+        assert_eq!(made.status, 201, "{made}");
+        let trace = hex(&collector.next("POST /v1/tickets").await?.span.trace_id);
+        assert_eq!(trace, named.unwrap_or(&trace));
+        let written = server.get(&format!("/v1/events?trace_id={trace}")).await?.json();
+        assert_eq!(written["data"][0]["target"]["id"], made.json()["id"], "{written}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_request_continues_the_trace_of_its_caller() -> Result<()> {
     let mut collector = Collector::start().await?;
     let server = Server::start(collector.options()).await?;

@@ -103,7 +103,9 @@
 //!   `public_stream_is_the_same_with_and_without_notes`.
 //! - A write under a stale fence is not written: `stale_fence_writes_nothing`.
 //! - A request with a key is done once: `key_is_for_one_request_at_a_time`,
-//!   `request_that_was_broken_off_is_done_at_last`.
+//!   `request_that_was_broken_off_is_done_at_last`. One that is no work may be done twice, a minute after its process
+//!   has died, but never at the same time: `what_is_no_work_is_answered_once_too`,
+//!   `claim_of_the_dead_is_void_after_a_minute`.
 
 mod answer;
 mod consumers;

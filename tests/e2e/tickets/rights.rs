@@ -145,8 +145,11 @@ pub(super) async fn each_may_what_the_table_says(options: Options) -> Result<()>
     // Whoever is not staff makes their own, whatever they say.
     let own = desk.get(CARL, "/v1/tickets?limit=1").await?["data"][0].clone();
     assert_eq!((&own["user_id"], &own["guest"]), (&json!("carl"), &Value::Null));
+    Ok(())
+}
 
-    // An owner closes their ticket and opens it again once it is done, and nothing else.
+pub(super) async fn an_owner_closes_a_ticket_and_opens_it_again(options: Options) -> Result<()> {
+    let desk = Desk::start(options).await?;
     let (ticket, _) = commented(&desk, "carl").await?;
     let path = format!("{}/transitions", at(&ticket));
     for (who, to, expected) in [

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::super::body::JsonBody;
 use super::super::error::{ApiError, ErrorBody};
 use super::refused;
-use super::visit::{Begun, Detail, Visit, done, ticket_id, told};
+use super::visit::{Begun, Detail, Visit, done, ticket_id, told_ticket};
 
 /// A file to be kept elsewhere and named here.
 #[derive(ToSchema)]
@@ -142,7 +142,7 @@ pub(super) async fn read(
     let ticket = visit.ticket(ticket_id(path)?).await?;
     let files = visit.store().attachments(ticket.id).await;
     let attachments = files.map_err(|error| visit.refused(&error.into()))?;
-    Ok(told(&Detail { ticket: ticket.view(visit.audience()), attachments }))
+    Ok(told_ticket(&Detail { ticket: ticket.view(visit.audience()), attachments }))
 }
 
 /// Changes a ticket. For the staff.

@@ -290,7 +290,12 @@ pub(super) fn done() -> StoredAnswer {
 
 /// Returns an answer that is not kept.
 pub(super) fn told(body: &impl Serialize) -> Response {
-    let answer = answer(StatusCode::OK, body);
+    shown(&answer(StatusCode::OK, body))
+}
+
+/// Returns an answer with a ticket, which is not kept.
+pub(super) fn told_ticket(detail: &Detail<'_>) -> Response {
+    let answer = answer(StatusCode::OK, detail);
     labelled(shown(&answer), &answer)
 }
 
