@@ -8,7 +8,7 @@ mod restarts;
 mod within;
 
 use anyhow::{Context, Result, ensure};
-use penholder_tests::{Options, Request, Server, until};
+use penholder_tests::{Answer, Options, Request, Server, until};
 use serde_json::{Value, json};
 
 use self::receiver::SOON;
@@ -22,7 +22,7 @@ fn options() -> Options {
 async fn make(server: &Server, name: &str, filter: Value, url: &str) -> Result<(String, String)> {
     let destination = json!({ "type": "webhook", "url": url });
     let body = json!({ "name": name, "filter": filter, "destination": destination });
-    let made = server.post("/v1/consumers", &body).await?;
+    let made = ask(server, "POST", "/v1/consumers", &body).await?;
     ensure!(made.status == 201, "{made}");
     Ok((text(&made.json(), "id")?, text(&made.json(), "secret")?))
 }
@@ -32,17 +32,26 @@ fn text(json: &Value, field: &str) -> Result<String> {
     text.with_context(|| format!("no {field} in {json}"))
 }
 
+/// Sends a request as the development key, again as long as the store is too busy.
+async fn ask(server: &Server, method: &str, path: &str, body: &Value) -> Result<Answer> {
+    let request = Request::new(method, path).authorized("ApiKey dev").json(body);
+    until("the store answers", SOON, async || {
+        Ok(Some(server.ask(request.clone()).await?).filter(|answer| answer.status != 503))
+    })
+    .await
+}
+
 /// Makes a ticket; returns its id.
 async fn ticket(server: &Server, title: &str) -> Result<String> {
     let body = json!({ "title": title, "description": "It burns." });
-    let made = server.post("/v1/tickets", &body).await?;
+    let made = ask(server, "POST", "/v1/tickets", &body).await?;
     ensure!(made.status == 201, "{made}");
     text(&made.json(), "id")
 }
 
 /// Sends a request with a body, as the development key.
 async fn send(server: &Server, method: &str, path: &str, body: &Value) -> Result<Value> {
-    let answer = server.ask(Request::new(method, path).authorized("ApiKey dev").json(body)).await?;
+    let answer = ask(server, method, path, body).await?;
     ensure!((200..300).contains(&answer.status), "{method} {path}: {answer}");
     Ok(answer.json())
 }

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use penholder_tests::{Request, Server};
+use penholder_tests::{Request, Server, until};
 use serde_json::json;
 
-use super::receiver::{Receiver, Reply, hmac};
+use super::receiver::{Receiver, Reply, SOON, hmac};
 use super::{deliveries, make, options, send, settled, ticket};
 use crate::stores::Store;
 
@@ -66,9 +66,11 @@ async fn events_arrive(store: &Store) -> Result<()> {
     let done = settled(&server, &all, "delivered", 3).await?;
     assert_eq!((&done[0]["attempts"], &done[0]["status"]), (&json!(1), &json!(204)));
     assert_eq!(done[0]["event_id"], heard[2].id());
-    let counted = server.metric(r#"penholder_deliveries_total{outcome="delivered"}"#).await?;
-    assert!(counted >= 4.0, "{counted}");
-    Ok(())
+    until("all four are counted", SOON, async || {
+        let counted = server.metric(r#"penholder_deliveries_total{outcome="delivered"}"#).await?;
+        Ok((counted >= 4.0).then_some(()))
+    })
+    .await
 }
 
 #[tokio::test]
