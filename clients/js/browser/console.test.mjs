@@ -90,6 +90,8 @@ test("what one does, the other sees: editing, typing, unsaved text", async () =>
   await waitForMember(bruno, "ada", { activity: "typing" });
   await bruno.getByTestId("member-ada").filter({ hasText: "unsaved" }).waitFor();
   await ada.getByTestId("discard").click();
+  // The focus goes back to the field, and who is there is editing.
+  await ada.getByTestId("document").blur();
   await waitForMember(bruno, "ada", { activity: "viewing" });
   await bruno.getByTestId("member-ada").filter({ hasNotText: "unsaved" }).waitFor();
 });

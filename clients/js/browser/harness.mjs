@@ -10,11 +10,11 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const CHROMIUM = process.env.PENHOLDER_CHROMIUM ?? "/usr/bin/chromium";
-const START_MS = 15_000;
+const START_MS = 30_000;
 /** Signs tokens of the server beside its own of development mode. */
 const SECRET = "a secret of the browser tests, 32 bytes or more";
 /** How long a condition may take to come true. */
-export const WAIT_MS = 10_000;
+export const WAIT_MS = 30_000;
 
 /** One server: its data and port stay the same over `kill` and `start`. */
 export class Server {
