@@ -85,12 +85,21 @@ pub(crate) async fn stretch(
     after: u64,
     limit: u32,
 ) -> Result<Stretch, StoreError> {
-    let mut after = after;
+    let (mut after, mut end) = (after, None);
     loop {
         let found: Vec<Row> =
             rows!(connection, fetch_all, BOTH, topic, signed(after), i64::from(limit));
         let Some((first, ..)) = found.first() else {
-            return Ok(Stretch { after: position(connection, topic).await?, entries: Vec::new() });
+            if let Some(after) = end {
+                return Ok(Stretch { after, entries: Vec::new() });
+            }
+            // Read once more: what is written between the two reads must not seem to be gone.
+            let last = position(connection, topic).await?;
+            if last.seq <= after {
+                return Ok(Stretch { after: last, entries: Vec::new() });
+            }
+            end = Some(last);
+            continue;
         };
         let start = unsigned(*first)?.saturating_sub(1);
         let (last, pruned, later) = look(connection, topic, start).await?;

@@ -48,11 +48,11 @@ impl Sockets {
     }
 
     /// Ends the connections whose tokens `is_revoked` names; returns how many. Those of `user` alone are
-    /// looked at where one is given.
+    /// looked at where one is given. Nothing follows but the end.
     pub(crate) fn end(&self, user: Option<&str>, is_revoked: impl Fn(&Identity) -> bool) -> usize {
         let end_those = |sockets: &Vec<Socket>| {
             let revoked = sockets.iter().filter(|socket| is_revoked(&socket.identity));
-            revoked.map(|socket| socket.outbox.end(CloseCode::TokenExpired.into())).count()
+            revoked.map(|socket| socket.outbox.cut_off(CloseCode::TokenExpired.into())).count()
         };
         match user {
             Some(user) => self.0.by_user.get(user).map_or(0, |sockets| end_those(&sockets)),

@@ -127,6 +127,11 @@ impl SendQueue {
         self.stale.remove(&member);
     }
 
+    /// Takes back all that is queued.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.limits);
+    }
+
     /// The number of queued frames.
     #[must_use]
     pub fn len(&self) -> usize {

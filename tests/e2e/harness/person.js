@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import * as phoenix18 from "phoenix";
 import * as phoenix17 from "phoenix17";
 import WebSocket from "ws";
+import { look } from "./canary.js";
 import { Fold } from "./fold.js";
 import { soon, until } from "./wait.js";
 
@@ -28,6 +29,7 @@ export class Person {
     const line = class extends WebSocket {
       constructor(url, protocols) {
         super(person.offline ? NOWHERE : url, protocols);
+        this.on("message", (data) => look(token, data));
       }
     };
     const credentials = version === "1.8" ? { authToken: token } : { params: { token } };
@@ -37,6 +39,8 @@ export class Person {
       reconnectAfterMs: () => 20,
       rejoinAfterMs: () => 20,
     });
+    // What is polled comes without a socket.
+    if (polls) this.socket.onMessage((message) => look(token, JSON.stringify(message)));
     this.socket.onOpen(() => {
       this.opened += 1;
     });

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { request } from "node:http";
 import WebSocket from "ws";
+import { look } from "./canary.js";
 import { soon, until } from "./wait.js";
 
 export class RawSocket {
@@ -19,14 +20,15 @@ export class RawSocket {
     if (token) parameters.set("token", token);
     if (vsn !== null) parameters.set("vsn", vsn);
     const url = `${server.ws}/websocket?${parameters}`;
-    const raw = new RawSocket(new WebSocket(url, protocols, { headers, ...more }));
+    const raw = new RawSocket(new WebSocket(url, protocols, { headers, ...more }), token);
     await soon("the socket opens", once(raw.socket, "open"));
     return raw;
   }
 
-  constructor(socket) {
+  constructor(socket, token) {
     this.socket = socket;
     this.socket.on("message", (data, isBinary) => {
+      look(token, data);
       this.frames.push(isBinary ? data : data.toString());
     });
     this.closed = new Promise((resolve) => {

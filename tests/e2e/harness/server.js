@@ -8,6 +8,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { createInterface } from "node:readline";
+import { look } from "./canary.js";
 import { soon } from "./wait.js";
 
 const BINARY = process.env.PENHOLDER_BIN;
@@ -114,6 +115,8 @@ export class Server {
     const [response] = await once(outgoing, "response");
     const chunks = await response.toArray();
     const text = Buffer.concat(chunks).toString();
+    const [, token] = /^Bearer (.*)$/.exec(headers.authorization ?? "") ?? [];
+    if (token) look(token, text);
     const isJson = /json/.test(response.headers["content-type"] ?? "");
     return {
       status: response.statusCode,

@@ -1,6 +1,8 @@
 // A suite with a server of its own, and tests that show the server's log when they fail.
 
+import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { takeEscaped } from "./canary.js";
 import { Person, VERSIONS } from "./person.js";
 import { RawSocket } from "./raw.js";
 import { REALTIME_VERSIONS, Subscriber } from "./realtime.js";
@@ -29,6 +31,7 @@ export function suite(name, env, define, namespace = "doc") {
         try {
           await body(set);
           check();
+          assert.deepEqual(takeEscaped(), [], "what only the staff may see was sent to others");
         } catch (error) {
           error.message += `\n--- the server's log\n${server.logged()}`;
           throw error;

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { CANARY } from "../harness/canary.js";
 import { sign } from "../harness/server.js";
 import { suite } from "../harness/suite.js";
 import { until } from "../harness/wait.js";
@@ -87,7 +88,7 @@ suite("tickets", {}, ({ test, each, server }) => {
     const [owner, list] = [await carl.join(`tickets:${id}`), await carl.join("tickets:user:carl")];
     const seen = list.reply.seq;
     assert.deepEqual([agent.reply.seq, owner.reply.seq], [1, 1]);
-    const secret = `canary ${randomUUID()}`;
+    const secret = `${CANARY} ${randomUUID()}`;
     await comment(id, secret, true);
     await comment(id, "We look into it");
     const { pen } = await agent.ask("pen_acquire");

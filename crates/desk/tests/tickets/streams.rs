@@ -56,6 +56,34 @@ pub(crate) async fn replay_is_what_was_told(site: Site) -> Result<()> {
     Ok(())
 }
 
+/// Whoever reads the end of a stream while it is written finds no gap there.
+pub(crate) async fn stretch_has_no_gap_while_it_is_written(site: Site) -> Result<()> {
+    const EVENTS: u64 = 200;
+    site.hire(&["eve"]).await?;
+    let mut work = site.by("eve").await?;
+    let id = work.create(ticket("t", None)?).await?.id;
+    work.commit().await?;
+    let topic = ticket_topic(id);
+    let writes = async {
+        for n in 1..EVENTS {
+            let mut work = site.by("eve").await?;
+            work.comment(id, says(&n.to_string())?).await?;
+            work.commit().await?;
+        }
+        Ok(())
+    };
+    let reads = async {
+        let mut seen = 0;
+        while seen < EVENTS {
+            let Stretch { after, entries } = site.tickets.stretch(&topic, seen, 1).await?;
+            assert_eq!(after, Position { seq: seen, staff_only: 0 }, "nothing is gone");
+            seen += entries.len() as u64;
+        }
+        Ok(())
+    };
+    tokio::try_join!(writes, reads).map(|((), ())| ())
+}
+
 pub(crate) async fn stretch_has_what_each_audience_was_told(site: Site) -> Result<()> {
     site.hire(&["eve"]).await?;
     let mut work = site.by("eve").await?;

@@ -26,7 +26,11 @@ pub(crate) struct Outbox {
 struct State {
     queue: SendQueue,
     departed: Vec<MemberId>,
+    /// Members whom the shard has not let go yet, and who are to hear nothing more.
+    barred: Vec<MemberId>,
     ending: Option<Ending>,
+    /// Whether nothing more is to be sent but the end.
+    is_cut_off: bool,
 }
 
 /// Why a connection ends, as the close frame says it.
@@ -63,7 +67,13 @@ pub(crate) struct Batch {
 
 impl Outbox {
     pub(crate) fn new(limits: QueueLimits, now: MonoMs) -> Self {
-        let state = State { queue: SendQueue::new(limits), departed: Vec::new(), ending: None };
+        let state = State {
+            queue: SendQueue::new(limits),
+            departed: Vec::new(),
+            barred: Vec::new(),
+            ending: None,
+            is_cut_off: false,
+        };
         Self {
             state: Mutex::new(state),
             wake: Notify::new(),
@@ -74,7 +84,13 @@ impl Outbox {
 
     /// Queues a frame. A receiver that is too slow for what must arrive is ended.
     pub(crate) fn push(&self, member: MemberId, frame: Frame) {
-        let pushed = self.state.lock().queue.push(member, frame);
+        let pushed = {
+            let mut state = self.state.lock();
+            if state.is_cut_off || state.barred.contains(&member) {
+                return;
+            }
+            state.queue.push(member, frame)
+        };
         match pushed {
             Pushed::Queued => self.wake.notify_one(),
             Pushed::Deferred => {
@@ -92,6 +108,7 @@ impl Outbox {
     pub(crate) fn depart(&self, member: MemberId) {
         let mut state = self.state.lock();
         state.queue.forget(member);
+        state.barred.retain(|barred| *barred != member);
         state.departed.push(member);
         drop(state);
         self.wake.notify_one();
@@ -100,6 +117,19 @@ impl Outbox {
     /// Takes back what is queued of a member: it is not theirs to see any more.
     pub(crate) fn withdraw(&self, member: MemberId) {
         self.state.lock().queue.withdraw(member);
+    }
+
+    /// Takes back what is queued of a member that its shard knows, and lets nothing more of it in until it has
+    /// [departed](Self::depart): what the shard tells before it hears of that is not theirs to see either.
+    /// Returns whether it is still here.
+    pub(crate) fn bar(&self, member: MemberId) -> bool {
+        let mut state = self.state.lock();
+        state.queue.withdraw(member);
+        let is_here = !state.departed.contains(&member);
+        if is_here {
+            state.barred.push(member);
+        }
+        is_here
     }
 
     /// Forgets a member that no shard knows.
@@ -118,6 +148,21 @@ impl Outbox {
         self.state.lock().queue.is_half_empty()
     }
 
+    /// Ends the connection of somebody who has lost every right: nothing but the end is sent any more.
+    pub(crate) fn cut_off(&self, ending: Ending) {
+        let mut state = self.state.lock();
+        state.queue.clear();
+        state.is_cut_off = true;
+        state.ending = Some(ending);
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Whether nothing more is to be sent but the end.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.state.lock().is_cut_off
+    }
+
     /// Waits until there may be something to take.
     pub(crate) async fn ready(&self) {
         self.wake.notified().await;
@@ -133,7 +178,7 @@ impl Outbox {
     /// hears the end alone.
     pub(crate) fn take(&self, frames_max: usize) -> Batch {
         let mut state = self.state.lock();
-        let State { queue, departed, ending } = &mut *state;
+        let State { queue, departed, ending, .. } = &mut *state;
         let ends_at_once =
             |it: &Ending| matches!(it.code, CloseCode::SlowConsumer | CloseCode::TokenExpired);
         let ends_at_once = ending.as_ref().is_some_and(ends_at_once);

@@ -284,7 +284,7 @@ impl Connection {
 
     /// Asks the newest token again for each joined topic, and shows others whom it names.
     async fn apply_rights(&mut self) {
-        let mut news = Vec::new();
+        let (mut news, mut closes) = (Vec::new(), Vec::new());
         let mut lost_rows = Vec::new();
         let may_view =
             |topic: &TopicName| self.identity.capabilities(topic).allow(Capability::View);
@@ -298,8 +298,12 @@ impl Connection {
                     let Some(capabilities) =
                         still_allowed(&self.app, &self.identity, (topic, rights)).await
                     else {
-                        // Nothing of what waits in the queue is for them any more.
-                        self.outbox.withdraw(channel.member);
+                        // Nothing of what waits in the queue is for them any more, nor of what the shard says until
+                        // it knows; so they are told from here.
+                        if self.outbox.bar(channel.member) {
+                            let join_ref = channel.join_ref.as_ref();
+                            closes.push(encode::close(self.wire, join_ref, topic.as_str()));
+                        }
                         news.push((topic.clone(), Input::Expel(channel.member)));
                         continue;
                     };
@@ -313,6 +317,9 @@ impl Connection {
                     }
                 }
             }
+        }
+        for close in closes {
+            self.send(close);
         }
         for (topic, input) in news {
             // A shard that has stopped has nobody left to be told.

@@ -150,4 +150,8 @@ fn what_is_withdrawn_is_not_sent_and_leaves_room() {
     queue.withdraw(ADA);
     assert_eq!(queue.push(ADA, frame(Class::Vital, 60)), Pushed::Queued);
     assert_eq!(lens(&mut queue), [20, 60]);
+    assert_eq!(queue.push(BOB, frame(Class::Vital, 20)), Pushed::Queued);
+    queue.clear();
+    assert_eq!(queue.push(ADA, frame(Class::Vital, 80)), Pushed::Queued);
+    assert_eq!(lens(&mut queue), [80]);
 }

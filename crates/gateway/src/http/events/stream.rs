@@ -296,6 +296,10 @@ impl Stream {
     }
 
     async fn send(&self, piece: Bytes) -> Result<(), End> {
+        // Also while the log is read, which may take as long as the client lets it.
+        if self.listener.outbox.is_cut_off() {
+            return Err(End::Over);
+        }
         match timeout(WRITE_MAX, self.pieces.send(piece)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(End::Over),
