@@ -181,7 +181,8 @@ async fn check(
     thread::spawn(move || answer.send(history.is_linearizable()));
     let seen = || format!("{calls:#?} {log:#?}");
     let searched = timeout(SEARCH_MAX, answered).await;
-    let is_linearizable = searched.with_context(|| format!("no order found in time: {}", seen()))?;
+    let is_linearizable =
+        searched.with_context(|| format!("no order found in time: {}", seen()))?;
     ensure!(is_linearizable?, "not linearizable: {}", seen());
     tried.saves += saves.len();
     tried.calls += calls.len();
