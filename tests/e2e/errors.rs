@@ -119,6 +119,57 @@ async fn a_body_may_be_so_large_and_no_larger() -> Result<()> {
 }
 
 #[tokio::test]
+async fn every_post_may_be_repeated_and_says_so() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let api = server.get("/openapi.json").await?.json();
+    let paths = api["paths"].as_object().cloned().unwrap_or_default();
+    let posts =
+        paths.iter().filter(|(path, it)| path.starts_with("/v1/") && it["post"].is_object());
+    let mut count = 0;
+    for (path, operations) in posts {
+        count += 1;
+        let post = &operations["post"];
+        let mut parameters = post["parameters"].as_array().into_iter().flatten();
+        assert!(parameters.any(|it| it["name"] == "idempotency-key"), "{path}");
+        for status in ["400", "409", "422"] {
+            assert!(post["responses"][status].is_object(), "{path}: {status}");
+        }
+        // Whoever sends a key that is none is told so, before anything is done.
+        let path = path.replace("{topic}", "doc:1").replace("{id}", "x");
+        let request = Request::new("POST", &path).authorized(KEY).header("idempotency-key", "a b");
+        let answer = server.ask(request.json(&json!({"content": "x", "to": "open"}))).await?;
+        assert!((400..500).contains(&answer.status), "{path}: {answer}");
+    }
+    assert!(count >= 13, "{count}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn pages_elsewhere_may_send_and_read_what_tickets_need() -> Result<()> {
+    let origin = "https://desk.example.org";
+    let options = Options::default().set("server.origins", &format!("[\"{origin}\"]"));
+    let server = Server::start(options).await?;
+    let asked = "authorization,content-type,if-match,penholder-fence,idempotency-key,traceparent";
+    let preflight = Request::new("OPTIONS", "/v1/tickets")
+        .header("origin", origin)
+        .header("access-control-request-method", "PATCH")
+        .header("access-control-request-headers", asked);
+    let answer = server.ask(preflight).await?;
+    let allowed = answer.header("access-control-allow-headers").unwrap_or_default().to_lowercase();
+    for name in asked.split(',') {
+        assert!(allowed.split(',').any(|it| it.trim() == name), "{name}: {allowed}");
+    }
+    let request = Request::new("GET", "/v1/tickets").authorized(KEY).header("origin", origin);
+    let answer = server.ask(request).await?;
+    assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
+    let exposed = answer.header("access-control-expose-headers").unwrap_or_default().to_lowercase();
+    for name in ["etag", "location", "retry-after", "idempotency-replay"] {
+        assert!(exposed.split(',').any(|it| it.trim() == name), "{name}: {exposed}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn errors_stand_in_the_description_of_the_interface() -> Result<()> {
     let server = Server::start(Options::default()).await?;
     let api = server.get("/openapi.json").await?.json();

@@ -8,9 +8,9 @@ use penholder_protocol::realtime::{self, Dialect};
 use penholder_protocol::{Encoded, JoinReply, Json, PresenceMode, Ref, TopicName, ViewerSummary};
 
 use crate::hub::{Hub, Membership};
-use crate::news::Resumption;
 use crate::room::{Room, Seat, Sight};
 use crate::session::{Session, Shown};
+use crate::telling::Resumption;
 use crate::{Departure, Join, MemberId, Now, ResumeClaim};
 
 impl Hub {

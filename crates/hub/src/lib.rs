@@ -72,6 +72,7 @@ mod room;
 mod session;
 mod spread;
 mod stream;
+mod telling;
 mod view;
 
 pub use config::{Config, TopicOptions};

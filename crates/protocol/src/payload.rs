@@ -34,11 +34,12 @@ pub use ticket::{
     TicketStatusChanged, TicketStatusCounts, TicketUpdated, TicketsBulkUpdated,
 };
 
-/// Derives what every enum of words on the wire has, and the word itself.
+/// Derives what every enum of words on the wire has, and the word itself. Words are taken as tokens: what a
+/// macro has read as a literal is none to the derive of the OpenAPI schema.
 macro_rules! words {
     (
         $(#[$outer:meta])* pub enum $name:ident {
-            $($(#[$inner:meta])* $variant:ident = $word:literal,)+
+            $($(#[$inner:meta])* $variant:ident = $word:tt,)+
         }
     ) => {
         $(#[$outer])*

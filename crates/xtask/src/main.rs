@@ -19,6 +19,7 @@ mod fuzz;
 mod load;
 mod npm;
 mod process;
+mod python;
 mod rules;
 mod run;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use anyhow::{Error, Result, anyhow, bail, ensure};
 
 use crate::npm::{self, Package};
 use crate::process::{self, Shell};
+use crate::python;
 use crate::workspace;
 
 /// The oldest Node.js that Vite and the tests run on.
@@ -44,11 +45,13 @@ pub(crate) enum Tool {
     CargoDeny,
     CxxCompiler,
     Postgres,
+    Python,
+    Schemathesis,
 }
 
 impl Tool {
     /// All, each after those it needs itself.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Rustfmt,
         Self::Clippy,
         Self::Node,
@@ -58,6 +61,8 @@ impl Tool {
         Self::CargoDeny,
         Self::CxxCompiler,
         Self::Postgres,
+        Self::Python,
+        Self::Schemathesis,
     ];
 
     pub(crate) fn name(self) -> String {
@@ -70,6 +75,8 @@ impl Tool {
             Self::CargoDeny => format!("cargo-deny {CARGO_DENY_VERSION}"),
             Self::CxxCompiler => "a C++ compiler".to_owned(),
             Self::Postgres => "PostgreSQL".to_owned(),
+            Self::Python => "Python 3 with venv".to_owned(),
+            Self::Schemathesis => "Schemathesis".to_owned(),
         }
     }
 
@@ -113,6 +120,12 @@ impl Tool {
                 ensure!(found, "no initdb in {POSTGRES_DIR}, nor on PATH");
                 Ok(())
             }
+            Self::Python => {
+                // Debian has the second in a package of its own.
+                let modules = ["-c", "import venv, ensurepip"];
+                process::output(Command::new("python3").args(modules)).map(drop)
+            }
+            Self::Schemathesis => python::find(),
         }
     }
 
@@ -140,6 +153,10 @@ impl Tool {
             Self::Postgres => "sudo apt-get install postgresql (other systems: install it and put \
                                initdb on PATH)"
                 .to_owned(),
+            Self::Python => "sudo apt-get install python3-venv (other systems: install Python 3 \
+                             and put it on PATH as python3)"
+                .to_owned(),
+            Self::Schemathesis => "cargo xtask setup, where PyPI can be reached".to_owned(),
         }
     }
 
@@ -167,6 +184,8 @@ impl Tool {
             }
             Self::CxxCompiler => apt_get_install(shell, &["g++"]),
             Self::Postgres => apt_get_install(shell, &["postgresql"]),
+            Self::Python => apt_get_install(shell, &["python3", "python3-venv"]),
+            Self::Schemathesis => python::install(shell),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::fuzz;
 use crate::load;
 use crate::npm;
 use crate::process::{self, Shell};
+use crate::python;
 use crate::rules;
 use crate::setup::{self, Tool};
 use crate::test::Seeds;
@@ -50,6 +51,8 @@ pub(crate) enum Step {
     Fuzz,
     /// Whole clusters in simulated time, with drawn faults
     Simulation,
+    /// Every answer over HTTP is one that /openapi.json describes, as Schemathesis sees it
+    Api,
     /// The real server, with the Rust client, npm phoenix and realtime-js, and Chromium
     E2e,
 }
@@ -68,13 +71,17 @@ impl Step {
 
     /// Returns what must be installed, each tool after those that it needs itself.
     pub(crate) fn tools(self) -> &'static [Tool] {
-        use Tool::{CargoDeny, Chromium, Clippy, CxxCompiler, Node, Packages, Postgres, Rustfmt};
+        use Tool::{
+            CargoDeny, Chromium, Clippy, CxxCompiler, Node, Packages, Postgres, Python, Rustfmt,
+            Schemathesis,
+        };
         match self {
             Self::Fmt => &[Rustfmt],
             Self::Clippy => &[Clippy],
             Self::Deny => &[CargoDeny],
             Self::Fuzz => &[CxxCompiler],
             Self::Unit | Self::BenchSmoke => &[Postgres],
+            Self::Api => &[Python, Schemathesis],
             Self::Js => &[Node, Packages(npm::CLIENT)],
             Self::JsLint => &[Node, Packages(npm::CLIENT), Packages(npm::E2E)],
             Self::E2e => &[Node, Packages(npm::CLIENT), Packages(npm::E2E), Chromium, Postgres],
@@ -115,6 +122,7 @@ impl Step {
             }
             Self::Fuzz => fuzz::short(shell)?,
             Self::Simulation => simulation(shell, seeds)?,
+            Self::Api => api(shell)?,
             Self::E2e => end_to_end(shell)?,
         }
         Ok(None)
@@ -193,6 +201,14 @@ fn deny(shell: &Shell) -> Result<Option<String>> {
     }
     shell.run(&mut deny("check --hide-inclusion-graph --disable-fetch advisories"))?;
     Ok(None)
+}
+
+fn api(shell: &Shell) -> Result<()> {
+    npm::build_console(shell)?;
+    shell.run(&mut workspace::build_server("--test api"))?;
+    let mut test = cargo("test --workspace --test api");
+    test.env("PENHOLDER_BIN", workspace::profile_dir("debug")?.join("penholder"));
+    shell.run(test.env("PENHOLDER_SCHEMATHESIS", python::schemathesis()?))
 }
 
 fn end_to_end(shell: &Shell) -> Result<()> {

@@ -77,6 +77,7 @@ pub(super) struct ViewQuery {
     #[serde(default)]
     view_only: String,
     /// Another policy than the topic's own.
+    #[param(inline)]
     policy: Option<Policy>,
 }
 
@@ -187,6 +188,7 @@ pub(super) struct Why {
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
+        (status = 422, body = ErrorBody),
     ),
 )]
 pub(super) async fn why(
@@ -239,6 +241,7 @@ fn reason(evidence: &Evidence) -> &'static str {
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
+        (status = 422, body = ErrorBody),
         (status = 503, description = "The replica that has it did not say that it is gone.", body = ErrorBody),
     ),
 )]

@@ -7,6 +7,8 @@ mod condition;
 mod list;
 mod people;
 mod refused;
+#[cfg(test)]
+mod shapes;
 mod status;
 mod ticket;
 mod trace;
