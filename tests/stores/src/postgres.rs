@@ -174,7 +174,9 @@ impl PostgresServer {
         Ok(self.url_of(name))
     }
 
-    fn url_of(&self, database: &str) -> String {
+    /// Where a database of this name is, if there is one.
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
         format!("postgres://penholder@127.0.0.1:{}/{database}", self.port)
     }
 
