@@ -40,11 +40,13 @@ struct Client {
     topic: String,
 }
 
-/// How long it took until 95 % were told everything, and all; and how many statements that were, once counted.
+/// How long it took until 95 % were told everything, and all.
 #[derive(Debug, Default)]
 struct Times {
     most: Vec<Duration>,
     all: Vec<Duration>,
+    /// How often somebody was told that the store is away, and came again.
+    refused: u64,
 }
 
 /// Measures; returns how many statements it took, and how many topics there were.
@@ -107,15 +109,16 @@ async fn come(
         let start = Arc::clone(&start);
         coming.spawn(async move {
             start.wait().await;
-            join(&mut client.socket, &client.topic, since).await?;
-            anyhow::Ok((client, Instant::now()))
+            let refused = join(&mut client.socket, &client.topic, since).await?;
+            anyhow::Ok((client, Instant::now(), refused))
         });
     }
     start.wait().await;
     let begun = Instant::now();
     let (mut clients, mut ends) = (Vec::new(), Vec::new());
     while let Some(came) = coming.join_next().await {
-        let (client, end) = came??;
+        let (client, end, refused) = came??;
+        times.refused += refused;
         clients.push(client);
         ends.push(end.saturating_duration_since(begun));
     }
@@ -132,6 +135,7 @@ fn print(clients: usize, topics: u64, (new, back): (Times, Times)) {
         ("topics", 6),
         ("95 %", 8),
         ("all", 8),
+        ("refused", 7),
         ("beside it", 12),
     ];
     let table = Table::new(&columns);
@@ -146,6 +150,7 @@ fn print(clients: usize, topics: u64, (new, back): (Times, Times)) {
             topics.to_string(),
             table::time(crate::replays::median(times.most)),
             table::time(all),
+            table::count(times.refused),
             beside,
         ]);
     }

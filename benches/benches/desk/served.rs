@@ -12,10 +12,13 @@ use penholder_tests::{Answer, RawSocket, Request, SECRET, Token, exchange};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// When npm `phoenix` joins again after a refusal.
+const REJOIN: Duration = Duration::from_secs(1);
 
 /// Bounds that do not bind here: all clients have one address, and ask as often as they can.
 const BOUNDS: [(&str, &str); 10] = [
@@ -124,28 +127,37 @@ impl Served {
     }
 }
 
-/// Joins a topic for its events alone, with what was missed since then, and reads so many of those.
+/// Joins a topic for its events alone, with what was missed since then, and reads so many of those. Who is told that
+/// the store is away tries again after a while, as clients do; returns how often that was.
 pub(crate) async fn join(
     socket: &mut RawSocket,
     topic: &str,
     (since, missed): (Option<u64>, usize),
-) -> Result<()> {
+) -> Result<u64> {
     let payload = json!({"presence": false, "since": since});
     let payload = if since.is_none() { json!({"presence": false}) } else { payload };
-    socket.send(&json!(["1", "1", topic, "phx_join", payload]).to_string()).await?;
-    let (mut is_joined, mut heard) = (false, 0);
+    let join = json!(["1", "1", topic, "phx_join", payload]).to_string();
+    let (mut is_joined, mut heard, mut refused) = (false, 0, 0);
     let listen = async {
+        socket.send(&join).await?;
         while !is_joined || heard < missed {
             let frame = socket.next_text().await?;
-            if frame[3] == "phx_reply" {
-                let recovered = &frame[4]["response"]["recovered"];
-                let is_whole = since.is_none() || *recovered == true;
-                ensure!(frame[4]["status"] == "ok" && is_whole, "{topic}: {}", frame[4]);
-                is_joined = true;
-            }
             heard += usize::from(frame[4]["seq"].is_u64());
+            if frame[3] != "phx_reply" {
+                continue;
+            }
+            let response = &frame[4]["response"];
+            is_joined =
+                frame[4]["status"] == "ok" && (since.is_none() || response["recovered"] == true);
+            if !is_joined {
+                let is_away = response["code"] == "unavailable" || response["recovered"] == false;
+                ensure!(is_away, "{topic}: {}", frame[4]);
+                refused += 1;
+                sleep(REJOIN).await;
+                socket.send(&join).await?;
+            }
         }
-        Ok(())
+        Ok(refused)
     };
     timeout(PATIENCE, listen).await.context("not all is told")?
 }

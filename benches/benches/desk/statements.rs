@@ -44,8 +44,8 @@ impl Counted {
     }
 }
 
-/// Prints how many statements each write takes, the beginning and the end of its transaction left out, and how many
-/// it took for all to come back.
+/// Prints how many statements each write takes, with what sqlx logs of its transaction, and how many it took for all
+/// to come back, with what the server asks beside that.
 pub(crate) async fn count(
     asked: &Asked,
     places: &[Place<'_>],
