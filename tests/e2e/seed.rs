@@ -71,9 +71,9 @@ async fn desk_is_one_that_people_have_worked_at() -> Result<()> {
     let finished = seed(&server, &["--tickets", "40"]).await?;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let stats = as_agent(&server, "/v1/tickets/stats").await?;
-    let statuses = stats["by_status"].as_object().map_or(0, |counts| {
-        counts.values().filter(|count| count.as_u64() > Some(0)).count()
-    });
+    let statuses = stats["by_status"]
+        .as_object()
+        .map_or(0, |counts| counts.values().filter(|count| count.as_u64() > Some(0)).count());
     assert!(statuses >= 5, "{stats}");
     assert!(stats["unassigned"].as_u64() > Some(0), "{stats}");
     let page = as_agent(&server, "/v1/tickets?limit=100").await?;
@@ -103,8 +103,13 @@ async fn server_that_asks_for_patience_gets_it() -> Result<()> {
     let stats = server.ask(key("/v1/tickets/stats")).await?;
     assert_eq!(stats.json()["total"], 4, "{stats:?}");
     let metrics = server.ask(key("/metrics")).await?.body;
-    let refused = metrics.lines().find_map(|line| line.strip_prefix("penholder_http_requests_refused_total "));
-    assert!(refused.is_some_and(|count| count != "0"), "nobody was asked for patience: {refused:?}");
+    let refused = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("penholder_http_requests_refused_total "));
+    assert!(
+        refused.is_some_and(|count| count != "0"),
+        "nobody was asked for patience: {refused:?}"
+    );
     Ok(())
 }
 
