@@ -83,6 +83,8 @@ async fn run(store: &Store) -> Result<()> {
         stories.push(story?.with_context(replay)?);
     }
     let tried = judge(&asked, &truth, &stories).with_context(replay)?;
+    // A store may be too slow, but never hold what the server cannot read.
+    ensure!(!desk.server.log().contains("cannot be read"), "{}", desk.server.log());
     let line = format!("seed {seed}: {tried:?}\n");
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes())?;
     let counts = [

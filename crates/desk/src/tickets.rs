@@ -176,15 +176,13 @@ async fn find_to_write(
     connection: &mut Connection<'_>,
     id: TicketId,
 ) -> Result<Ticket, TicketError> {
-    const SQL: &str = select_ticket!("WHERE t.id = $1 FOR UPDATE OF t");
-    let found: Option<Kept<Ticket>> = match connection {
-        // Nobody else writes at all.
-        Connection::Sqlite(_) => return find(connection, id).await,
-        Connection::Postgres(connection) => {
-            sqlx::query_as(SQL).bind(id.to_string()).fetch_optional(&mut **connection).await?
-        }
-    };
-    found.map(|kept| kept.0).ok_or(TicketError::NotFound)
+    // On SQLite nobody else writes at all.
+    if let Connection::Postgres(connection) = connection {
+        // In a statement of its own: one that had to wait for the row reads the name of the assignee as of before.
+        let lock = sqlx::query("SELECT 1 FROM tickets WHERE id = $1 FOR UPDATE");
+        lock.bind(id.to_string()).execute(&mut **connection).await?;
+    }
+    find(connection, id).await
 }
 
 async fn find_comment(
