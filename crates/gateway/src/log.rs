@@ -29,17 +29,17 @@ pub(crate) const EVENTS_MAX: u32 = 200;
 /// How long a join waits for the store.
 const JOIN_WAIT: Duration = Duration::from_millis(500);
 
-/// The log of all topics.
-#[derive(Debug)]
+/// The log of all topics. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(crate) struct Log {
     pens: Pens,
     tickets: Tickets,
-    visits: Visits,
+    visits: Arc<Visits>,
 }
 
 impl Log {
     pub(crate) fn new(pens: &Pens, tickets: &Tickets) -> Self {
-        Self { pens: pens.clone(), tickets: tickets.clone(), visits: Visits::default() }
+        Self { pens: pens.clone(), tickets: tickets.clone(), visits: Arc::default() }
     }
 
     /// Reads a topic as it is now.
@@ -133,9 +133,12 @@ impl Log {
     }
 
     /// Looks at a topic as it was a moment ago, so that many who ask at once cost one read; none while the
-    /// store is away. The reads are boxed: they are rare, and large.
+    /// store is away.
     pub(crate) async fn visit(&self, topic: &TopicName) -> Option<Visit> {
-        let visit = self.visits.visit(topic, || Box::pin(self.look(topic)));
+        let visit = self.visits.visit(topic, || {
+            let (log, topic) = (self.clone(), topic.clone());
+            async move { log.look(&topic).await }
+        });
         timeout(JOIN_WAIT, visit).await.ok().flatten()
     }
 
@@ -171,7 +174,10 @@ impl Log {
         let is_behind =
             matches!(since, Some(Since::After(after)) if after < reading.at.number(audience));
         let lately = async {
-            let read = || Box::pin(self.lately(topic, reading.at.seq));
+            let read = || {
+                let (log, topic, last) = (self.clone(), topic.clone(), reading.at.seq);
+                async move { log.lately(&topic, last).await }
+            };
             if is_behind { visit.lately(read).await } else { None }
         };
         let lately = timeout(JOIN_WAIT, lately).await.ok().flatten();

@@ -1,17 +1,24 @@
 //! Topics as they were read a moment ago: when thousands come back at once, the store is read once per topic.
+//!
+//! A reading belongs to nobody who waits for it: it goes on when they give up, or a store that is slow for the
+//! crowd of them would be asked again by each.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use penholder_hub::{Reading, Stretch};
 use penholder_lease::PersonId;
 use penholder_protocol::TopicName;
-use tokio::sync::OnceCell;
+use tokio::sync::SetOnce;
 
 /// How long a reading is good enough for a join. What has happened since is told by the shard.
 const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// How long a reading may be under way before it is begun anew.
+const UNDER_WAY_MAX: Duration = Duration::from_secs(10);
 
 /// A topic as it was a moment ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,18 +54,52 @@ struct Slots {
     tidied_at: Option<Instant>,
 }
 
-/// A reading, or one that is under way; none in the cell when the store was away.
+/// A reading, or one that is under way; none when the store was away.
 #[derive(Clone, Debug)]
 struct Slot {
     begun: Instant,
-    cell: Arc<OnceCell<Option<Arc<Read>>>>,
+    read: Arc<Shared<Option<Arc<Read>>>>,
+}
+
+/// What is read once, for all who want it.
+#[derive(Debug)]
+struct Shared<T> {
+    is_begun: AtomicBool,
+    value: SetOnce<T>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { is_begun: AtomicBool::new(false), value: SetOnce::new() }
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Shared<T> {
+    fn of(value: T) -> Self {
+        Self { is_begun: AtomicBool::new(true), value: SetOnce::new_with(Some(value)) }
+    }
+
+    /// Waits for what `read` finds, which only the first who wants it begins.
+    async fn get<F>(self: &Arc<Self>, read: impl FnOnce() -> F) -> T
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        if !self.is_begun.swap(true, Ordering::Relaxed) {
+            let (shared, read) = (Arc::clone(self), read());
+            tokio::spawn(async move {
+                // Nobody else sets it.
+                shared.value.set(read.await).ok();
+            });
+        }
+        self.value.wait().await.clone()
+    }
 }
 
 /// What was read of a topic, and of its log once somebody needs that.
 #[derive(Debug)]
 struct Read {
     recent: Recent,
-    lately: OnceCell<Option<Arc<Stretch>>>,
+    lately: Arc<Shared<Option<Arc<Stretch>>>>,
 }
 
 /// A look at a topic, shared with all who look at the same moment.
@@ -67,7 +108,7 @@ pub(crate) struct Visit(Arc<Read>);
 
 impl Visit {
     fn new(recent: Recent) -> Self {
-        Self(Arc::new(Read { recent, lately: OnceCell::new() }))
+        Self(Arc::new(Read { recent, lately: Arc::default() }))
     }
 
     /// What was read.
@@ -78,23 +119,25 @@ impl Visit {
     /// The last events up to the reading, or what `read` finds: one for all who ask.
     pub(super) async fn lately<F>(&self, read: impl FnOnce() -> F) -> Option<Arc<Stretch>>
     where
-        F: Future<Output = Option<Arc<Stretch>>>,
+        F: Future<Output = Option<Arc<Stretch>>> + Send + 'static,
     {
-        self.0.lately.get_or_init(read).await.clone()
+        self.0.lately.get(read).await
     }
 }
 
 impl Slot {
+    /// One that is under way is waited for, within reason.
     fn is_fresh(&self) -> bool {
-        self.begun.elapsed() < FRESH_FOR
+        let is_read = self.read.value.initialized();
+        self.begun.elapsed() < if is_read { FRESH_FOR } else { UNDER_WAY_MAX }
     }
 }
 
 impl Visits {
     /// Notes what has just been written.
     pub(super) fn put(&self, topic: &TopicName, recent: Recent) {
-        let cell = Arc::new(OnceCell::new_with(Some(Some(Visit::new(recent).0))));
-        self.keep(topic, Slot { begun: Instant::now(), cell });
+        let read = Arc::new(Shared::of(Some(Visit::new(recent).0)));
+        self.keep(topic, Slot { begun: Instant::now(), read });
     }
 
     pub(super) fn forget(&self, topic: &TopicName) {
@@ -108,16 +151,19 @@ impl Visits {
         read: impl FnOnce() -> F,
     ) -> Option<Visit>
     where
-        F: Future<Output = Option<Recent>>,
+        F: Future<Output = Option<Recent>> + Send + 'static,
     {
         let known = self.0.lock().by_topic.get(topic).filter(|slot| slot.is_fresh()).cloned();
         let slot = known.unwrap_or_else(|| {
-            let slot = Slot { begun: Instant::now(), cell: Arc::default() };
+            let slot = Slot { begun: Instant::now(), read: Arc::default() };
             self.keep(topic, slot.clone());
             slot
         });
-        let read = async { read().await.map(|recent| Visit::new(recent).0) };
-        slot.cell.get_or_init(|| read).await.clone().map(Visit)
+        let read = || {
+            let read = read();
+            async { read.await.map(|recent| Visit::new(recent).0) }
+        };
+        slot.read.get(read).await.map(Visit)
     }
 
     fn keep(&self, topic: &TopicName, slot: Slot) {
@@ -132,10 +178,12 @@ impl Visits {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
+    use futures_util::FutureExt;
     use penholder_hub::Position;
     use penholder_lease::{Lease, StoreMs};
+    use tokio::sync::Semaphore;
 
     use super::*;
 
@@ -149,34 +197,62 @@ mod tests {
         visit.map(|visit| visit.recent().reading.at.seq)
     }
 
+    /// Counts how often it is called.
+    fn count(calls: &Arc<AtomicUsize>) {
+        calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn counted(calls: &Arc<AtomicUsize>) -> usize {
+        calls.load(Ordering::Relaxed)
+    }
+
     #[tokio::test]
     async fn many_at_once_read_once_and_what_is_written_replaces_it() {
-        let (visits, reads, logs) = (Visits::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (visits, reads, logs) = (Visits::default(), Arc::default(), Arc::default());
         let topic = TopicName::parse("doc:1").unwrap();
         let ask = || {
-            visits.visit(&topic, || async {
-                reads.fetch_add(1, Ordering::Relaxed);
-                tokio::task::yield_now().await;
-                Some(recent(1))
+            visits.visit(&topic, || {
+                count(&reads);
+                async { Some(recent(1)) }
             })
         };
         let comes_back = || async {
             let visit = ask().await?;
-            let lately = visit.lately(|| async {
-                logs.fetch_add(1, Ordering::Relaxed);
-                tokio::task::yield_now().await;
-                Some(Arc::default())
+            let lately = visit.lately(|| {
+                count(&logs);
+                async { Some(Arc::default()) }
             });
             lately.await.map(|_| visit)
         };
         let answers = futures_util::future::join_all((0..50).map(|_| comes_back())).await;
         assert!(answers.iter().all(|answer| seq(answer.as_ref()) == Some(1)));
-        assert_eq!((reads.load(Ordering::Relaxed), logs.load(Ordering::Relaxed)), (1, 1));
+        assert_eq!((counted(&reads), counted(&logs)), (1, 1));
         visits.put(&topic, recent(2));
         assert_eq!(seq(ask().await.as_ref()), Some(2));
-        assert_eq!(reads.load(Ordering::Relaxed), 1);
+        assert_eq!(counted(&reads), 1);
         visits.forget(&topic);
         assert_eq!(seq(ask().await.as_ref()), Some(1));
-        assert_eq!(reads.load(Ordering::Relaxed), 2);
+        assert_eq!(counted(&reads), 2);
+    }
+
+    #[tokio::test]
+    async fn a_reading_goes_on_when_those_who_wait_give_up() {
+        let (visits, reads) = (Visits::default(), Arc::default());
+        let topic = TopicName::parse("doc:1").unwrap();
+        let slow = Arc::new(Semaphore::new(0));
+        let ask = || {
+            visits.visit(&topic, || {
+                count(&reads);
+                let slow = Arc::clone(&slow);
+                async move { slow.acquire().await.ok().map(|_| recent(1)) }
+            })
+        };
+        for _ in 0..3 {
+            assert!(ask().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        slow.add_permits(1);
+        assert_eq!(seq(ask().await.as_ref()), Some(1));
+        assert_eq!(counted(&reads), 1);
     }
 }
