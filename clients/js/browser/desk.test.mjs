@@ -343,6 +343,74 @@ test("an unsaved text survives the server's restart, and the history is whole af
   assert.equal(await ada.getByTestId("composer").inputValue(), "Half a sente");
 });
 
+/** Chooses a status, without waiting for what comes of it. */
+async function choose(page, status) {
+  await page.getByTestId("status").selectOption(status);
+  await page.getByTestId("change-status").click();
+}
+
+/** What a window shows of a ticket in the end: who did what when, and what was said. */
+function shown(page) {
+  return page.evaluate(() => {
+    const text = (item, part) => item.querySelector(part)?.textContent;
+    const entries = [...document.querySelectorAll('[data-testid="history"] > li')];
+    const comments = [...document.querySelectorAll('[data-testid="comments"] li[data-internal]')];
+    return {
+      history: entries.map((entry) => [
+        entry.dataset.type,
+        text(entry, "strong"),
+        entry.querySelector("time").dateTime,
+      ]),
+      comments: comments.map((item) => [item.dataset.internal, text(item, ".comment-text")]),
+    };
+  });
+}
+
+test("a ticket is worked from creation to reopening over a kill of the server, and every window has it whole", async () => {
+  const [tomas, ada, bruno] = [await deskOf("tomas"), await deskOf("ada"), await deskOf("bruno")];
+  const windows = [tomas, ada, bruno];
+  const id = await createTicket(tomas, freshTitle("The door does not open"));
+  for (const agent of [ada, bruno]) await openTicket(agent, id);
+  await ada.getByTestId("assignee").selectOption("bruno");
+  await waitForValue(bruno, "status", "in_progress");
+  await ada.getByTestId("as-note").check({ force: true });
+  await say(ada, "It is always this door");
+  await say(bruno, "Which key have you got?");
+  await waitForComment(tomas, "Which key have you got?");
+
+  // It dies while this is under way: whether it was done before, nobody can know yet.
+  await choose(bruno, "waiting_for_user");
+  await server.kill();
+  await tomas.getByTestId("composer").fill("The one with the red ring");
+  await server.start();
+  for (const page of windows) await waitForConnection(page, "connected");
+  if ((await ask(`/v1/tickets/${id}`)).status === "in_progress") {
+    await choose(bruno, "waiting_for_user");
+  }
+  for (const page of windows) await waitForValue(page, "status", "waiting_for_user");
+  await tomas.getByTestId("send").click();
+  for (const page of windows) await waitForComment(page, "The one with the red ring");
+
+  await choose(bruno, "resolved");
+  await waitForValue(tomas, "status", "resolved");
+  await choose(tomas, "closed");
+  await waitForValue(ada, "status", "closed");
+  await choose(tomas, "open");
+  for (const page of windows) await waitForHistory(page, "to “Open”");
+
+  const [customer, one, other] = await Promise.all(windows.map(shown));
+  assert.deepEqual(one, other);
+  assert.equal(one.comments.length, 3, "the note among them");
+  const isPublic = ([isInternal]) => isInternal !== "true";
+  assert.deepEqual(customer, { ...one, comments: one.comments.filter(isPublic) });
+  const { data: changes } = await ask(`/v1/tickets/${id}/history`);
+  const statuses = changes.map(({ to }) => to);
+  const way = ["open", "in_progress", "waiting_for_user", "resolved", "closed", "open"];
+  assert.deepEqual(statuses, way);
+  const told = one.history.filter(([type]) => type === "status");
+  assert.equal(told.length, statuses.length, JSON.stringify(one.history));
+});
+
 test("filters are in the address, the list follows them live, and back leads back", async () => {
   const ada = await deskOf("ada");
   const bruno = await deskOf("bruno");
