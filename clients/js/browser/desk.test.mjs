@@ -411,6 +411,24 @@ test("a ticket is worked from creation to reopening over a kill of the server, a
   assert.equal(told.length, statuses.length, JSON.stringify(one.history));
 });
 
+test("an unsent note stays a note over a reload, and is not for who signs in next", async () => {
+  const tomas = await deskOf("tomas");
+  const id = await createTicket(tomas, freshTitle("The lamp flickers"));
+  const ada = await deskOf("ada");
+  await openTicket(ada, id);
+  await ada.getByTestId("as-note").check({ force: true });
+  await ada.getByTestId("composer").fill("He breaks them himself");
+  await ada.reload();
+  await ada.getByText("Only the team sees this.").waitFor();
+  assert.equal(await ada.getByTestId("composer").inputValue(), "He breaks them himself");
+  const kept = () => ada.evaluate(() => JSON.stringify(sessionStorage));
+  assert.match(await kept(), /breaks them/);
+  await ada.goto(`${server.url}/?as=tomas&ticket=${id}`);
+  await ada.getByTestId("composer").waitFor();
+  assert.equal(await ada.getByTestId("composer").inputValue(), "");
+  assert.doesNotMatch(await kept(), /breaks them/);
+});
+
 test("filters are in the address, the list follows them live, and back leads back", async () => {
   const ada = await deskOf("ada");
   const bruno = await deskOf("bruno");

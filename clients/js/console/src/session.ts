@@ -20,6 +20,8 @@ interface Remembered {
 }
 
 const STORAGE_KEY = "penholder:console:person";
+/** What the keys of all that a tab keeps begin with, unsent texts among them. */
+const STORAGE_PREFIX = "penholder:console:";
 
 /** Signs in whom the address asks for (`?as=ada`), or whom this tab remembers. */
 export function startSession(): Session | null {
@@ -43,7 +45,14 @@ export function signInWithToken(token: string): Session | null {
 
 export function signOut(session: Session): void {
   session.client.disconnect();
-  sessionStorage.removeItem(STORAGE_KEY);
+  forgetAll();
+}
+
+/** Forgets what somebody has left in the tab: it is not for who comes next. */
+function forgetAll(): void {
+  for (const key of Object.keys(sessionStorage)) {
+    if (key.startsWith(STORAGE_PREFIX)) sessionStorage.removeItem(key);
+  }
 }
 
 /** Whether the server hands out demo tokens. */
@@ -67,6 +76,8 @@ export async function introduceTeam(): Promise<void> {
 }
 
 function open(remembered: Remembered): Session {
+  const before = recall();
+  if (before !== null && before.person.user !== remembered.person.user) forgetAll();
   sessionStorage.setItem(STORAGE_KEY, JSON.stringify(remembered));
   const { person, token } = remembered;
   if (token !== null) {

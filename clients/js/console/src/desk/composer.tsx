@@ -1,4 +1,4 @@
-import { type FormEvent, type KeyboardEvent, useRef, useState } from "react";
+import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from "react";
 import type { Ticket, TicketActions, TicketComment } from "../../../src/index.ts";
 import { useNames } from "./names.ts";
 import { NoteIcon } from "./note-icon.tsx";
@@ -21,12 +21,19 @@ export function Composer({ ticket, parent, actions, onTyping, onDone }: Composer
   const { isStaff } = useViewer();
   const nameOf = useNames();
   const [text, setText] = useKept(`penholder:console:comment:${ticket.id}`);
-  const [wantsNote, setWantsNote] = useState(false);
+  // Kept with the text: what was begun as a note never goes out as a reply.
+  const [audience, setAudience] = useKept(`penholder:console:audience:${ticket.id}`);
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   // What answers a note is one: else it would show that there is a note.
-  const isInternal = isStaff && (wantsNote || parent?.is_internal === true);
+  const answersNote = parent?.is_internal === true;
+  const isInternal = isStaff && (audience === "staff" || answersNote);
+  // The note may be deleted while it is answered.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what is answered says when
+  useEffect(() => {
+    if (answersNote) setAudience("staff");
+  }, [answersNote]);
   if (ticket.status === "closed") {
     return (
       <p className="muted closed-note" data-testid="closed-note">
@@ -78,8 +85,8 @@ export function Composer({ ticket, parent, actions, onTyping, onDone }: Composer
                   type="radio"
                   name="audience"
                   checked={isInternal === internal}
-                  disabled={!internal && parent?.is_internal === true}
-                  onChange={() => setWantsNote(internal)}
+                  disabled={!internal && answersNote}
+                  onChange={() => setAudience(internal ? "staff" : "")}
                   data-testid={internal ? "as-note" : "as-reply"}
                 />
                 <span>{internal ? "Internal note" : "Reply"}</span>
@@ -105,6 +112,7 @@ export function Composer({ ticket, parent, actions, onTyping, onDone }: Composer
         value={text}
         rows={3}
         maxLength={CONTENT_MAX}
+        readOnly={isBusy}
         onChange={(event) => {
           setText(event.target.value);
           // That a note is written is the team's alone too.

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import {
   TICKET_CATEGORIES,
   TICKET_PRIORITIES,
@@ -156,10 +156,15 @@ function Search({ text, onChange }: { text: string; onChange: (text: string) => 
     setTold(text);
     if (value.trim() !== text) setValue(text);
   }
+  // Other filters may be chosen, or a ticket opened, while the typing pauses.
+  const latest = useRef(onChange);
+  useEffect(() => {
+    latest.current = onChange;
+  });
   // biome-ignore lint/correctness/useExhaustiveDependencies: what is typed says when
   useEffect(() => {
     if (value.trim() === text) return;
-    const timer = setTimeout(() => onChange(value.trim()), SEARCH_PAUSE_MS);
+    const timer = setTimeout(() => latest.current(value.trim()), SEARCH_PAUSE_MS);
     return () => clearTimeout(timer);
   }, [value]);
   return (

@@ -79,6 +79,7 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
             name="title"
             value={draft.title}
             maxLength={TITLE_MAX}
+            readOnly={isBusy}
             onChange={(event) => set({ title: event.target.value })}
             autoComplete="off"
             data-testid="new-title"
@@ -93,6 +94,7 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
             rows={8}
             value={draft.description}
             maxLength={DESCRIPTION_MAX}
+            readOnly={isBusy}
             onChange={(event) => set({ description: event.target.value })}
             data-testid="new-description"
           />

@@ -89,7 +89,7 @@ export function TicketEditor({ ticket, source, state, pen }: TicketEditorProps) 
           className="title-field"
           value={edit.text.title}
           maxLength={TITLE_MAX}
-          readOnly={isReadOnly}
+          readOnly={isReadOnly || edit.isSaving}
           {...focus}
           onChange={(event) => change({ title: event.target.value })}
           onKeyDown={shortcut}
@@ -105,7 +105,7 @@ export function TicketEditor({ ticket, source, state, pen }: TicketEditorProps) 
           value={edit.text.description}
           maxLength={DESCRIPTION_MAX}
           rows={4}
-          readOnly={isReadOnly}
+          readOnly={isReadOnly || edit.isSaving}
           {...focus}
           onChange={(event) => change({ description: event.target.value })}
           onKeyDown={shortcut}

@@ -34,6 +34,7 @@ export function TicketFacts({ ticket, actions, members, pen, isDemo }: TicketFac
   const { isStaff } = useViewer();
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
+  const [reason, setReason] = useState("");
   const run = async (action: () => Promise<unknown>) => {
     setBusy(true);
     setError(null);
@@ -50,7 +51,7 @@ export function TicketFacts({ ticket, actions, members, pen, isDemo }: TicketFac
       <h2 id="facts-title" className="visually-hidden">
         Details
       </h2>
-      <StatusControl key={ticket.status} ticket={ticket} run={run} actions={actions} />
+      <StatusControl key={ticket.status} {...{ ticket, run, actions, reason, setReason }} />
       {isStaff ? (
         <StaffControls {...{ ticket, actions, members, pen, isDemo, run }} />
       ) : (
@@ -68,15 +69,24 @@ interface ControlProps {
   readonly run: (action: () => Promise<unknown>) => Promise<void>;
 }
 
+interface StatusControlProps extends ControlProps {
+  /** It outlives a change of the status by somebody else. */
+  readonly reason: string;
+  readonly setReason: (reason: string) => void;
+}
+
 /** Only where the ticket may go from here is offered; the change is made once it is confirmed. */
-function StatusControl({ ticket, actions, run }: ControlProps) {
+function StatusControl({ ticket, actions, run, reason, setReason }: StatusControlProps) {
   const { isStaff } = useViewer();
   const [to, setTo] = useState<TicketStatus | null>(null);
-  const [reason, setReason] = useState("");
   const next = TICKET_TRANSITIONS[ticket.status].filter((word) => isStaff || mayChoose(word));
   const change = (event: React.FormEvent) => {
     event.preventDefault();
-    if (to !== null) void run(() => actions.transition(to, reason.trim() || undefined));
+    if (to === null) return;
+    void run(async () => {
+      await actions.transition(to, reason.trim() || undefined);
+      setReason("");
+    });
   };
   return (
     <form className="fact status-control" onSubmit={change}>
