@@ -306,7 +306,7 @@ pub(crate) async fn replay(
     let found: Vec<(i64, String, i64)> =
         rows!(connection, fetch_all, sql, topic, signed(after), i64::from(limit), pruned,);
     let mut events = Vec::with_capacity(found.len());
-    for ((seq, body, pen), expected) in found.into_iter().zip(after + 1..) {
+    for ((seq, body, pen), expected) in found.into_iter().zip(after.saturating_add(1)..) {
         // What is missing in between was pruned while this was read, or the pen's log is kept for less long.
         if unsigned(seq)? != expected {
             break;

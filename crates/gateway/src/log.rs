@@ -123,7 +123,7 @@ impl Log {
         let last = self.pens.last_seq(topic.as_str()).await?;
         let logged = self.pens.log(topic.as_str(), after, limit).await?;
         let is_whole = match logged.first() {
-            Some(first) => first.seq == after + 1,
+            Some(first) => first.seq.checked_sub(1) == Some(after),
             None => after == last,
         };
         if !is_whole {
