@@ -26,6 +26,10 @@ pub(super) async fn whoever_has_come_is_known(options: Options) -> Result<()> {
     desk.ask_as((&renamed, &[]), "GET", "/v1/tickets", &Value::Null).await?;
     let page = desk.get(CARL, "/v1/tickets").await?;
     assert_eq!(page["data"][0]["assignee_name"], "Zoë");
+    // Also when it is the one that they had before.
+    desk.get(ZOE, "/v1/tickets").await?;
+    let page = desk.get(CARL, "/v1/tickets").await?;
+    assert_eq!(page["data"][0]["assignee_name"], "zoe");
 
     let user = "/v1/users/ann%20b";
     let body = json!({"name": "Ann", "role": "agent"});

@@ -54,10 +54,12 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     text.map(Some).ok_or_else(|| ErrorCode::InvalidIdempotencyKey.into())
 }
 
-/// Returns whose key it is.
+/// Returns whose key it is. Who has another role meanwhile may not see what was answered before.
 pub(super) fn scope(caller: &Caller) -> String {
     match caller {
-        Caller::Person(identity) => format!("user:{}", identity.subject()),
+        Caller::Person(identity) => {
+            format!("{}:{}", identity.card.role.as_str(), identity.subject())
+        }
         Caller::Backend(backend) => format!("key:{}", backend.id),
     }
 }
