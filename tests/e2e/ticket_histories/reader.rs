@@ -88,6 +88,9 @@ impl Reader {
                 self.story.resets += 1;
                 now
             }
+            // The store did not answer in time, or the topic is begun anew from a reading that is older than what
+            // was heard last: not known to be lost, so it is asked for again.
+            (Some(_), Value::Bool(false)) => return Ok(()),
             _ => anyhow::bail!("since {:?}: {joined}", self.last),
         };
         ensure!(now >= since, "the topic has gone back from {since} to {now}");
