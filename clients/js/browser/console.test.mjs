@@ -1,52 +1,29 @@
 /** The console in real browsers against the real server. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 import {
   enter,
-  launch,
-  openPage,
   overflow,
   picture,
-  Server,
   sign,
+  stage,
   waitForBanner,
   waitForConnection,
   waitForMember,
 } from "./harness.mjs";
 
-let server;
-let browser;
-let pages = [];
+const { server, open } = await stage();
 /** A topic of its own for each test: what is left of one is none of the next one's business. */
 let topic;
 let count = 0;
-
-before(async () => {
-  server = await Server.create();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.remove();
-});
 
 beforeEach(() => {
   count += 1;
   topic = `demo:ticket-t${count}`;
 });
 
-afterEach(async () => {
-  const problems = pages.flatMap((opened) => opened.problems);
-  for (const { context } of pages) await context.close();
-  pages = [];
-  assert.deepEqual(problems, []);
-});
-
-async function newPage(options) {
-  const opened = await openPage(browser, server, options);
-  pages.push(opened);
-  return opened.page;
+function newPage(options) {
+  return open(server, options);
 }
 
 async function enterAs(person, options) {

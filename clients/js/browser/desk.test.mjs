@@ -1,49 +1,17 @@
 /** The help desk for a customer and two agents side by side, in real browsers against the real server. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
-import {
-  Line,
-  launch,
-  openPage,
-  overflow,
-  picture,
-  Server,
-  sign,
-  waitForConnection,
-  waitForPen,
-} from "./harness.mjs";
+import { after, test } from "node:test";
+import { Line, overflow, picture, sign, stage, waitForConnection, waitForPen } from "./harness.mjs";
 
-let server;
-let browser;
-let pages = [];
+const { server, open } = await stage();
 let count = 0;
-
-before(async () => {
-  server = await Server.create();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.remove();
-});
-
-afterEach(async () => {
-  const problems = pages.flatMap((opened) => opened.problems);
-  for (const { context } of pages) await context.close();
-  pages = [];
-  assert.deepEqual(problems, []);
-});
 
 /** A page at the desk, whose list has come. `by`: another way to the server. */
 async function deskOf(person, { by = server, path = "", ...options } = {}) {
-  const opened = await openPage(browser, by, { reducedMotion: "reduce", ...options });
-  pages.push(opened);
-  await opened.page.goto(`${by.url}/?as=${person}${path}`);
-  await opened.page
-    .locator('[data-testid="rows"][data-live="true"]')
-    .waitFor({ state: "attached" });
-  return opened.page;
+  const page = await open(by, { reducedMotion: "reduce", ...options });
+  await page.goto(`${by.url}/?as=${person}${path}`);
+  await page.locator('[data-testid="rows"][data-live="true"]').waitFor({ state: "attached" });
+  return page;
 }
 
 /** A title that no other ticket of this run has. */

@@ -1,4 +1,5 @@
 /** A server process, a browser, and pages that say what went wrong in them. */
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
@@ -7,6 +8,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { after, afterEach } from "node:test";
 import { chromium } from "playwright-core";
 
 const CHROMIUM = process.env.PENHOLDER_CHROMIUM ?? "/usr/bin/chromium";
@@ -169,6 +171,33 @@ export async function openPage(browser, server, options = {}) {
     if (!request.url().startsWith(server.url)) problems.push(`request to ${request.url()}`);
   });
   return { page, context, problems };
+}
+
+/**
+ * A server and a browser for the tests of one file. A page that is opened by `open` is closed after its test,
+ * which fails when anything went wrong in the page.
+ */
+export async function stage() {
+  const server = await Server.create();
+  let browser;
+  after(async () => {
+    await browser?.close();
+    await server.remove();
+  });
+  browser = await launch();
+  let pages = [];
+  afterEach(async () => {
+    const problems = pages.flatMap((opened) => opened.problems);
+    for (const { context } of pages) await context.close();
+    pages = [];
+    assert.deepEqual(problems, []);
+  });
+  const open = async (by = server, options = {}) => {
+    const opened = await openPage(browser, by, options);
+    pages.push(opened);
+    return opened.page;
+  };
+  return { server, browser, open };
 }
 
 /** Signs in as `person` and opens `topic`, by the address. */

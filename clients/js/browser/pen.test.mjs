@@ -1,45 +1,23 @@
 /** The pen between two people, in real browsers against the real server. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { after, test } from "node:test";
 import {
   enter,
   Line,
-  launch,
-  openPage,
   overflow,
   picture,
-  Server,
+  stage,
   waitForBanner,
   waitForMember,
   waitForPen,
 } from "./harness.mjs";
 
-let server;
-let browser;
-let pages = [];
-
-before(async () => {
-  server = await Server.create();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.remove();
-});
-
-afterEach(async () => {
-  const problems = pages.flatMap((opened) => opened.problems);
-  for (const { context } of pages) await context.close();
-  pages = [];
-  assert.deepEqual(problems, []);
-});
+const { server, open } = await stage();
 
 async function enterAs(person, topic, options, by = server) {
-  const opened = await openPage(browser, by, { reducedMotion: "reduce", ...options });
-  pages.push(opened);
-  await enter(opened.page, by, person, topic);
-  return opened.page;
+  const page = await open(by, { reducedMotion: "reduce", ...options });
+  await enter(page, by, person, topic);
+  return page;
 }
 
 function isEditable(page) {

@@ -4,25 +4,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { after, before, test } from "node:test";
-import { launch, openPage, picture, Server, waitForPen } from "./harness.mjs";
+import { test } from "node:test";
+import { openPage, picture, stage, waitForPen } from "./harness.mjs";
 
 const TITLE = "Invoice 48213 shows the wrong currency";
 const DESCRIPTION =
   "Our invoice 48213 is in US dollars, but we have a contract in euros. Our accounting cannot book it like this. Could you correct it and send a new copy?";
 
-let server;
-let browser;
-
-before(async () => {
-  server = await Server.create();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.remove();
-});
+const { server, browser } = await stage();
 
 /** Runs `penholder seed` to its end. */
 async function seed(tickets) {
