@@ -31,7 +31,7 @@ impl Hub {
         let resumption = self.resumption(join);
         let reply = self.join_reply(join, &id, &resumption);
         self.deliver(join.member, reply);
-        self.tell_missed(join, &resumption.missed);
+        self.tell_missed(join, &resumption);
         if let Some(member) = join.replaces {
             self.close(member);
             self.unseat(member, Departure::Replaced);
@@ -257,6 +257,7 @@ impl Hub {
             join_ref: join.join_ref.clone(),
             sight,
             audience: join.audience,
+            heard: 0,
         };
         let room =
             self.rooms.entry(join.topic.clone()).or_insert_with(|| Room::new(join.topic.clone()));
@@ -271,7 +272,7 @@ impl Hub {
     fn join_reply(&mut self, join: &Join, id: &SessionId, resumption: &Resumption) -> Encoded {
         let summary = self.join_summary(join, id);
         let known = self.rooms.get(&join.topic).and_then(|room| room.pen.as_ref());
-        let pen = known.map(|known| Json::of(&known.pen));
+        let pen = resumption.pen.as_ref().or(known.map(|known| &known.pen)).map(Json::of);
         let session = &self.sessions[id];
         let claim = ResumeClaim {
             topic: join.topic.clone(),

@@ -59,6 +59,8 @@ pub(crate) struct Seat {
     pub(crate) join_ref: Option<Ref>,
     pub(crate) sight: Sight,
     pub(crate) audience: Audience,
+    /// The number of the last event that it had heard when it sat down, which may be told here only later.
+    pub(crate) heard: u64,
 }
 
 /// How much of the topic's presence a member has been told.
@@ -140,8 +142,9 @@ impl Room {
     pub(crate) fn report(&self, news: &News, at: Position) -> Vec<Output> {
         let mut outputs = Vec::new();
         for audience in Audience::ALL {
-            let mut seats =
-                self.others(None).filter(|(_, seat)| seat.audience == audience).peekable();
+            let number = at.number(audience);
+            let hears = |seat: &Seat| seat.audience == audience && seat.heard < number;
+            let mut seats = self.others(None).filter(|(_, seat)| hears(seat)).peekable();
             if seats.peek().is_none() {
                 continue;
             }

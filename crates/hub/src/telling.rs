@@ -10,10 +10,13 @@
 //!   for it (`the_public_hears_the_same_with_and_without_notes`).
 //! - Whoever comes back gets what was missed right after the answer, or is told to fetch anew: never a part
 //!   (`whoever_comes_back_hears_exactly_what_was_missed`).
+//! - Whoever has heard more elsewhere than was told here hears what follows that, and nothing of it again
+//!   (`whoever_has_heard_more_than_was_told_here_hears_what_follows`).
 //! - After the last event of a topic nobody is on it (`a_topic_ends_with_its_last_event`).
 //! - What a replica has written before it died is told on the others
 //!   (`what_a_replica_did_not_pass_on_is_read_when_it_is_gone`).
 
+use penholder_lease::Pen;
 use penholder_presence::{MonoMs, SessionId};
 use penholder_protocol::encode::{self, Message};
 use penholder_protocol::{Json, Namespace, Since, TopicName};
@@ -34,8 +37,11 @@ const MISSED_MAX: usize = 200;
 /// What a join reply says of the stream.
 #[derive(Debug)]
 pub(crate) struct Resumption {
+    /// The number that the member hears on from.
     pub(crate) seq: u64,
     pub(crate) recovered: Option<bool>,
+    /// The pen, where what is known of it here is older than what the client has heard.
+    pub(crate) pen: Option<Pen>,
     /// What was missed: events, with what this audience is told.
     pub(crate) missed: Vec<(String, Json)>,
 }
@@ -263,26 +269,39 @@ impl Hub {
         let audience = join.audience;
         let stream = self.rooms.get(&join.topic).and_then(|room| room.stream.as_ref());
         let seq = stream.map_or(0, |stream| stream.at().number(audience));
+        let (pen, missed) = (None, Vec::new());
         let missed = match join.since {
-            None => return Resumption { seq, recovered: None, missed: Vec::new() },
+            None => return Resumption { seq, recovered: None, pen, missed },
             Some(Since::Impossible) => None,
             Some(Since::After(since)) if since == seq => {
                 // Of a store that is away nobody knows whether there is more.
                 let is_known = stream.is_some() || !matches!(join.stream, AtJoin::Away);
                 is_known.then(Vec::new)
             }
+            Some(Since::After(since)) if since > seq => {
+                let reading = join.stream.reading();
+                let Some(reading) = reading.filter(|it| since <= it.at.number(audience)) else {
+                    return Resumption { seq, recovered: Some(false), pen, missed };
+                };
+                // It was told elsewhere before it could be told here.
+                let pen = Some(reading.pen.clone());
+                return Resumption { seq: since, recovered: Some(true), pen, missed };
+            }
             Some(Since::After(since)) => stream
-                .filter(|_| since < seq)
                 .and_then(|stream| stream.since(lately(join), audience, since))
                 .filter(|missed| fits(missed)),
         };
         let recovered = Some(missed.is_some());
-        Resumption { seq, recovered, missed: missed.unwrap_or_default() }
+        Resumption { seq, recovered, pen, missed: missed.unwrap_or_default() }
     }
 
-    /// Tells a newcomer what it has missed, right after the reply.
-    pub(crate) fn tell_missed(&mut self, join: &Join, missed: &[(String, Json)]) {
-        for (event, payload) in missed {
+    /// Tells a newcomer what it has missed, right after the reply. What comes from now on is told from there.
+    pub(crate) fn tell_missed(&mut self, join: &Join, resumption: &Resumption) {
+        let room = self.rooms.get_mut(&join.topic);
+        if let Some(seat) = room.and_then(|room| room.seats.get_mut(&join.member)) {
+            seat.heard = resumption.seq;
+        }
+        for (event, payload) in &resumption.missed {
             let message = Message { topic: join.topic.as_str(), event, payload };
             let body = encode::push(join.wire, join.join_ref.as_ref(), &message);
             self.deliver(join.member, body);

@@ -232,6 +232,42 @@ fn a_stale_reading_loses_to_news() {
     assert_eq!(kinds(&world, cid), told);
 }
 
+/// Here the topic is as it was a moment ago, and its events of since then are known elsewhere.
+#[test]
+fn who_has_heard_of_the_pen_elsewhere_hears_what_follows() {
+    let (mut elsewhere, mut store) = (World::new(), Store::default());
+    let stale = store.at_join(elsewhere.now);
+    let ada = arrive(&mut elsewhere, &mut store, "ada");
+    ask(&mut elsewhere, ada, acquire());
+    serve(&mut elsewhere, &mut store);
+    elsewhere.leave(ada);
+    serve(&mut elsewhere, &mut store);
+    let eve = arrive(&mut elsewhere, &mut store, "eve");
+    ask(&mut elsewhere, eve, acquire());
+    serve(&mut elsewhere, &mut store);
+    let all = ["granted", "released", "granted"].map(str::to_owned);
+    let after = |since: u64| -> Vec<_> {
+        (1..).zip(all.iter().cloned()).filter(|(seq, _)| *seq > since).collect()
+    };
+    let fresh = store.at_join(elsewhere.now);
+    for since in 1..=4 {
+        let mut world = World::new();
+        let carl = world.join(Joining::new(DOC, "carl").stream(stale.clone()));
+        let back = Joining::new(DOC, "bob").since(Since::After(since)).stream(fresh.clone());
+        let bob = world.join(back);
+        let response = reply(&world, bob)["response"].clone();
+        let is_heard = since <= 3;
+        assert_eq!(response["recovered"], is_heard, "{since}");
+        assert_eq!(response["seq"], if is_heard { since } else { 0 });
+        // The pen is not older than what was heard of it.
+        let holder = if is_heard { json!("eve") } else { Value::Null };
+        assert_eq!(response["pen"]["holder"]["id"], holder, "{since}");
+        serve(&mut world, &mut store);
+        assert_eq!(kinds(&world, bob), after(if is_heard { since } else { 0 }), "{since}");
+        assert_eq!(kinds(&world, carl), after(0));
+    }
+}
+
 #[test]
 fn who_comes_back_gets_what_was_missed_or_is_told_to_fetch_anew() {
     let (mut world, mut store) = (World::new(), Store::default());

@@ -327,6 +327,55 @@ fn whoever_comes_back_hears_exactly_what_was_missed() {
     }
 }
 
+#[test]
+fn whoever_has_heard_more_than_was_told_here_hears_what_follows() {
+    let mut early = Log::default();
+    early.write_all(&[Comment, Note, Pen]);
+    let mut read = early.clone();
+    read.write_all(&[Note, Comment, Note, Pen, Comment]);
+    let mut later = read.clone();
+    let news = [Note, Comment, Pen].map(|write| later.write(write));
+    for audience in [Audience::Staff, Audience::Public] {
+        let join = |stream: AtJoin, since| {
+            let joining = if audience == Audience::Staff { staff("eve") } else { public("carl") };
+            joining.since(Since::After(since)).stream(stream)
+        };
+        let (told_here, head) = (early.at().number(audience), read.at().number(audience));
+        for since in told_here + 1..=head + 1 {
+            let mut world = World::new();
+            let first = world.join(join(early.at_join(None), told_here));
+            let second = world.join(join(read.at_join(None), since));
+            let answer = reply(&world, second);
+            // What is beyond all that there is was heard by nobody.
+            let is_heard = since <= head;
+            assert_eq!(answer["recovered"], is_heard, "{audience:?} {since}");
+            let from = if is_heard { since } else { told_here };
+            assert_eq!(answer["seq"], from, "{audience:?} {since}");
+            read.serve(&mut world);
+            news.iter().for_each(|news| tell(&mut world, news.clone()));
+            let follows = numbers(&later, audience, from);
+            assert_eq!(told(&mut world, second), follows, "{audience:?} {since}");
+            assert_eq!(told(&mut world, first), numbers(&later, audience, told_here));
+            assert_eq!(world.asks.len(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_somebody_has_heard_is_for_one_seat_alone() {
+    let mut log = Log::default();
+    let (mut world, ..) = met(&log);
+    let early = log.at_join(None);
+    let news = [Comment, Note, Comment].map(|write| log.write(write));
+    let ahead = world.join(public("dora").since(Since::After(2)).stream(log.at_join(None)));
+    // The same socket joins anew, as somebody who has heard nothing.
+    let again = public("dora").replaces(ahead).since(Since::After(0)).stream(early);
+    let again = world.join(again);
+    news.iter().for_each(|news| tell(&mut world, news.clone()));
+    assert_eq!(told(&mut world, ahead), [""; 0]);
+    assert_eq!(told(&mut world, again), ["1 comment_created", "2 comment_created"]);
+}
+
 /// What an audience has to hear after a number.
 fn numbers(log: &Log, audience: Audience, since: u64) -> Vec<String> {
     let all = log.news.iter().zip(&log.places);
