@@ -325,21 +325,6 @@ pub(crate) async fn replay(
     Ok(Replay::Events { events, last })
 }
 
-/// Returns the number of a topic's last event, for an audience.
-pub(crate) async fn last_seq(
-    connection: &mut Connection<'_>,
-    (topic, audience): (&str, Audience),
-) -> Result<u64, StoreError> {
-    let head: Option<(i64, i64)> = rows!(
-        connection,
-        fetch_optional,
-        "SELECT seq, staff_only FROM topics WHERE topic = $1",
-        topic,
-    );
-    let (seq, staff_only) = head.unwrap_or_default();
-    unsigned(if audience == Audience::Staff { seq } else { seq - staff_only })
-}
-
 /// Returns up to `limit` topics of which something is to be forgotten, and up to which number.
 pub(crate) async fn overdue(
     connection: &mut Connection<'_>,

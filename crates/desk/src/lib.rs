@@ -132,7 +132,7 @@ pub use self::error::StoreError;
 pub use self::events::{Happened, LoggedEvent, Replay, Retention, Told, Trace};
 pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};
 pub use self::renewal::Renewal;
-pub use self::stream::{Entry, Position, Stretch};
+pub use self::stream::{Entry, Look, Owned, Position, Stretch};
 pub use self::tickets::{
     Assigned, Begun, Filter, Key, KnownPerson, Listed, Once, Order, Page, PeopleFilter, PeoplePage,
     Request, Stats, StoredAnswer, TicketError, Tickets, TracedEvent, Unanswered, Updated, Work,

@@ -301,17 +301,6 @@ impl Pens {
         store!(self.pen(topic))
     }
 
-    /// Returns the number of a topic's last event, 0 when there was none. Read before the
-    /// [`pen`](Self::pen), it is never larger than what the pen shows.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be read.
-    pub async fn last_seq(&self, topic: &str) -> Result<u64, StoreError> {
-        check_text(topic)?;
-        store!(self.last_seq(topic))
-    }
-
     /// Reads up to `limit` pens of which somebody is the holder, in the order of topics. One whose deadline
     /// has passed may be among them, and is free.
     ///

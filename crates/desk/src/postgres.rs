@@ -137,12 +137,6 @@ impl PostgresStore {
         time(sqlx::query_as(sql::TIME).fetch_one(&self.pool).await?)
     }
 
-    pub(crate) async fn last_seq(&self, topic: &str) -> Result<u64, StoreError> {
-        let seq: Option<i64> =
-            sqlx::query_scalar(sql::LAST_SEQ).bind(topic).fetch_optional(&self.pool).await?;
-        unsigned(seq.unwrap_or_default())
-    }
-
     pub(crate) async fn held_by(
         &self,
         person: &str,

@@ -28,7 +28,7 @@ use crate::answer::{Answered, Draft, Due, Logged, Reading};
 use crate::error::StoreError;
 use crate::migrate;
 use crate::renewal::Renewal;
-use crate::row::{LeaseColumns, Row, logged, signed, unsigned};
+use crate::row::{LeaseColumns, Row, logged, signed};
 
 /// How long a statement waits for another process that writes, and a caller for the writer.
 const WAIT: Duration = Duration::from_secs(2);
@@ -131,14 +131,6 @@ impl SqliteStore {
         let at = self.ground.clock.now();
         let row = select(&mut *self.readers.acquire().await?, topic).await?;
         Ok(Reading { topic: topic.to_owned(), pen: row.lease.view(at), at })
-    }
-
-    pub(crate) async fn last_seq(&self, topic: &str) -> Result<u64, StoreError> {
-        let seq: Option<i64> = sqlx::query_scalar("SELECT seq FROM topics WHERE topic = ?")
-            .bind(topic)
-            .fetch_optional(&self.readers)
-            .await?;
-        unsigned(seq.unwrap_or_default())
     }
 
     pub(crate) async fn held_by(

@@ -1,11 +1,13 @@
 //! A topic's stream as a shard follows it: every event in order, with what each audience hears of it.
 
-use penholder_ticket::EventName;
+use penholder_lease::{Claims, Lease, Pen, PersonId, StoreMs};
+use penholder_ticket::{EventName, TicketId};
+use sqlx::types::Json;
 
 use crate::answer::Logged;
 use crate::error::StoreError;
 use crate::events::{Told, numbered};
-use crate::row::{signed, unsigned};
+use crate::row::{Row as Leased, signed, unsigned};
 use crate::statement::{Connection, rows};
 
 /// A place in a topic's stream: behind so many events.
@@ -46,35 +48,113 @@ pub struct Stretch {
     pub entries: Vec<Entry>,
 }
 
-/// What everybody hears, each with the number of the staff.
-const BOTH: &str = "
-    SELECT seq, name, staff, public_seq, public FROM (
-        SELECT t.seq_staff AS seq, e.event AS name, coalesce(t.staff_body, e.staff_body) AS staff,
-            t.seq_public AS public_seq, coalesce(t.public_body, e.public_body) AS public
-        FROM event_topics AS t JOIN event_log AS e ON e.id = t.event_id
-        WHERE t.topic = $1 AND t.seq_staff > $2
-        UNION ALL
-        SELECT p.seq, CAST(NULL AS text), CAST(p.body AS text), CAST(NULL AS bigint), CAST(NULL AS text)
-        FROM pen_log AS p WHERE p.topic = $1 AND p.seq > $2
-    ) AS log ORDER BY seq LIMIT $3";
+/// A topic, all of it as of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Where its stream has got to.
+    pub at: Position,
+    /// Its pen.
+    pub pen: Pen,
+    /// The ticket that was asked about, where there is one.
+    pub ticket: Option<Owned>,
+}
 
-/// Where a topic is, up to which number its log is gone, and how many events behind a number were the staff's alone.
-const POSITION: &str = "
-    SELECT seq, staff_only, pruned, (
-        SELECT count(*) FROM event_topics AS t
-        WHERE t.topic = $1 AND t.seq_public IS NULL AND t.seq_staff > $2
-    ) FROM topics WHERE topic = $1";
+/// A ticket, as far as it matters whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned {
+    /// Whose; nobody's where a guest has opened it.
+    pub owner: Option<PersonId>,
+}
 
-/// A row of [`BOTH`]: an event without a name is one of the pen.
-type Row = (i64, Option<String>, String, Option<i64>, Option<String>);
+/// A topic, its pen and a ticket: one statement, since thousands who come back at once cost one of it for each topic.
+macro_rules! look {
+    ($clock:literal) => {
+        concat!(
+            "SELECT ",
+            $clock,
+            ", h.seq, h.staff_only, t.id, t.user_id,
+                 p.fence, p.since_ms, p.deadline_ms, p.active_ms, p.due_ms, p.claims
+             FROM (SELECT 1) AS one LEFT JOIN topics AS h ON h.topic = $1
+                 LEFT JOIN tickets AS t ON t.id = $2 LEFT JOIN pens AS p ON p.topic = $1"
+        )
+    };
+}
 
-/// Returns where a topic's stream has got to.
-pub(crate) async fn position(
+/// The clock, the topic, the ticket, and the columns of the lease.
+type Looked = (
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<Json<Claims>>,
+);
+
+/// Where a topic is, how many of its events were the staff's alone from the first that is read on, and what everybody
+/// hears, each with the number of the staff. One row without an event, where there is none.
+///
+/// One statement sees one moment: nothing is written or forgotten between its parts.
+const STRETCH: &str = "
+    WITH head AS (SELECT seq, staff_only, pruned FROM topics WHERE topic = $1),
+    log AS (
+        SELECT seq, name, staff, public_seq, public FROM (
+            SELECT t.seq_staff AS seq, e.event AS name, coalesce(t.staff_body, e.staff_body) AS staff,
+                t.seq_public AS public_seq, coalesce(t.public_body, e.public_body) AS public
+            FROM event_topics AS t JOIN event_log AS e ON e.id = t.event_id
+            WHERE t.topic = $1 AND t.seq_staff > $2
+            UNION ALL
+            SELECT p.seq, CAST(NULL AS text), CAST(p.body AS text), CAST(NULL AS bigint), CAST(NULL AS text)
+            FROM pen_log AS p
+            WHERE p.topic = $1 AND p.seq > $2 AND p.seq > (SELECT pruned FROM head)
+        ) AS kept ORDER BY seq LIMIT $3
+    )
+    SELECT head.seq, head.staff_only, (
+            SELECT count(*) FROM event_topics AS s WHERE s.topic = $1 AND s.seq_public IS NULL
+                AND s.seq_staff >= (SELECT min(seq) FROM log)
+        ), log.seq, log.name, log.staff, log.public_seq, log.public
+    FROM head LEFT JOIN log ON 1 = 1 ORDER BY log.seq";
+
+/// A row of [`STRETCH`]: an event without a name is one of the pen.
+type Row =
+    (i64, i64, i64, Option<i64>, Option<String>, Option<String>, Option<i64>, Option<String>);
+
+/// Looks at a topic and at a ticket. `at` is the clock of this process, where it is that of the store.
+pub(crate) async fn look(
     connection: &mut Connection<'_>,
-    topic: &str,
-) -> Result<Position, StoreError> {
-    let (last, _, _) = look(connection, topic, u64::MAX).await?;
-    Ok(last)
+    (topic, ticket): (&str, Option<TicketId>),
+    at: Option<StoreMs>,
+) -> Result<Look, StoreError> {
+    let ticket = ticket.map(|id| id.to_string());
+    let looked: Looked = match connection {
+        Connection::Sqlite(connection) => {
+            let query = sqlx::query_as(look!("$3")).bind(topic).bind(ticket);
+            query.bind(at.map(|at| signed(at.0))).fetch_one(&mut **connection).await?
+        }
+        Connection::Postgres(connection) => {
+            // As the statement came, so before it saw anything.
+            const SQL: &str =
+                look!("floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint");
+            sqlx::query_as(SQL).bind(topic).bind(ticket).fetch_one(&mut **connection).await?
+        }
+    };
+    let (at, seq, staff_only, id, owner, fence, since, deadline, active, due, claims) = looked;
+    let lease = match (fence, since, deadline, active, claims) {
+        (Some(fence), Some(since), Some(deadline), Some(active), Some(claims)) => {
+            Leased::read((fence, since, deadline, active, due, claims))?.lease
+        }
+        _ => Lease::default(),
+    };
+    let place = (seq.unwrap_or_default(), staff_only.unwrap_or_default());
+    Ok(Look {
+        at: position(place)?,
+        pen: lease.view(StoreMs(unsigned(at)?)),
+        ticket: id.map(|_| Owned { owner: owner.map(PersonId::from) }),
+    })
 }
 
 /// Reads up to `limit` events with numbers larger than `after`. Where some of those are not kept any more it
@@ -85,57 +165,35 @@ pub(crate) async fn stretch(
     after: u64,
     limit: u32,
 ) -> Result<Stretch, StoreError> {
-    let (mut after, mut end) = (after, None);
-    loop {
-        let found: Vec<Row> =
-            rows!(connection, fetch_all, BOTH, topic, signed(after), i64::from(limit));
-        let Some((first, ..)) = found.first() else {
-            if let Some(after) = end {
-                return Ok(Stretch { after, entries: Vec::new() });
-            }
-            // Read once more: what is written between the two reads must not seem to be gone.
-            let last = position(connection, topic).await?;
-            if last.seq <= after {
-                return Ok(Stretch { after: last, entries: Vec::new() });
-            }
-            end = Some(last);
-            continue;
-        };
-        let start = unsigned(*first)?.saturating_sub(1);
-        let (last, pruned, later) = look(connection, topic, start).await?;
-        if pruned > start {
-            // It went while it was read, and what was the staff's alone cannot be counted any more.
-            after = pruned;
-            continue;
+    let found: Vec<Row> =
+        rows!(connection, fetch_all, STRETCH, topic, signed(after), i64::from(limit));
+    let Some((seq, staff_only, later, first, ..)) = found.first() else {
+        return Ok(Stretch { after: Position::default(), entries: Vec::new() });
+    };
+    let Some(first) = first else {
+        return Ok(Stretch { after: position((*seq, *staff_only))?, entries: Vec::new() });
+    };
+    let after = position((first - 1, staff_only - later))?;
+    let mut entries = Vec::with_capacity(found.len());
+    for (row, expected) in found.into_iter().zip(after.seq + 1..) {
+        let (_, _, _, Some(seq), name, Some(staff), public_seq, public) = row else { break };
+        // The pen's log is kept for less long.
+        if unsigned(seq)? != expected {
+            break;
         }
-        let staff_only = last.staff_only.saturating_sub(later);
-        let mut entries = Vec::with_capacity(found.len());
-        for (row, expected) in found.into_iter().zip(start + 1..) {
-            if unsigned(row.0)? != expected {
-                break;
-            }
-            entries.push(entry(topic, row)?);
-        }
-        return Ok(Stretch { after: Position { seq: start, staff_only }, entries });
+        entries.push(entry(topic, (expected, name, staff, public_seq.zip(public)))?);
     }
+    Ok(Stretch { after, entries })
 }
 
-/// Returns where a topic is, up to which number its log is gone, and how many events behind `after` were the
-/// staff's alone.
-async fn look(
-    connection: &mut Connection<'_>,
+fn position((seq, staff_only): (i64, i64)) -> Result<Position, StoreError> {
+    Ok(Position { seq: unsigned(seq)?, staff_only: unsigned(staff_only)? })
+}
+
+fn entry(
     topic: &str,
-    after: u64,
-) -> Result<(Position, u64, u64), StoreError> {
-    let found: Option<(i64, i64, i64, i64)> =
-        rows!(connection, fetch_optional, POSITION, topic, signed(after));
-    let (seq, staff_only, pruned, later) = found.unwrap_or_default();
-    let position = Position { seq: unsigned(seq)?, staff_only: unsigned(staff_only)? };
-    Ok((position, unsigned(pruned)?, unsigned(later)?))
-}
-
-fn entry(topic: &str, (seq, name, staff, public_seq, public): Row) -> Result<Entry, StoreError> {
-    let seq = unsigned(seq)?;
+    (seq, name, staff, public): (u64, Option<String>, String, Option<(i64, String)>),
+) -> Result<Entry, StoreError> {
     let Some(name) = name else {
         let event = serde_json::from_str(&staff);
         let event = event.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
@@ -143,12 +201,12 @@ fn entry(topic: &str, (seq, name, staff, public_seq, public): Row) -> Result<Ent
     };
     let name = EventName::from_word(&name)
         .ok_or_else(|| sqlx::Error::Decode(format!("no event: {name}").into()))?;
-    let public = match (public_seq, public) {
-        (Some(seq), Some(body)) => {
+    let public = match public {
+        Some((seq, body)) => {
             let seq = unsigned(seq)?;
             Some((seq, numbered(seq, &body)))
         }
-        _ => None,
+        None => None,
     };
     let topic = topic.to_owned();
     Ok(Entry::Ticket(Told { topic, name, seq_staff: seq, staff: numbered(seq, &staff), public }))

@@ -32,7 +32,7 @@ use crate::error::StoreError;
 use crate::events::{self, PRUNE_AT_ONCE, Replay, Retention};
 use crate::pens::Pens;
 use crate::statement::{Connection, rows};
-use crate::stream::{self, Position, Stretch};
+use crate::stream::{self, Look, Stretch};
 
 /// Topics that are looked after in one call.
 const TOPICS_AT_ONCE: u32 = 1_000;
@@ -100,27 +100,24 @@ impl Tickets {
         events::replay(&mut reader.connection(), (topic, audience), after, limit).await
     }
 
-    /// Returns the number of the last event that a topic's audience has heard, 0 when there was none.
+    /// Looks at a topic as it is now, with its pen, and at the ticket that it is of. Changes nothing.
+    ///
+    /// Cost: one statement.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub async fn last_seq(&self, topic: &str, audience: Audience) -> Result<u64, StoreError> {
-        let mut reader = self.pens.reader().await?;
-        events::last_seq(&mut reader.connection(), (topic, audience)).await
-    }
-
-    /// Returns where a topic's stream has got to.
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`].
-    pub async fn position(&self, topic: &str) -> Result<Position, StoreError> {
-        stream::position(&mut self.pens.reader().await?.connection(), topic).await
+    pub async fn look(&self, topic: &str, ticket: Option<TicketId>) -> Result<Look, StoreError> {
+        // Before the row is read: what is renewed in between is not seen to have expired.
+        let at = self.pens.own_clock()?;
+        stream::look(&mut self.pens.reader().await?.connection(), (topic, ticket), at).await
     }
 
     /// Reads up to `limit` events of a topic with staff numbers larger than `after`, for both audiences at once.
-    /// Where some of those are not kept any more it begins behind them.
+    /// Where some of those are not kept any more it begins behind them; with none of them it has nothing but where
+    /// the topic is.
+    ///
+    /// Cost: one statement.
     ///
     /// # Errors
     ///

@@ -8,9 +8,7 @@ mod recent;
 use std::sync::Arc;
 use std::time::Duration;
 
-use penholder_desk::{
-    Entry, Happened, Logged, LoggedEvent, Pens, StoreError, TicketError, Tickets, Told,
-};
+use penholder_desk::{Entry, Happened, Logged, LoggedEvent, Owned, StoreError, Tickets, Told};
 use penholder_hub::{
     AtJoin, Audience, News, PenNews, Position, Reading, Stretch, Then, TicketNews,
 };
@@ -32,30 +30,18 @@ const JOIN_WAIT: Duration = Duration::from_millis(500);
 /// The log of all topics. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
-    pens: Pens,
     tickets: Tickets,
     visits: Arc<Visits>,
 }
 
 impl Log {
-    pub(crate) fn new(pens: &Pens, tickets: &Tickets) -> Self {
-        Self { pens: pens.clone(), tickets: tickets.clone(), visits: Arc::default() }
+    pub(crate) fn new(tickets: &Tickets) -> Self {
+        Self { tickets: tickets.clone(), visits: Arc::default() }
     }
 
     /// Reads a topic as it is now.
     pub(crate) async fn reading(&self, topic: &TopicName) -> Result<Reading, StoreError> {
-        // In this order: what happens in between is told once more, rather than not at all.
-        let at = self.position(topic).await?;
-        let pen = self.pens.pen(topic.as_str()).await?.pen;
-        Ok(Reading { at, pen })
-    }
-
-    async fn position(&self, topic: &TopicName) -> Result<Position, StoreError> {
-        if topic.namespace() != Namespace::Tickets {
-            let seq = self.pens.last_seq(topic.as_str()).await?;
-            return Ok(Position { seq, staff_only: 0 });
-        }
-        Ok(position(self.tickets.position(topic.as_str()).await?))
+        Ok(self.look(topic).await?.reading)
     }
 
     /// Reads events with numbers above `after`, in order. Where some are not kept any more it begins behind them.
@@ -65,12 +51,6 @@ impl Log {
         after: u64,
         limit: u32,
     ) -> Result<Stretch, StoreError> {
-        if topic.namespace() != Namespace::Tickets {
-            let logged = self.pens.log(topic.as_str(), after, limit).await?;
-            let seq = logged.first().map_or(after, |first| first.seq.saturating_sub(1));
-            let news = logged.into_iter().map(pen_news).collect();
-            return Ok(Stretch { after: Position { seq, staff_only: 0 }, news });
-        }
         let stretch = self.tickets.stretch(topic.as_str(), after, limit).await?;
         let news = stretch.entries.into_iter().map(|entry| match entry {
             Entry::Ticket(told) => ticket_news(told),
@@ -79,16 +59,13 @@ impl Log {
         Ok(Stretch { after: position(stretch.after), news: news.collect() })
     }
 
-    /// Returns the number for an audience after which all is kept.
+    /// Returns the number for an audience after which all is kept. Where nothing is kept, all that comes is.
     pub(crate) async fn start(
         &self,
         topic: &TopicName,
         audience: Audience,
     ) -> Result<u64, StoreError> {
-        let last = self.position(topic).await?;
-        let Stretch { after, news } = self.stretch(topic, 0, 1).await?;
-        // Where nothing is kept, all that comes is.
-        Ok(if news.is_empty() { last.number(audience) } else { after.number(audience) })
+        Ok(self.stretch(topic, 0, 1).await?.after.number(audience))
     }
 
     /// Reads up to `limit` events that an audience has heard after a number.
@@ -98,12 +75,12 @@ impl Log {
         (audience, after): (Audience, u64),
         limit: u32,
     ) -> Result<Replay, StoreError> {
-        if topic.namespace() != Namespace::Tickets {
-            return self.replay_pen(topic, after, limit).await;
-        }
         let audience = match audience {
-            Audience::Staff => penholder_ticket::Audience::Staff,
-            Audience::Public => penholder_ticket::Audience::Public,
+            // Elsewhere both hear the same.
+            Audience::Public if topic.namespace() == Namespace::Tickets => {
+                penholder_ticket::Audience::Public
+            }
+            Audience::Public | Audience::Staff => penholder_ticket::Audience::Staff,
         };
         let events = self.tickets.events((topic.as_str(), audience), after, limit).await?;
         Ok(match events {
@@ -114,52 +91,34 @@ impl Log {
         })
     }
 
-    async fn replay_pen(
+    /// Looks at a topic as it was a moment ago, so that many who ask at once cost one read; none while the
+    /// store is away. Whoever says what they have `heard` is shown the topic as it was later than that, if there ever
+    /// was so much to hear.
+    pub(crate) async fn visit(
         &self,
         topic: &TopicName,
-        after: u64,
-        limit: u32,
-    ) -> Result<Replay, StoreError> {
-        let last = self.pens.last_seq(topic.as_str()).await?;
-        let logged = self.pens.log(topic.as_str(), after, limit).await?;
-        let is_whole = match logged.first() {
-            Some(first) => first.seq.checked_sub(1) == Some(after),
-            None => after == last,
+        heard: Option<(Audience, u64)>,
+    ) -> Option<Visit> {
+        let reaches = |recent: &Recent| {
+            heard.is_none_or(|(audience, since)| since <= recent.reading.at.number(audience))
         };
-        if !is_whole {
-            return Ok(Replay::Reset { last });
-        }
-        Ok(Replay::Heard(logged.iter().map(heard_of_pen).collect()))
-    }
-
-    /// Looks at a topic as it was a moment ago, so that many who ask at once cost one read; none while the
-    /// store is away.
-    pub(crate) async fn visit(&self, topic: &TopicName) -> Option<Visit> {
-        let visit = self.visits.visit(topic, || {
+        let visit = self.visits.visit(topic, reaches, || {
             let (log, topic) = (self.clone(), topic.clone());
-            async move { log.look(&topic).await }
+            async move { log.look(&topic).await.inspect_err(log_away).ok() }
         });
         timeout(JOIN_WAIT, visit).await.ok().flatten()
     }
 
-    /// In this order: a ticket that is deleted after it was seen has its last event behind the reading.
-    async fn look(&self, topic: &TopicName) -> Option<Recent> {
-        let look = async {
-            let at = self.position(topic).await?;
-            let about = self.about(topic).await?;
-            let pen = self.pens.pen(topic.as_str()).await?.pen;
-            Ok::<_, StoreError>(Recent { reading: Reading { at, pen }, about })
+    /// All of it is of one moment: a ticket that is deleted after it was seen has its last event behind the reading.
+    async fn look(&self, topic: &TopicName) -> Result<Recent, StoreError> {
+        let ticket = ticket_of(topic);
+        let look = self.tickets.look(topic.as_str(), ticket).await?;
+        let about = match (ticket, look.ticket) {
+            (None, _) => About::Other,
+            (Some(_), None) => About::Nothing,
+            (Some(_), Some(Owned { owner })) => About::Ticket { owner },
         };
-        look.await.inspect_err(log_away).ok()
-    }
-
-    async fn about(&self, topic: &TopicName) -> Result<About, StoreError> {
-        let Some(ticket) = ticket_of(topic) else { return Ok(About::Other) };
-        match self.tickets.ticket(ticket).await {
-            Ok(ticket) => Ok(About::Ticket { owner: ticket.user_id }),
-            Err(TicketError::Store(error)) => Err(error),
-            Err(_) => Ok(About::Nothing),
-        }
+        Ok(Recent { reading: Reading { at: position(look.at), pen: look.pen }, about })
     }
 
     /// What was read of a topic for somebody who joins it and has heard all until `since`.

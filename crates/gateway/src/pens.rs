@@ -103,7 +103,7 @@ impl PenDesk {
         let (renewing, renewals) = mpsc::channel(renewals::WAITING_MAX);
         let desk = Self(Arc::new(Parts {
             store: store.clone(),
-            log: Log::new(&store, &tickets),
+            log: Log::new(&tickets),
             tickets,
             receipts,
             lanes: Lanes::default(),

@@ -12,7 +12,7 @@ use penholder_protocol::{Encoded, ErrorCode, ErrorReply, Json, Ref, TopicName};
 use crate::relay::Relay;
 use crate::room::{Room, Seat};
 use crate::session::{Session, Shown};
-use crate::stream::Lately;
+use crate::stream::{Lately, Passed};
 use crate::{
     Class, Config, Departure, Frame, Input, MemberId, Now, Output, SignResume, Tally, WatcherId,
 };
@@ -34,6 +34,7 @@ pub struct Hub {
     pub(crate) tally: Tally,
     pub(crate) relay: Relay,
     pub(crate) lately: Lately,
+    pub(crate) passed: Passed,
 }
 
 /// Where a member sits.
@@ -82,6 +83,7 @@ impl Hub {
             tally: Tally::default(),
             relay: Relay::default(),
             lately: Lately::default(),
+            passed: Passed::new(now.mono),
         };
         hub.perform(now);
         hub
@@ -92,6 +94,7 @@ impl Hub {
     ///
     /// An input that names a member that is gone is ignored: its departure is on the way.
     pub fn handle(&mut self, now: Now, input: Input) {
+        self.passed.tick(now.mono);
         match input {
             Input::Bus(message) => self.take_message(now, &message),
             Input::Relayed(message) => self.take_relayed(now, &message),
@@ -410,6 +413,9 @@ impl Hub {
             && let Some(room) = self.rooms.remove(topic)
         {
             self.unplan(topic, room.pen.and_then(|pen| pen.renew_at));
+            if let Some(stream) = &room.stream {
+                self.passed.note(topic, stream.heard());
+            }
             self.drop_stream(topic, room.stream);
             if let Some(at) = room.flush_at {
                 self.timers.remove(&(at, Timer::Flush(topic.clone())));

@@ -1,6 +1,6 @@
 //! Where a topic's stream is, and what was told of it lately.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use penholder_presence::MonoMs;
 use penholder_protocol::{Json, TopicName};
@@ -60,6 +60,11 @@ impl Stream {
     /// The log has told all it has: what else was heard of is not there.
     pub(crate) fn give_up(&mut self) {
         self.heard = self.at.seq;
+    }
+
+    /// The largest number that was heard of.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard
     }
 
     /// Whether something is missing that was heard of.
@@ -161,5 +166,63 @@ impl Lately {
     /// A stream is not kept any more.
     pub(crate) fn drop_of(&mut self, stream: &Stream) {
         self.give_back(stream.kept.iter().map(News::cost).sum());
+    }
+}
+
+/// How many topics are remembered that have gone on with nobody there.
+const PASSED_MAX: usize = 8_192;
+
+/// How old what was read for a join may be. Unit: milliseconds.
+const READING_AGE_MS: u64 = 60_000;
+
+/// How far topics have got that nobody is on: what was read of a topic before that, for somebody who joins after it, is
+/// not all there is. So a topic that begins where it was read costs the log nothing when nothing has passed in between.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    now: MonoMs,
+    /// By topic, when it was heard of last, and how far it was.
+    last: BTreeMap<TopicName, (MonoMs, u64)>,
+    /// The same in order of time, and some that are gone already.
+    order: VecDeque<(MonoMs, TopicName)>,
+    /// When a topic was forgotten before its time.
+    forgot_at: Option<MonoMs>,
+}
+
+impl Passed {
+    pub(crate) fn new(now: MonoMs) -> Self {
+        Self { now, last: BTreeMap::new(), order: VecDeque::new(), forgot_at: None }
+    }
+
+    /// Notes what time it is.
+    pub(crate) fn tick(&mut self, now: MonoMs) {
+        self.now = now;
+    }
+
+    /// Notes that a topic has got to this event, with nobody there.
+    pub(crate) fn note(&mut self, topic: &TopicName, seq: u64) {
+        let before = self.last.get(topic).copied();
+        let last = before.map_or(seq, |(_, last)| seq.max(last));
+        self.last.insert(topic.clone(), (self.now, last));
+        if before.is_some_and(|(at, _)| at == self.now) {
+            return;
+        }
+        self.order.push_back((self.now, topic.clone()));
+        while let Some((at, topic)) = self.order.front() {
+            let is_old = self.now.since(*at) > READING_AGE_MS;
+            if !is_old && self.order.len() <= PASSED_MAX {
+                return;
+            }
+            if self.last.get(topic).is_some_and(|(last, _)| last == at) {
+                self.last.remove(topic);
+                self.forgot_at = if is_old { self.forgot_at } else { Some(self.now) };
+            }
+            self.order.pop_front();
+        }
+    }
+
+    /// Whether a topic may have gone on after this event since it was read.
+    pub(crate) fn may_follow(&self, topic: &TopicName, seq: u64) -> bool {
+        self.forgot_at.is_some_and(|at| self.now.since(at) <= READING_AGE_MS)
+            || self.last.get(topic).is_some_and(|(_, last)| *last > seq)
     }
 }

@@ -8,6 +8,8 @@
 //!   (`a_gap_is_read_from_the_log_first`).
 //! - An event of the staff's alone costs the public no byte, no number and no moment: nothing else comes earlier
 //!   for it (`the_public_hears_the_same_with_and_without_notes`).
+//! - Whoever joins where nobody is hears what has passed since the topic was read
+//!   (`what_has_passed_with_nobody_there_is_read_by_whoever_joins`).
 //! - Whoever comes back gets what was missed right after the answer, or is told to fetch anew: never a part
 //!   (`whoever_comes_back_hears_exactly_what_was_missed`).
 //! - Whoever has heard more elsewhere than was told here hears what follows that, and nothing of it again
@@ -66,12 +68,16 @@ impl Hub {
 
     fn take_written(&mut self, now: Now, topic: &TopicName, news: Vec<News>) {
         for news in news {
-            let Some(room) = self.rooms.get_mut(topic) else { return };
+            let Some(room) = self.rooms.get_mut(topic) else {
+                self.passed.note(topic, news.seq());
+                continue;
+            };
             let stream = match &mut room.stream {
                 Some(stream) => stream,
                 none => match Position::before(topic, &news) {
                     Some(before) => none.insert(Stream::behind(before)),
                     None => {
+                        self.passed.note(topic, news.seq());
                         // What was the staff's alone before it is for the log to say.
                         return self.ask_pen(topic, PenTask::Follow(news.seq().saturating_sub(1)));
                     }
@@ -236,19 +242,22 @@ impl Hub {
 
     /// A topic has got to this event, which cannot be told from here.
     pub(crate) fn catch_up(&mut self, now: Now, topic: &TopicName, seq: u64) {
-        let Some(room) = self.rooms.get_mut(topic) else { return };
+        let Some(room) = self.rooms.get_mut(topic) else { return self.passed.note(topic, seq) };
         match &mut room.stream {
             Some(stream) => {
                 if stream.hear(seq) {
                     self.follow(now, topic);
                 }
             }
-            None => self.ask_pen(topic, PenTask::Follow(seq.saturating_sub(1))),
+            None => {
+                self.passed.note(topic, seq);
+                self.ask_pen(topic, PenTask::Follow(seq.saturating_sub(1)));
+            }
         }
     }
 
     /// Learns from a join where the topic is. What was written between the reading and now, or before it and
-    /// not told here, comes from the log.
+    /// not told here, comes from the log, which is asked where anything was heard of that.
     pub(crate) fn join_stream(&mut self, now: Now, join: &Join) {
         let Some(reading) = join.stream.reading() else { return };
         let Some(room) = self.rooms.get_mut(&join.topic) else { return };
@@ -256,7 +265,7 @@ impl Hub {
             Some(stream) => stream.hear(reading.at.seq),
             None => {
                 room.stream = Some(Stream::behind(reading.at));
-                true
+                self.passed.may_follow(&join.topic, reading.at.seq)
             }
         };
         if is_behind {

@@ -82,6 +82,14 @@ impl Pens {
         })
     }
 
+    /// Reads the clock of this process, where it is that of the store.
+    pub(crate) fn own_clock(&self) -> Result<Option<StoreMs>, StoreError> {
+        Ok(match self.opened()? {
+            Store::Sqlite(store) => Some(store.moment()),
+            Store::Postgres(_) => None,
+        })
+    }
+
     /// Reads the clock.
     pub(crate) async fn now(&self, reader: &mut Reader) -> Result<StoreMs, StoreError> {
         match (self.opened()?, reader) {

@@ -270,6 +270,3 @@ pub(super) const EXPIRE_DRAFTS: &str =
 
 pub(super) const EXPIRE_LOG: &str =
     concat!("DELETE FROM pen_log WHERE at_ms <= ", clock!(), " - $1");
-
-/// The number of a topic's last event.
-pub(super) const LAST_SEQ: &str = "SELECT seq FROM topics WHERE topic = $1";

@@ -173,7 +173,7 @@ pub(crate) async fn consumer_is_owed_every_write_since_it_was_made(site: Site) -
             }
         });
         // All that comes after this was committed after the answer.
-        made.insert(name, site.tickets.last_seq(ALL_TOPIC, Audience::Staff).await?);
+        made.insert(name, site.last_seq(ALL_TOPIC, Audience::Staff).await?);
     }
     while let Some(written) = writers.join_next().await {
         written??;

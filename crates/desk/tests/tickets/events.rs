@@ -169,7 +169,7 @@ pub(crate) async fn numbers_are_dense_in_the_order_of_commits(site: Site) -> Res
     done.store(true, Ordering::Relaxed);
     while let Some(read) = readers.join_next().await {
         let (audience, read) = read??;
-        assert_eq!(read, site.tickets.last_seq(ALL_TOPIC, audience).await?);
+        assert_eq!(read, site.last_seq(ALL_TOPIC, audience).await?);
     }
     for ((topic, staff), mut events) in told {
         events.sort();
@@ -281,7 +281,7 @@ pub(crate) async fn old_and_surplus_events_are_forgotten(site: Site) -> Result<(
         anyhow::bail!("reset")
     };
     assert_eq!(kept.len(), 1);
-    assert_eq!(site.tickets.last_seq(ALL_TOPIC, STAFF).await?, 11);
+    assert_eq!(site.last_seq(ALL_TOPIC, STAFF).await?, 11);
     Ok(())
 }
 

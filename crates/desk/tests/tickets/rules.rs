@@ -242,11 +242,7 @@ pub(crate) async fn only_known_staff_is_assigned(site: Site) -> Result<()> {
         let topic = user_topic(&agent.into());
         let names = site.names(&topic, STAFF).await?;
         assert_eq!(names.last().map(String::as_str), Some("ticket_assigned"), "{agent}");
-        assert_eq!(
-            site.tickets.last_seq(&topic, PUBLIC).await?,
-            0,
-            "an agent's topic is the staff's"
-        );
+        assert_eq!(site.last_seq(&topic, PUBLIC).await?, 0, "an agent's topic is the staff's");
     }
     let public = site.heard(&ticket_topic(id), PUBLIC).await?;
     let last = public.last().context("nothing was told")?;
@@ -275,7 +271,7 @@ pub(crate) async fn bulk_is_all_or_nothing(site: Site) -> Result<()> {
     work.transition(ids[2], (Status::Closed, None), None).await?;
     work.commit().await?;
     let bulk = |json| anyhow::Ok(serde_json::from_value::<BulkPatch>(json)?.check()?);
-    let before = site.tickets.last_seq(ALL_TOPIC, STAFF).await?;
+    let before = site.last_seq(ALL_TOPIC, STAFF).await?;
 
     let mut work = site.by("eve").await?;
     let resolve = bulk(json!({ "status": "resolved", "priority": "high" }))?;
@@ -294,7 +290,7 @@ pub(crate) async fn bulk_is_all_or_nothing(site: Site) -> Result<()> {
     let written = work.update_many(&bulk_ids(&ids)?, &assign).await?;
     assert!(written.iter().all(|it| it.assignee.is_some()) && written.len() == 4);
     let told = work.commit().await?;
-    assert_eq!(site.tickets.last_seq(ALL_TOPIC, STAFF).await?, before + 1, "told once");
+    assert_eq!(site.last_seq(ALL_TOPIC, STAFF).await?, before + 1, "told once");
     assert_eq!(told.len(), 4 + 1 + 2, "each ticket, all, two owners");
     let heard = site.heard(&user_topic(&"carl".into()), PUBLIC).await?;
     let last = heard.last().context("nothing was told")?;
@@ -339,7 +335,7 @@ pub(crate) async fn collision_is_told_to_the_staff(site: Site) -> Result<()> {
     let topic = ticket_topic(id);
     let granted = site.pens.acquire(&topic, claimant("zoe/1"), Terms::default()).await?;
     let held: Fence = fence(&granted).context("not granted")?;
-    let before = site.tickets.last_seq(&topic, PUBLIC).await?;
+    let before = site.last_seq(&topic, PUBLIC).await?;
     let mut work = site.by("eve").await?;
     let title = changes(&json!({ "title": "new" }))?;
     let written = work.update(id, &title, (None, None)).await?;
@@ -350,7 +346,7 @@ pub(crate) async fn collision_is_told_to_the_staff(site: Site) -> Result<()> {
     let sides = (&collision["holder"]["id"], &collision["writer"]["id"], &collision["fence"]);
     assert_eq!(sides, (&json!("zoe"), &json!("eve"), &json!(held)));
     assert_eq!(collision["presented"], json!(null));
-    assert_eq!(site.tickets.last_seq(&topic, PUBLIC).await?, before + 1, "the update alone");
+    assert_eq!(site.last_seq(&topic, PUBLIC).await?, before + 1, "the update alone");
 
     // By a policy that refuses it, it is told all the same, and not written.
     let refuse = Policy { unfenced_writes: UnfencedWrites::Refuse, ..Policy::default() };

@@ -1,7 +1,9 @@
 //! People, shorthands, and a look past the tickets into the tables.
 
 use anyhow::{Result, bail};
-use penholder_desk::{Happened, Pens, Replay, Request, Storage, Tickets, Told, Trace, Work};
+use penholder_desk::{
+    Happened, Pens, Position, Replay, Request, Storage, Tickets, Told, Trace, Work,
+};
 use penholder_lease::{Kind, Person, Policies, Role};
 use penholder_ticket::{
     Actor, Audience, Changes, CommentDraft, NewComment, NewTicket, Rules, TicketDraft, TicketPatch,
@@ -54,6 +56,12 @@ impl Site {
                 .collect::<Result<_, _>>()?),
             Replay::Reset { last } => bail!("{topic} is reset at {last}"),
         }
+    }
+
+    /// The number of the last event that a topic's audience has heard.
+    pub(crate) async fn last_seq(&self, topic: &str, audience: Audience) -> Result<u64> {
+        let Position { seq, staff_only } = self.tickets.look(topic, None).await?.at;
+        Ok(if audience == Audience::Staff { seq } else { seq - staff_only })
     }
 
     /// The names of the events that a topic's audience hears.

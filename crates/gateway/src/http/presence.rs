@@ -145,7 +145,7 @@ pub(super) async fn summaries(
     let topics = watchable(&topics, |topic| caller.capabilities(topic))?;
     let mut data: Vec<TopicRow> = Vec::with_capacity(topics.len());
     for topic in topics {
-        let holder = app.pens.log().visit(&topic).await;
+        let holder = app.pens.log().visit(&topic, None).await;
         let holder = holder.and_then(|visit| visit.recent().reading.pen.holder.clone());
         let mut row = app.shards.ask(&topic.clone(), move |hub| hub.row(&topic)).await?;
         row.holder = holder.as_ref().map(brief);

@@ -13,12 +13,16 @@ use penholder_hub::{Reading, Stretch};
 use penholder_lease::PersonId;
 use penholder_protocol::TopicName;
 use tokio::sync::SetOnce;
+use tokio::time::sleep_until;
 
 /// How long a reading is good enough for a join. What has happened since is told by the shard.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// How long a reading may be under way before it is begun anew.
 const UNDER_WAY_MAX: Duration = Duration::from_secs(10);
+
+/// How often a topic is read at most for those who say that they have heard more than was read: anybody may say so.
+const ANEW_EVERY: Duration = Duration::from_millis(50);
 
 /// A topic as it was a moment ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +62,17 @@ struct Slots {
 #[derive(Clone, Debug)]
 struct Slot {
     begun: Instant,
+    source: Source,
     read: Arc<Shared<Option<Arc<Read>>>>,
+}
+
+/// Where a reading comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The store: it has all that was written before it was begun.
+    Store,
+    /// Somebody has just written: others may have since then.
+    Writer,
 }
 
 /// What is read once, for all who want it.
@@ -137,42 +151,64 @@ impl Visits {
     /// Notes what has just been written.
     pub(super) fn put(&self, topic: &TopicName, recent: Recent) {
         let read = Arc::new(Shared::of(Some(Visit::new(recent).0)));
-        self.keep(topic, Slot { begun: Instant::now(), read });
+        self.0.lock().keep(topic, Slot { begun: Instant::now(), source: Source::Writer, read });
     }
 
     pub(super) fn forget(&self, topic: &TopicName) {
         self.0.lock().by_topic.remove(topic);
     }
 
-    /// The reading of `topic` that there is, or what `read` finds: one for all who ask meanwhile.
+    /// The reading of `topic` that there is, or what `read` finds: one for all who ask meanwhile. One that does not
+    /// reach as far as it should is replaced, until one was begun after this was asked: that has all there is.
     pub(super) async fn visit<F>(
         &self,
         topic: &TopicName,
-        read: impl FnOnce() -> F,
+        reaches: impl Fn(&Recent) -> bool,
+        read: impl Fn() -> F,
     ) -> Option<Visit>
     where
         F: Future<Output = Option<Recent>> + Send + 'static,
     {
-        let known = self.0.lock().by_topic.get(topic).filter(|slot| slot.is_fresh()).cloned();
-        let slot = known.unwrap_or_else(|| {
-            let slot = Slot { begun: Instant::now(), read: Arc::default() };
-            self.keep(topic, slot.clone());
-            slot
-        });
-        let read = || {
-            let read = read();
-            async { read.await.map(|recent| Visit::new(recent).0) }
-        };
-        slot.read.get(read).await.map(Visit)
+        let asked_at = Instant::now();
+        let mut slot = self.slot(topic, Slot::is_fresh);
+        loop {
+            let read = || {
+                let read = read();
+                async { read.await.map(|recent| Visit::new(recent).0) }
+            };
+            let visit = Visit(slot.read.get(read).await?);
+            let has_all = slot.source == Source::Store && slot.begun >= asked_at;
+            if has_all || reaches(visit.recent()) {
+                return Some(visit);
+            }
+            sleep_until((slot.begun + ANEW_EVERY).into()).await;
+            let is_newer = |other: &Slot| {
+                other.is_fresh() && other.source == Source::Store && other.begun > slot.begun
+            };
+            slot = self.slot(topic, is_newer);
+        }
     }
 
-    fn keep(&self, topic: &TopicName, slot: Slot) {
+    /// The slot of `topic`, if it is good enough, or else a new one.
+    fn slot(&self, topic: &TopicName, is_good: impl FnOnce(&Slot) -> bool) -> Slot {
         let mut slots = self.0.lock();
-        if slots.tidied_at.is_none_or(|at| at.elapsed() >= FRESH_FOR) {
-            slots.by_topic.retain(|_, slot| slot.is_fresh());
-            slots.tidied_at = Some(Instant::now());
+        let known = slots.by_topic.get(topic).filter(|slot| is_good(slot)).cloned();
+        known.unwrap_or_else(|| {
+            let (begun, source) = (Instant::now(), Source::Store);
+            let slot = Slot { begun, source, read: Arc::default() };
+            slots.keep(topic, slot.clone());
+            slot
+        })
+    }
+}
+
+impl Slots {
+    fn keep(&mut self, topic: &TopicName, slot: Slot) {
+        if self.tidied_at.is_none_or(|at| at.elapsed() >= FRESH_FOR) {
+            self.by_topic.retain(|_, slot| slot.is_fresh());
+            self.tidied_at = Some(Instant::now());
         }
-        slots.by_topic.insert(topic.clone(), slot);
+        self.by_topic.insert(topic.clone(), slot);
     }
 }
 
@@ -211,10 +247,11 @@ mod tests {
         let (visits, reads, logs) = (Visits::default(), Arc::default(), Arc::default());
         let topic = TopicName::parse("doc:1").unwrap();
         let ask = || {
-            visits.visit(&topic, || {
+            let read = || {
                 count(&reads);
                 async { Some(recent(1)) }
-            })
+            };
+            visits.visit(&topic, |_| true, read)
         };
         let comes_back = || async {
             let visit = ask().await?;
@@ -236,16 +273,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_heard_is_looked_for_once_for_all_who_have_heard_it() {
+        let visits = Visits::default();
+        let reads: Arc<AtomicUsize> = Arc::default();
+        let topic = TopicName::parse("doc:1").unwrap();
+        let read = || {
+            count(&reads);
+            async { Some(recent(2)) }
+        };
+        let come_back = async |since: u64| {
+            let reaches = |recent: &Recent| since <= recent.reading.at.seq;
+            let all = (0..50).map(|_| visits.visit(&topic, reaches, read));
+            let found = futures_util::future::join_all(all).await;
+            found.iter().map(|visit| seq(visit.as_ref())).collect::<Vec<_>>()
+        };
+        // What somebody has written is not all that others have.
+        visits.put(&topic, recent(1));
+        assert_eq!(come_back(1).await, [Some(1); 50]);
+        assert_eq!(counted(&reads), 0);
+        assert_eq!(come_back(2).await, [Some(2); 50]);
+        assert_eq!(counted(&reads), 1);
+        assert_eq!(come_back(2).await, [Some(2); 50]);
+        assert_eq!(counted(&reads), 1);
+        // What nobody can have heard is looked for as well, once.
+        assert_eq!(come_back(3).await, [Some(2); 50]);
+        assert_eq!(counted(&reads), 2);
+    }
+
+    #[tokio::test]
     async fn a_reading_goes_on_when_those_who_wait_give_up() {
         let (visits, reads) = (Visits::default(), Arc::default());
         let topic = TopicName::parse("doc:1").unwrap();
         let slow = Arc::new(Semaphore::new(0));
         let ask = || {
-            visits.visit(&topic, || {
+            let read = || {
                 count(&reads);
                 let slow = Arc::clone(&slow);
                 async move { slow.acquire().await.ok().map(|_| recent(1)) }
-            })
+            };
+            visits.visit(&topic, |_| true, read)
         };
         for _ in 0..3 {
             assert!(ask().now_or_never().is_none());

@@ -81,7 +81,7 @@ impl Connection {
             Asked::Topic(mut join, mut rights) => {
                 let (topic, member) = (join.topic.clone(), join.member);
                 let Access { capabilities, audience, visit } =
-                    self.app.access(&self.identity, &topic).await?;
+                    self.app.access(&self.identity, (&topic, join.since)).await?;
                 (rights.capabilities, rights.audience, join.audience) =
                     (capabilities, audience, audience);
                 let heard = (audience, join.since);

@@ -344,7 +344,7 @@ async fn still_allowed(
     if rights.audience == Audience::Staff && identity.audience(topic) == Audience::Public {
         return None;
     }
-    match app.access(identity, topic).await {
+    match app.access(identity, (topic, None)).await {
         Ok(access) => Some(access.capabilities),
         Err(refused) if refused.known_code() == Some(ErrorCode::Unavailable) => {
             Some(rights.capabilities)

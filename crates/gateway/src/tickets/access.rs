@@ -2,7 +2,7 @@
 
 use penholder_hub::Audience;
 use penholder_lease::PersonId;
-use penholder_protocol::{ErrorCode, ErrorReply, Namespace, TopicName};
+use penholder_protocol::{ErrorCode, ErrorReply, Namespace, Since, TopicName};
 
 use crate::app::App;
 use crate::auth::{Caller, Capabilities, Capability, Identity};
@@ -35,7 +35,7 @@ impl Identity {
 
 impl App {
     /// What a person may do on `topic`. A ticket that there is not is nobody's: whoever asks cannot tell it from
-    /// one that is another's.
+    /// one that is another's. With `since`, the topic is looked at as it was when it had so much to hear, or later.
     ///
     /// # Errors
     ///
@@ -43,14 +43,14 @@ impl App {
     pub(crate) async fn access(
         &self,
         identity: &Identity,
-        topic: &TopicName,
+        (topic, since): (&TopicName, Option<Since>),
     ) -> Result<Access, ErrorReply> {
         if !identity.may_ask_for(topic) {
             return Err(ErrorCode::NotAuthorized.into());
         }
         let asked = (identity.capabilities(topic), identity.audience(topic));
         let person = Some(identity.subject()).filter(|_| identity.is_known());
-        self.admit(topic, asked, person).await
+        self.admit((topic, since), asked, person).await
     }
 
     /// What whoever calls may read of the log of `topic`.
@@ -64,7 +64,7 @@ impl App {
         topic: &TopicName,
     ) -> Result<Access, ErrorReply> {
         let backend = match caller {
-            Caller::Person(identity) => return self.access(identity, topic).await,
+            Caller::Person(identity) => return self.access(identity, (topic, None)).await,
             Caller::Backend(backend) => backend,
         };
         let view = Capabilities::from_iter([Capability::View]);
@@ -76,17 +76,21 @@ impl App {
             _ if backend.reads_events() => (view, Audience::Public),
             _ => (backend.capabilities(), Audience::Public),
         };
-        self.admit(topic, asked, None).await
+        self.admit((topic, None), asked, None).await
     }
 
     /// Looks whether there is what is asked for, and whether it is that person's.
     async fn admit(
         &self,
-        topic: &TopicName,
+        (topic, since): (&TopicName, Option<Since>),
         (mut capabilities, audience): (Capabilities, Audience),
         person: Option<&str>,
     ) -> Result<Access, ErrorReply> {
-        let visit = self.pens.log().visit(topic).await;
+        let heard = match since {
+            Some(Since::After(seq)) => Some((audience, seq)),
+            Some(Since::Impossible) | None => None,
+        };
+        let visit = self.pens.log().visit(topic, heard).await;
         if ticket_of(topic).is_some() {
             match visit.as_ref().map(|visit| &visit.recent().about) {
                 None => return Err(away()),
@@ -102,6 +106,10 @@ impl App {
         }
         if !capabilities.allow(Capability::View) {
             return Err(ErrorCode::NotAuthorized.into());
+        }
+        if visit.is_none() && since.is_some() && topic.namespace() == Namespace::Tickets {
+            // Nobody knows what was missed; nor could the state be fetched anew.
+            return Err(away());
         }
         Ok(Access { capabilities, audience, visit })
     }

@@ -453,13 +453,57 @@ fn whoever_joins_while_the_ticket_is_deleted_hears_it_from_the_log() {
     let mut log = Log::default();
     log.write(Comment);
     let stale = log.at_join(None);
-    log.write(Delete);
     let mut world = World::new();
+    tell(&mut world, log.write(Delete));
     let carl = world.join(public("carl").stream(stale));
     log.serve(&mut world);
     let frames = world.events(carl);
     assert_eq!(frames[frames.len() - 2..], ["ticket_deleted", "phx_close"]);
     assert_eq!((world.hub.census().rooms, world.hub.census().timers), (0, 0));
+}
+
+#[test]
+fn what_has_passed_with_nobody_there_is_read_by_whoever_joins() {
+    let mut log = Log::default();
+    log.write(Comment);
+    let stale = log.at_join(None);
+    // Nothing has: it is not asked for.
+    let mut world = World::new();
+    world.join(public("carl").stream(stale.clone()));
+    assert_eq!(world.asks.len(), 0);
+
+    let news = [Note, Comment].map(|write| log.write(write));
+    let told_here = |world: &mut World| news.iter().for_each(|it| tell(world, it.clone()));
+    let perhaps = |world: &mut World| world.input(Input::At { topic: topic(TICKET), seq: 3 });
+    let with_others = |world: &mut World| {
+        let eve = world.join(staff("eve").stream(stale.clone()));
+        news.iter().for_each(|it| tell(world, it.clone()));
+        world.leave(eve);
+    };
+    let passes: [&dyn Fn(&mut World); 3] = [&told_here, &perhaps, &with_others];
+    for pass in passes {
+        let mut world = World::new();
+        pass(&mut world);
+        let carl = world.join(public("carl").stream(stale.clone()));
+        log.serve(&mut world);
+        assert_eq!(told(&mut world, carl), ["2 comment_created"]);
+        // Whoever brings a newer reading has it all.
+        world.leave(carl);
+        world.asks.clear();
+        let dora = world.join(public("dora").stream(log.at_join(None)));
+        assert_eq!((world.asks.len(), &reply(&world, dora)["seq"]), (0, &json!(2)));
+    }
+    // Where more topics have gone on than are remembered, the log is asked, until readings are newer than that.
+    let mut world = World::new();
+    for n in 0..=8_192 {
+        world.input(Input::At { topic: topic(&format!("tickets:{n}x")), seq: 1 });
+    }
+    for (wait_ms, asks) in [(0, 1), (60_001, 0)] {
+        world.pass(wait_ms);
+        let carl = world.join(public("carl").stream(stale.clone()));
+        assert_eq!(std::mem::take(&mut world.asks).len(), asks);
+        world.leave(carl);
+    }
 }
 
 /// Hands over what one replica passes on; returns how much that was.

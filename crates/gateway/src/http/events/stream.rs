@@ -238,7 +238,7 @@ impl Stream {
     async fn join(&self, member: MemberId) -> Join {
         let log = self.listener.app.pens.log();
         let since = Some(Since::After(self.told));
-        let visit = log.visit(&self.topic).await;
+        let visit = log.visit(&self.topic, Some((self.audience, self.told))).await;
         Join {
             member,
             wire: Wire::V2,
