@@ -113,7 +113,7 @@ async fn story(site: &Site) -> Result<TicketId> {
 
 pub(crate) async fn consumer_is_owed_what_it_wants_and_nothing_else(site: Site) -> Result<()> {
     let (consumers, all) = make(&site, "all", &["*"]).await?;
-    let (_, comments) = make(&site, "comments", &["comment.created", "nothing.*"]).await?;
+    let (_, comments) = make(&site, "comments", &["comment.created", "notification.*"]).await?;
     let id = story(&site).await?;
     let waiting = consumers.waiting().await?;
     assert_eq!(waiting.iter().map(|it| it.due_in_ms).collect::<Vec<_>>(), [0, 0]);
