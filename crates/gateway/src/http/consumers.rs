@@ -1,10 +1,10 @@
 //! Consumers of the event log, for those who run an application's backends.
 
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use penholder_desk::{
     Consumer, ConsumerChanges, ConsumerError, ConsumerId, ConsumerReplay, ConsumerState, Delivery,
     DeliveryState, Destination, EventFilter, NewConsumer, SigningSecret, StoreError,
@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::JsonBody;
 use super::error::{ApiError, ErrorBody};
+use super::idempotency::KeptBody;
 use super::page;
 use crate::app::App;
 use crate::auth::Caller;
@@ -113,7 +114,7 @@ pub(super) struct ConsumerReply {
     replaying: bool,
     #[schema(example = "2026-01-02T03:04:05.678Z")]
     created_at: String,
-    /// The secret; told once, when the consumer is made.
+    /// The secret; told once, when the consumer is made, and not when that answer is sent again.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
@@ -197,7 +198,7 @@ pub(super) struct ReplayBody {
 }
 
 /// Makes a consumer. It gets every event that it wants and that is written from now on. Needs an API key of the
-/// scope `consumers:write`, or the role `admin`.
+/// scope `consumers:write`, or the role `admin`. An answer that is sent again has no `secret`.
 #[utoipa::path(
     post, path = "/v1/consumers", tag = "consumers", request_body = ConsumerBody,
     responses(
@@ -232,8 +233,9 @@ pub(super) async fn create(
     let made = app.consumers.store().create(new).await.map_err(fault)?;
     let location = format!("/v1/consumers/{}", made.id.as_str());
     let mut reply = reply(made);
+    let kept = KeptBody(penholder_protocol::Json::of(&reply).as_str().to_owned());
     reply.secret = Some(told);
-    let mut response = (StatusCode::CREATED, Json(reply)).into_response();
+    let mut response = (StatusCode::CREATED, Extension(kept), Json(reply)).into_response();
     let location = HeaderValue::try_from(location).map_err(|_| ErrorCode::Internal)?;
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
