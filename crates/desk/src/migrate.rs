@@ -10,6 +10,7 @@ const SQLITE: &[(i64, &str, &str)] = &[
     (2, "tickets", include_str!("../migrations/sqlite/0002_tickets.sql")),
     (3, "consumers", include_str!("../migrations/sqlite/0003_consumers.sql")),
     (4, "people", include_str!("../migrations/sqlite/0004_people.sql")),
+    (5, "secrets", include_str!("../migrations/sqlite/0005_secrets.sql")),
 ];
 
 const POSTGRES: &[(i64, &str, &str)] = &[
@@ -17,6 +18,7 @@ const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "tickets", include_str!("../migrations/postgres/0002_tickets.sql")),
     (3, "consumers", include_str!("../migrations/postgres/0003_consumers.sql")),
     (4, "people", include_str!("../migrations/postgres/0004_people.sql")),
+    (5, "secrets", include_str!("../migrations/postgres/0005_secrets.sql")),
 ];
 
 pub(crate) fn sqlite() -> Migrator {

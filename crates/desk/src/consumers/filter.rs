@@ -8,13 +8,34 @@ pub const FILTER_LEN_MAX: usize = 32;
 /// Longest pattern, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 64;
 
+/// What events can be about, now or with a later version.
+const ENTITIES: [&str; 6] = ["ticket", "comment", "collision", "pen", "message", "notification"];
+
+/// What can have happened to it.
+const OPERATIONS: [&str; 3] = ["created", "updated", "deleted"];
+
 /// What a filter must be; the caller has to write it differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a filter is 1 to {FILTER_LEN_MAX} patterns, each of them `*`, or an entity with an operation \
-     (`comment.created`) or with any (`ticket.*`), of a-z and _, {PATTERN_BYTES_MAX} bytes at most"
-)]
-pub struct InvalidFilter;
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFilter {
+    /// It is no list of patterns.
+    #[error(
+        "a filter is 1 to {FILTER_LEN_MAX} patterns, each of them `*`, or an entity with an operation \
+         (`comment.created`) or with any (`ticket.*`), of a-z and _, {PATTERN_BYTES_MAX} bytes at most"
+    )]
+    Shape,
+    /// A pattern names what no event is about, so it would never fit.
+    #[error("filter: {pattern} is of no entity; there are {}", ENTITIES.join(", "))]
+    Entity {
+        /// The pattern.
+        pattern: String,
+    },
+    /// A pattern names what never happens.
+    #[error("filter: {pattern} is of no operation; there are {} and *", OPERATIONS.join(", "))]
+    Operation {
+        /// The pattern.
+        pattern: String,
+    },
+}
 
 /// Patterns, one of which has to fit: `*`, `ticket.*` or `comment.created`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,13 +46,24 @@ impl EventFilter {
     ///
     /// # Errors
     ///
-    /// There is none or too many of them, or one is of another shape.
+    /// There is none or too many of them, or one is of another shape, or can never fit.
     pub fn parse(patterns: Vec<String>) -> Result<Self, InvalidFilter> {
-        let fits = (1..=FILTER_LEN_MAX).contains(&patterns.len());
-        if fits && patterns.iter().all(|pattern| is_pattern(pattern)) {
-            return Ok(Self(patterns));
+        let filter = Self::of_patterns(patterns).ok_or(InvalidFilter::Shape)?;
+        for pattern in &filter.0 {
+            let Some((entity, operation)) = pattern.split_once('.') else { continue };
+            if !ENTITIES.contains(&entity) {
+                return Err(InvalidFilter::Entity { pattern: pattern.clone() });
+            }
+            if operation != "*" && !OPERATIONS.contains(&operation) {
+                return Err(InvalidFilter::Operation { pattern: pattern.clone() });
+            }
         }
-        Err(InvalidFilter)
+        Ok(filter)
+    }
+
+    fn of_patterns(patterns: Vec<String>) -> Option<Self> {
+        let fits = (1..=FILTER_LEN_MAX).contains(&patterns.len());
+        (fits && patterns.iter().all(|pattern| is_pattern(pattern))).then_some(Self(patterns))
     }
 
     /// Returns the patterns as they were given.
@@ -49,8 +81,9 @@ impl EventFilter {
         })
     }
 
+    /// Reads what was kept: also words that another version knows.
     pub(super) fn read(text: &str) -> Option<Self> {
-        Self::parse(text.split(' ').map(str::to_owned).collect()).ok()
+        Self::of_patterns(text.split(' ').map(str::to_owned).collect())
     }
 
     pub(super) fn to_text(&self) -> String {
@@ -105,10 +138,31 @@ mod tests {
             "**",
             &long,
         ] {
-            assert_eq!(filter(&[bad]), Err(InvalidFilter), "{bad}");
+            assert_eq!(filter(&[bad]), Err(InvalidFilter::Shape), "{bad}");
         }
-        assert_eq!(filter(&[]), Err(InvalidFilter));
-        assert_eq!(filter(&["*"; FILTER_LEN_MAX + 1]), Err(InvalidFilter));
+        assert_eq!(filter(&[]), Err(InvalidFilter::Shape));
+        assert_eq!(filter(&["*"; FILTER_LEN_MAX + 1]), Err(InvalidFilter::Shape));
         assert!(filter(&["*"; FILTER_LEN_MAX]).is_ok());
+    }
+
+    #[test]
+    fn pattern_that_never_fits_is_refused_with_what_there_is() {
+        for entity in ENTITIES {
+            for operation in ["created", "updated", "deleted", "*"] {
+                assert!(
+                    filter(&[&format!("{entity}.{operation}")]).is_ok(),
+                    "{entity}.{operation}"
+                );
+            }
+        }
+        let says = |pattern| filter(&["*", pattern]).unwrap_err().to_string();
+        let entities = "there are ticket, comment, collision, pen, message, notification";
+        assert_eq!(says("tickett.*"), format!("filter: tickett.* is of no entity; {entities}"));
+        let operations = "there are created, updated, deleted and *";
+        let expected = format!("filter: ticket.exploded is of no operation; {operations}");
+        assert_eq!(says("ticket.exploded"), expected);
+        // What was kept by another version is still read.
+        assert!(EventFilter::read("tickett.* ticket.exploded").is_some());
+        assert_eq!(EventFilter::read("ticket"), None);
     }
 }

@@ -45,8 +45,10 @@ impl Key<'_> {
 pub struct StoredAnswer {
     /// Status of HTTP.
     pub status: u16,
-    /// The body.
+    /// The body. What is to be told once is not in it.
     pub body: String,
+    /// Where what was made is, where something was.
+    pub location: Option<String>,
 }
 
 /// How a request that may be repeated begins.
@@ -140,10 +142,10 @@ impl Claim {
                 return Ok(Found::Running);
             }
         }
-        let found: Option<(String, i64, String, i64)> = rows!(
+        let found: Option<(String, i64, String, Option<String>, i64)> = rows!(
             connection,
             fetch_optional,
-            "SELECT request_hash, status, body, at_ms FROM idempotency_keys
+            "SELECT request_hash, status, body, location, at_ms FROM idempotency_keys
              WHERE caller = $1 AND route = $2 AND key = $3 AND at_ms > $4",
             &self.caller,
             &self.route,
@@ -153,13 +155,13 @@ impl Claim {
         Ok(match found {
             None => Found::Nothing,
             Some((hash, ..)) if hash != self.request_hash => Found::Other,
-            Some((_, status, _, at)) if status == i64::from(UNDER_WAY) => {
+            Some((_, status, _, _, at)) if status == i64::from(UNDER_WAY) => {
                 if at > signed(now.before(CLAIM_MS).0) { Found::Running } else { Found::Nothing }
             }
-            Some((_, status, body, _)) => {
+            Some((_, status, body, location, _)) => {
                 let wrong = |error| sqlx::Error::Decode(Box::new(error));
                 let status = u16::try_from(status).map_err(wrong)?;
-                Found::Answer(StoredAnswer { status, body })
+                Found::Answer(StoredAnswer { status, body, location })
             }
         })
     }
@@ -173,16 +175,18 @@ impl Claim {
     ) -> Result<(), StoreError> {
         execute!(
             connection,
-            "INSERT INTO idempotency_keys (caller, route, key, request_hash, status, body, at_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
+            "INSERT INTO idempotency_keys (caller, route, key, request_hash, status, body, location, at_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (caller, route, key) DO UPDATE SET request_hash = excluded.request_hash,
-                 status = excluded.status, body = excluded.body, at_ms = excluded.at_ms",
+                 status = excluded.status, body = excluded.body, location = excluded.location,
+                 at_ms = excluded.at_ms",
             &self.caller,
             &self.route,
             &self.key,
             &self.request_hash,
             i64::from(answer.status),
             &answer.body,
+            answer.location.as_deref(),
             signed(now.0),
         );
         Ok(())

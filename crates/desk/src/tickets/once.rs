@@ -55,7 +55,7 @@ impl Tickets {
             transaction.rollback().await?;
             return Ok(found);
         }
-        let none = StoredAnswer { status: UNDER_WAY, body: String::new() };
+        let none = StoredAnswer { status: UNDER_WAY, body: String::new(), location: None };
         claim.keep(&mut transaction.connection(), &none, at).await?;
         transaction.commit().await?;
         Ok(Once::First(Unanswered { tickets: self.clone(), claim, at }))

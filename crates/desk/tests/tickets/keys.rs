@@ -18,7 +18,8 @@ async fn first(tickets: &Tickets, key: Key<'_>) -> Result<Work> {
 }
 
 fn answer(body: &str) -> StoredAnswer {
-    StoredAnswer { status: 201, body: body.to_owned() }
+    let location = Some(format!("/v1/tickets/{body}"));
+    StoredAnswer { status: 201, body: body.to_owned(), location }
 }
 
 async fn count(site: &Site) -> Result<usize> {

@@ -1,16 +1,16 @@
 //! Consumers of the event log, for those who run an application's backends.
 
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use penholder_desk::{
     Consumer, ConsumerChanges, ConsumerError, ConsumerId, ConsumerReplay, ConsumerState, Delivery,
     DeliveryState, Destination, EventFilter, NewConsumer, SigningSecret, StoreError,
 };
 use penholder_lease::StoreMs;
-use penholder_protocol::ErrorCode;
+use penholder_protocol::{ErrorCode, Namespace, TopicName};
 use penholder_ticket::Moment;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -19,11 +19,16 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::JsonBody;
 use super::error::{ApiError, ErrorBody};
+use super::idempotency::KeptBody;
 use super::page;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::consumers::{fresh_secret, is_secret, refused_address};
+use crate::log::ticket_of;
 use crate::pens::{log_away, refused};
+
+/// What stands in the place of a secret that the server is to make.
+const NEW_SECRET: &str = "new";
 
 /// Longest name. Unit: bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -70,20 +75,30 @@ pub(super) struct ConsumerPatch {
     /// Which events it wants from now on. What it is owed already stays owed.
     filter: Option<Vec<String>>,
     /// Where they go.
-    destination: Option<AddressPatch>,
+    destination: Option<WebhookPatch>,
     /// Whether it is sent anything. What a paused consumer wants waits for it, as long as the log is kept.
     state: Option<StateWord>,
 }
 
-/// Another address of a webhook; the secret stays.
-#[derive(Debug, Deserialize, ToSchema)]
+/// Another address of a webhook, or another secret. What is absent stays.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AddressPatch {
+pub(super) struct WebhookPatch {
     /// What it is already.
     #[expect(dead_code, reason = "there is one word, and reading it has checked it")]
     r#type: Option<DestinationWord>,
     /// The address.
-    url: String,
+    url: Option<String>,
+    /// Signs what is sent from now on: `whsec_` and 24 to 64 bytes in base64, or `new`, and the server makes one. The secret
+    /// before signs too, for 24 hours.
+    #[schema(example = "new")]
+    secret: Option<String>,
+}
+
+impl std::fmt::Debug for WebhookPatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookPatch").finish_non_exhaustive()
+    }
 }
 
 /// Where events can be sent to.
@@ -113,7 +128,7 @@ pub(super) struct ConsumerReply {
     replaying: bool,
     #[schema(example = "2026-01-02T03:04:05.678Z")]
     created_at: String,
-    /// The secret; told once, when the consumer is made.
+    /// The secret; told once, when it is set, and not when that answer is sent again.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
@@ -126,6 +141,10 @@ pub(super) enum DestinationReply {
     Webhook {
         /// The address.
         url: String,
+        /// Until when the secret before signs too, where there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(example = "2026-01-02T03:04:05.678Z")]
+        previous_secret_until: Option<String>,
     },
     /// To the program that the server is built into.
     InProcess,
@@ -188,16 +207,16 @@ pub(super) struct ReplayBody {
     /// What was written at this time or later.
     #[schema(example = "2026-01-02T03:04:05.678Z")]
     from_time: Option<String>,
-    /// With `topic`: what was written to it with this number (`seq` of an event) or a larger one.
+    /// What was written to `topic`, which goes with it, with this number (`seq` of an event) or a larger one.
     from_seq: Option<u64>,
-    /// The topic of a ticket, `tickets:{id}`: numbers are counted for each.
+    /// The topic of an event, `tickets:{id}`: numbers are counted for each. Only with `from_seq`.
     topic: Option<String>,
     /// One event, such as one whose delivery has failed.
     event_id: Option<String>,
 }
 
 /// Makes a consumer. It gets every event that it wants and that is written from now on. Needs an API key of the
-/// scope `consumers:write`, or the role `admin`.
+/// scope `consumers:write`, or the role `admin`. An answer that is sent again has no `secret`.
 #[utoipa::path(
     post, path = "/v1/consumers", tag = "consumers", request_body = ConsumerBody,
     responses(
@@ -227,13 +246,14 @@ pub(super) async fn create(
         None => fresh_secret(),
     };
     let told = secret.0.clone();
-    let destination = Destination::Webhook { url, secret };
+    let destination = Destination::Webhook { url, secret, previous: None };
     let new = NewConsumer { name, filter: parse_filter(filter)?, destination };
     let made = app.consumers.store().create(new).await.map_err(fault)?;
     let location = format!("/v1/consumers/{}", made.id.as_str());
     let mut reply = reply(made);
+    let kept = KeptBody(penholder_protocol::Json::of(&reply).as_str().to_owned());
     reply.secret = Some(told);
-    let mut response = (StatusCode::CREATED, Json(reply)).into_response();
+    let mut response = (StatusCode::CREATED, Extension(kept), Json(reply)).into_response();
     let location = HeaderValue::try_from(location).map_err(|_| ErrorCode::Internal)?;
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
@@ -281,7 +301,8 @@ pub(super) async fn read(
     Ok(Json(reply(found.map_err(fault)?)))
 }
 
-/// Changes the filter or the address of a consumer, pauses it, or lets it go on.
+/// Changes the filter, the address or the secret of a consumer, pauses it, or lets it go on. With another address or
+/// secret, or active again, it is sent at once what waits to be tried again.
 #[utoipa::path(
     patch, path = "/v1/consumers/{id}", tag = "consumers", request_body = ConsumerPatch,
     params(("id" = String, Path, description = "The consumer's id.")),
@@ -303,20 +324,33 @@ pub(super) async fn change(
     require(&caller)?;
     let id = id(path)?;
     let ConsumerPatch { filter, destination, state } = body?.read()?;
-    let url = destination.map(|patch| patch.url);
+    let (url, secret) = destination.map_or((None, None), |patch| (patch.url, patch.secret));
     if let Some(url) = &url {
         check_address(&app, url)?;
     }
+    let secret = match secret {
+        Some(word) if word == NEW_SECRET => Some(fresh_secret()),
+        Some(secret) if is_secret(&secret) => Some(SigningSecret(secret)),
+        Some(_) => return Err(invalid("secret is whsec_ and 24 to 64 bytes in base64, or new")),
+        None => None,
+    };
+    let told = secret.as_ref().map(|secret| secret.0.clone());
     let changes = ConsumerChanges {
         filter: filter.map(parse_filter).transpose()?,
         url,
+        secret,
         state: state.map(|state| match state {
             StateWord::Active => ConsumerState::Active,
             StateWord::Paused => ConsumerState::Paused,
         }),
     };
-    let changed = app.consumers.store().change(&id, &changes).await;
-    Ok(Json(reply(changed.map_err(fault)?)))
+    let store = app.consumers.store();
+    let changed = store.change(&id, &changes).await.map_err(fault)?;
+    if changes.may_mend() {
+        // It was changed, whether what waits is sent at once or not.
+        store.hasten(&id).await.inspect_err(log_away).ok();
+    }
+    Ok(Json(ConsumerReply { secret: told, ..reply(changed) }))
 }
 
 /// Takes a consumer away. What it is owed is not delivered any more.
@@ -405,10 +439,15 @@ pub(super) async fn replay(
     let ReplayBody { from_time, from_seq, topic, event_id } = body?.read()?;
     let replay = match (from_time, (topic, from_seq), event_id) {
         (Some(time), (None, None), None) => ConsumerReplay::FromTime(moment(&time)?),
-        (None, (Some(topic), Some(seq)), None) => ConsumerReplay::FromSeq { topic, seq },
+        (None, (Some(topic), Some(seq)), None) => {
+            ConsumerReplay::FromSeq { topic: own_topic(topic)?, seq }
+        }
         (None, (None, None), Some(event)) => {
             ConsumerId::parse(&event).ok_or(ErrorCode::NotFound)?;
             ConsumerReplay::Event(event)
+        }
+        (None, (None, Some(_)), None) => {
+            return Err(invalid("from_seq is counted for each topic: give the topic with it"));
         }
         _ => return Err(invalid("give from_time, or topic and from_seq, or event_id")),
     };
@@ -442,6 +481,18 @@ fn parse_filter(patterns: Vec<String>) -> Result<EventFilter, ApiError> {
     EventFilter::parse(patterns).map_err(|error| invalid(error.to_string()))
 }
 
+/// Reads the topic of something that is written to. What only passes on the events of others numbers them anew.
+fn own_topic(text: String) -> Result<String, ApiError> {
+    let topic = TopicName::parse(&text).map_err(|_| ErrorCode::InvalidTopic)?;
+    let is_own = match topic.namespace() {
+        Namespace::Tickets => ticket_of(&topic).is_some(),
+        Namespace::Phoenix | Namespace::System => false,
+        Namespace::User | Namespace::Application(_) => true,
+    };
+    let none = "topic is that of an event, such as tickets:{id}";
+    if is_own { Ok(text) } else { Err(ApiError::new(ErrorCode::InvalidTopic, none)) }
+}
+
 fn moment(text: &str) -> Result<StoreMs, ApiError> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok();
     let ms = at.and_then(|at| u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
@@ -454,7 +505,10 @@ fn reply(consumer: Consumer) -> ConsumerReply {
         name: consumer.name,
         filter: consumer.filter.patterns().to_vec(),
         destination: match consumer.destination {
-            Destination::Webhook { url, .. } => DestinationReply::Webhook { url },
+            Destination::Webhook { url, previous, .. } => DestinationReply::Webhook {
+                url,
+                previous_secret_until: previous.map(|it| Moment(it.until).to_string()),
+            },
             Destination::InProcess => DestinationReply::InProcess,
         },
         state: match consumer.state {

@@ -38,6 +38,10 @@ const WAIT_SECS: u64 = 1;
 /// Longest answer that is kept. Unit: bytes.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What is kept of an answer, where that is not what is told the first time: an extension of the response.
+#[derive(Clone)]
+pub(super) struct KeptBody(pub(super) String);
+
 /// Reads the key of a request, if it has one.
 ///
 /// # Errors
@@ -127,11 +131,16 @@ async fn run(first: Unanswered, request: Request, next: Next) -> Result<Response
         first.give_up().await.inspect_err(log_away).ok();
         return Err(ErrorCode::Unavailable.into());
     };
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, ANSWER_BYTES_MAX).await.map_err(|_| ErrorCode::Internal)?;
     let kept = if is_kept(parts.status) {
-        let text = String::from_utf8_lossy(&body).into_owned();
-        first.keep(&StoredAnswer { status: parts.status.as_u16(), body: text }).await
+        let text = match parts.extensions.remove() {
+            Some(KeptBody(text)) => text,
+            None => String::from_utf8_lossy(&body).into_owned(),
+        };
+        let location = parts.headers.get(header::LOCATION).and_then(|it| it.to_str().ok());
+        let location = location.map(str::to_owned);
+        first.keep(&StoredAnswer { status: parts.status.as_u16(), body: text, location }).await
     } else {
         first.give_up().await
     };
@@ -143,11 +152,17 @@ async fn run(first: Unanswered, request: Request, next: Next) -> Result<Response
 /// Returns an answer as it is sent for the first time.
 pub(super) fn shown(answer: &StoredAnswer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if answer.body.is_empty() {
-        return status.into_response();
-    }
     let json = HeaderValue::from_static("application/json");
-    (status, [(header::CONTENT_TYPE, json)], answer.body.clone()).into_response()
+    let mut response = if answer.body.is_empty() {
+        status.into_response()
+    } else {
+        (status, [(header::CONTENT_TYPE, json)], answer.body.clone()).into_response()
+    };
+    let location = answer.location.as_deref().and_then(|it| HeaderValue::from_str(it).ok());
+    if let Some(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 /// Returns an answer as it is sent again.

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use penholder_desk::{
     Begun as Found, Key, Request, StoreError, StoredAnswer, TicketError, Tickets, Trace, Work,
@@ -265,7 +265,10 @@ impl Visit {
         (status, ticket): (StatusCode, &Ticket),
     ) -> Result<StoredAnswer, TicketError> {
         let attachments = work.attachments((ticket.id, None)).await?;
-        Ok(answer(status, &Detail { ticket: ticket.view(self.audience()), attachments }))
+        let shown = answer(status, &Detail { ticket: ticket.view(self.audience()), attachments });
+        let is_new = status == StatusCode::CREATED;
+        let location = is_new.then(|| format!("/v1/tickets/{}", ticket.id));
+        Ok(StoredAnswer { location, ..shown })
     }
 }
 
@@ -280,12 +283,12 @@ pub(super) struct Detail<'a> {
 /// Returns an answer with a body.
 pub(super) fn answer(status: StatusCode, body: &impl Serialize) -> StoredAnswer {
     let body = penholder_protocol::Json::of(body).as_str().to_owned();
-    StoredAnswer { status: status.as_u16(), body }
+    StoredAnswer { status: status.as_u16(), body, location: None }
 }
 
 /// Returns an answer without a body.
 pub(super) fn done() -> StoredAnswer {
-    StoredAnswer { status: StatusCode::NO_CONTENT.as_u16(), body: String::new() }
+    StoredAnswer { status: StatusCode::NO_CONTENT.as_u16(), body: String::new(), location: None }
 }
 
 /// Returns an answer that is not kept.
@@ -299,25 +302,18 @@ pub(super) fn told_ticket(detail: &Detail<'_>) -> Response {
     labelled(shown(&answer), &answer)
 }
 
-/// Adds what the headers say of a ticket in the body: its version, where it is seen, and where a new one is.
+/// Adds what the headers say of a ticket in the body: its version, where it is seen.
 fn labelled(mut response: Response, answer: &StoredAnswer) -> Response {
     /// What tells a ticket from anything else that is answered.
     #[derive(Deserialize)]
     struct Shown {
-        id: String,
         version: Option<u64>,
         #[serde(rename = "slug")]
         _slug: String,
     }
     let Ok(ticket) = serde_json::from_str::<Shown>(&answer.body) else { return response };
-    let headers = response.headers_mut();
     if let Some(tag) = ticket.version.and_then(|it| format!("\"{it}\"").parse().ok()) {
-        headers.insert(header::ETAG, tag);
-    }
-    if answer.status == StatusCode::CREATED.as_u16()
-        && let Ok(address) = HeaderValue::try_from(format!("/v1/tickets/{}", ticket.id))
-    {
-        headers.insert(header::LOCATION, address);
+        response.headers_mut().insert(header::ETAG, tag);
     }
     response
 }
