@@ -134,6 +134,6 @@ pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};
 pub use self::renewal::Renewal;
 pub use self::stream::{Entry, Position, Stretch};
 pub use self::tickets::{
-    Assigned, Begun, Filter, Key, KnownPerson, Listed, Once, Order, Page, Request, Stats,
-    StoredAnswer, TicketError, Tickets, TracedEvent, Unanswered, Updated, Work,
+    Assigned, Begun, Filter, Key, KnownPerson, Listed, Once, Order, Page, PeopleFilter, PeoplePage,
+    Request, Stats, StoredAnswer, TicketError, Tickets, TracedEvent, Unanswered, Updated, Work,
 };

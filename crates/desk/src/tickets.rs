@@ -23,7 +23,7 @@ use self::keys::Running;
 pub use self::keys::{Begun, Key, StoredAnswer};
 pub use self::list::{Assigned, Filter, Listed, Order, Page, Stats};
 pub use self::once::{Once, Unanswered};
-pub use self::people::KnownPerson;
+pub use self::people::{KnownPerson, PeopleFilter, PeoplePage};
 use self::row::{Kept, role_of, select_comment, select_ticket};
 pub use self::trace::TracedEvent;
 pub use self::work::{Request, Updated, Work};

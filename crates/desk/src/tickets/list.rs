@@ -12,10 +12,10 @@ use crate::row::unsigned;
 use crate::statement::{Connection, rows};
 
 /// Largest page.
-const LIMIT_MAX: u32 = 1_000;
+pub(super) const LIMIT_MAX: u32 = 1_000;
 
 /// Longest text that is looked for, in characters.
-const QUERY_CHARS_MAX: usize = 255;
+pub(super) const QUERY_CHARS_MAX: usize = 255;
 
 /// Whose tickets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,13 +109,19 @@ pub struct Listed<T> {
 
 impl<T> Listed<T> {
     /// Cuts what was read, one more than the page has, and names the last that is left.
-    pub(super) fn new(mut items: Vec<T>, page: &Page, position: impl Fn(&T) -> Position) -> Self {
-        let limit = page.limit as usize;
+    pub(super) fn new(items: Vec<T>, page: &Page, position: impl Fn(&T) -> Position) -> Self {
+        Self::cut(items, page.limit, |last| {
+            let Position { at, id } = position(last);
+            format!("{at}.{id}", at = at.0)
+        })
+    }
+
+    /// Cuts what was read, one more than `limit`, and says where the next part begins.
+    pub(super) fn cut(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Self {
+        let limit = limit as usize;
         let more = items.len() > limit;
         items.truncate(limit);
-        let last = items.last().filter(|_| more).map(position);
-        let cursor = |Position { at, id }| format!("{at}.{id}", at = at.0);
-        Self { next_cursor: last.map(cursor), items }
+        Self { next_cursor: items.last().filter(|_| more).map(cursor), items }
     }
 }
 
@@ -199,7 +205,7 @@ macro_rules! list_query {
 }
 
 /// Returns what matches a text as it is.
-fn pattern(text: &str) -> String {
+pub(super) fn pattern(text: &str) -> String {
     let mut pattern = "%".to_owned();
     for c in text.chars().flat_map(char::to_lowercase) {
         if matches!(c, '%' | '_' | '\\') {

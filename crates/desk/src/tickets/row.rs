@@ -8,6 +8,7 @@ use penholder_ticket::{
 use serde::de::DeserializeOwned;
 use sqlx::error::BoxDynError;
 
+use super::people::KnownPerson;
 use crate::statement::from_row;
 
 /// The columns of a ticket and the name of its assignee, to be continued with what is to be found.
@@ -115,6 +116,14 @@ from_row!(Kept<Comment>, |row| {
     }))
 });
 
+from_row!(Kept<KnownPerson>, |row| {
+    Ok(Self(KnownPerson {
+        id: PersonId::from(row.try_get::<String, _>("id")?),
+        name: row.try_get("name")?,
+        role: word(&row.try_get::<String, _>("role")?, role_of)?,
+    }))
+});
+
 from_row!(Kept<StatusChange>, |row| {
     let from: Option<String> = row.try_get("from_status")?;
     Ok(Self(StatusChange {
@@ -160,4 +169,9 @@ pub(super) fn role_of(word: &str) -> Option<Role> {
 /// What the search looks at.
 pub(super) fn folded(ticket: &Ticket) -> String {
     format!("{}\u{1f}{}", ticket.title, ticket.description).to_lowercase()
+}
+
+/// What the search for people looks at; letter by letter, as what is looked for.
+pub(super) fn folded_person(id: &PersonId, name: &str) -> String {
+    format!("{name}\u{1f}{id}").chars().flat_map(char::to_lowercase).collect()
 }

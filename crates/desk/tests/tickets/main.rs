@@ -53,6 +53,7 @@ contract! {
     keys::what_is_no_work_is_answered_once_too,
     keys::claim_of_the_dead_is_void_after_a_minute,
     rules::people_are_made_known_together,
+    rules::people_are_found_in_the_order_of_their_names,
     events::trace_is_read_in_pages,
     consumers::consumer_is_owed_what_it_wants_and_nothing_else,
     consumers::consumer_is_owed_every_write_since_it_was_made,

@@ -32,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(assignee::assign, assignee::unassign))
         .routes(routes!(comments::list, comments::create))
         .routes(routes!(comments::update, comments::delete))
+        .routes(routes!(people::list))
         .routes(routes!(people::put))
         .routes(routes!(trace::list))
 }

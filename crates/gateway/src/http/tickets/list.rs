@@ -156,12 +156,17 @@ impl Part {
 
     /// Returns the part.
     pub(super) fn page(&self) -> Result<Page, ApiError> {
+        let (limit, cursor) = self.bounds()?;
+        Page::new(limit, cursor.as_deref()).map_err(|_| ErrorCode::InvalidPage.into())
+    }
+
+    /// Returns how many entries the part has at most, and what it begins after.
+    pub(super) fn bounds(&self) -> Result<(u32, Option<String>), ApiError> {
         let limit = self.limit.as_deref().map_or(Some(LIMIT), |text| text.parse().ok());
         let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
             ApiError::new(ErrorCode::InvalidPayload, format!("limit is 1 to {LIMIT_MAX}"))
         })?;
-        let cursor = self.cursor.as_deref().map(|text| self.opened(text)).transpose()?;
-        Page::new(limit, cursor.as_deref()).map_err(|_| ErrorCode::InvalidPage.into())
+        Ok((limit, self.cursor.as_deref().map(|text| self.opened(text)).transpose()?))
     }
 
     fn opened(&self, cursor: &str) -> Result<String, ApiError> {
@@ -234,7 +239,8 @@ fn assigned(value: &str) -> Result<Assigned, ApiError> {
     agent.map(Assigned::To).map_err(|refusal| refused::refusal_answer(&refusal, None))
 }
 
-fn text(value: &str) -> Result<String, ApiError> {
+/// Reads a text that is looked for.
+pub(super) fn text(value: &str) -> Result<String, ApiError> {
     if value.contains('\0') || value.chars().count() > TEXT_CHARS_MAX {
         let message = "q is at most 255 characters, no U+0000";
         return Err(ApiError::new(ErrorCode::InvalidPayload, message));
@@ -243,7 +249,7 @@ fn text(value: &str) -> Result<String, ApiError> {
 }
 
 /// Puts a value where there is none yet.
-fn once<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), ApiError> {
+pub(super) fn once<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), ApiError> {
     if place.replace(value).is_some() {
         let message = format!("give {name} once");
         return Err(ApiError::new(ErrorCode::InvalidPayload, message));

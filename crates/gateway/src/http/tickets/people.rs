@@ -1,18 +1,106 @@
 //! People as the application names them.
 
-use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery};
 use axum::response::Response;
+use penholder_desk::{KnownPerson, Listed, PeopleFilter, PeoplePage};
 use penholder_lease::Role;
-use penholder_protocol as protocol;
+use penholder_protocol::{self as protocol, ErrorCode};
 use penholder_ticket::{Field, Refusal, name, person};
-use serde::Deserialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::body::JsonBody;
 use super::super::error::{ApiError, ErrorBody};
+use super::list::{Part, once, text};
 use super::refused;
 use super::visit::{Visit, told};
+
+/// What the list of people is called in its cursors.
+const LIST: &str = "users";
+
+/// Which people.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes what is read by hand, since roles repeat")]
+pub(super) struct PeopleQuery {
+    /// Only with one of these roles; repeat it for several. Tickets can be assigned to `agent` and `admin`.
+    #[param(explode = true)]
+    role: Option<Vec<protocol::Role>>,
+    /// Only with this text in name or id, whatever the case of its letters: at most 255 characters.
+    #[param(max_length = 255)]
+    q: Option<String>,
+    /// Where to go on: the `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// How many at most: 1 to 100.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u32>,
+}
+
+/// A page of people.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PersonPage {
+    #[schema(value_type = Vec<protocol::KnownPerson>)]
+    data: Vec<PersonShown>,
+    /// Where the next page begins; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// Somebody who is known.
+#[derive(Debug, Serialize)]
+struct PersonShown {
+    id: String,
+    name: String,
+    role: Role,
+}
+
+/// Lists who is known, in the order of their names. For the staff, and keys of the scope `tickets:read`.
+#[utoipa::path(
+    get, path = "/v1/users", tag = "tickets", params(PeopleQuery),
+    responses(
+        (status = 200, body = PersonPage),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn list(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    visit.require_staff()?;
+    let query = query.unwrap_or_default();
+    let part = Part::read(&query, LIST)?;
+    let (limit, cursor) = part.bounds()?;
+    let page = PeoplePage::new(limit, cursor.as_deref());
+    let page = page.map_err(|_| ApiError::from(ErrorCode::InvalidPage))?;
+    let found = visit.store().people(&filter(&query)?, &page).await;
+    let Listed { items, next_cursor } = found.map_err(|error| visit.refused(&error))?;
+    let shown = |KnownPerson { id, name, role }: KnownPerson| PersonShown {
+        id: id.as_str().to_owned(),
+        name,
+        role,
+    };
+    let data = items.into_iter().map(shown).collect();
+    Ok(told(&PersonPage { data, next_cursor: part.next(next_cursor) }))
+}
+
+fn filter(query: &str) -> Result<PeopleFilter, ApiError> {
+    let mut filter = PeopleFilter::default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "role" => {
+                filter.roles.insert(role(&value)?);
+            }
+            "q" => once(&mut filter.text, &name, text(&value)?)?,
+            _ => {}
+        }
+    }
+    Ok(filter)
+}
+
+fn role(word: &str) -> Result<Role, ApiError> {
+    serde_json::from_value(word.into())
+        .map_err(|_| ApiError::new(ErrorCode::InvalidPayload, "role is the role of a token"))
+}
 
 /// How somebody is called, and what they are.
 #[derive(Debug, Deserialize, ToSchema)]
