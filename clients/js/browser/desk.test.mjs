@@ -1,91 +1,24 @@
 /** The help desk for a customer and two agents side by side, in real browsers against the real server. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Line, overflow, picture, sign, stage, waitForConnection, waitForPen } from "./harness.mjs";
+import {
+  assign,
+  createTicket,
+  deskStage,
+  freshTitle,
+  heading,
+  openTicket,
+  pick,
+  row,
+  say,
+  waitForComment,
+  waitForHistory,
+  waitForPerson,
+  waitForValue,
+} from "./desk-harness.mjs";
+import { Line, overflow, picture, waitForConnection, waitForPen } from "./harness.mjs";
 
-const { server, open } = await stage();
-let count = 0;
-
-/** A page at the desk, whose list has come. `by`: another way to the server. */
-async function deskOf(person, { by = server, path = "", ...options } = {}) {
-  const page = await open(by, { reducedMotion: "reduce", ...options });
-  await page.goto(`${by.url}/?as=${person}${path}`);
-  await page.locator('[data-testid="rows"][data-live="true"]').waitFor({ state: "attached" });
-  return page;
-}
-
-/** A title that no other ticket of this run has. */
-function freshTitle(what) {
-  count += 1;
-  return `${what} ${process.pid}-${count}`;
-}
-
-async function createTicket(page, title, description = "It does not work any more.") {
-  await page.getByTestId("new-ticket").click();
-  await page.getByTestId("new-title").fill(title);
-  await page.getByTestId("new-description").fill(description);
-  await page.getByTestId("new-submit").click();
-  await heading(page, title).waitFor();
-  return new URL(page.url()).searchParams.get("ticket");
-}
-
-function heading(page, title) {
-  return page.getByTestId("ticket-heading").filter({ hasText: title });
-}
-
-function row(page, id) {
-  return page.getByTestId(`ticket-${id}`);
-}
-
-async function openTicket(page, id) {
-  await row(page, id).click();
-  await page.locator('[data-testid="ticket-panel"][data-live="true"]').waitFor();
-}
-
-async function waitForComment(page, text) {
-  await page.getByTestId("comments").locator("li").filter({ hasText: text }).waitFor();
-}
-
-async function say(page, text) {
-  await page.getByTestId("composer").fill(text);
-  await page.getByTestId("send").click();
-  await waitForComment(page, text);
-}
-
-async function waitForHistory(page, text) {
-  await page.getByTestId("history").locator("li").filter({ hasText: text }).first().waitFor();
-}
-
-function waitForValue(page, testId, value) {
-  return page.waitForFunction(
-    ([id, is]) => document.querySelector(`[data-testid="${id}"]`)?.value === is,
-    [testId, value],
-  );
-}
-
-/** Chooses somebody in a field of people; without an id nobody, or anybody. */
-async function pick(page, testId, choice) {
-  await page.getByTestId(testId).click();
-  await page.getByTestId(`option-${choice}`).click();
-}
-
-async function assign(page, person) {
-  await pick(page, "assignee", person);
-  await waitForPerson(page, "assignee", person);
-}
-
-function waitForPerson(page, testId, person) {
-  return page.locator(`[data-testid="${testId}"][data-value="${person}"]`).waitFor();
-}
-
-/** Asks the server as an agent who has no page open. */
-async function ask(path, options = {}) {
-  const token = sign({ sub: "quill", name: "Quill", role: "agent", kind: "ai" });
-  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-  const response = await fetch(`${server.url}${path}`, { headers, ...options });
-  assert.equal(response.status, 200, `${path}: ${await response.clone().text()}`);
-  return response.json();
-}
+const { server, deskOf, ask } = await deskStage();
 
 /** How many tickets have a status, as the server says it now. */
 async function countOf(status) {

@@ -2,6 +2,7 @@
 import { PenholderError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import type {
+  KnownPerson,
   Ticket,
   TicketCommentDetail,
   TicketDetail,
@@ -12,7 +13,6 @@ import type {
 import { type TokenSource, tokenClaims } from "../token.ts";
 import type {
   CommentDraft,
-  DeskPerson,
   DeskUser,
   Page,
   PeopleFilters,
@@ -111,7 +111,7 @@ export class TicketsClient {
   }
 
   /** Who is known, by name. For the staff. */
-  people(filters: PeopleFilters = {}, page: PageOptions = {}): Promise<Page<DeskPerson>> {
+  people(filters: PeopleFilters = {}, page: PageOptions = {}): Promise<Page<KnownPerson>> {
     return this.#ask(`/v1/users?${queryOf(filters, page)}`, { signal: page.signal });
   }
 

@@ -100,13 +100,6 @@ export interface CommentDraft {
   readonly attachments?: readonly FileDraft[];
 }
 
-/** Somebody whom the server knows. */
-export interface DeskPerson {
-  readonly id: string;
-  readonly name: string;
-  readonly role: Role;
-}
-
 export interface PeopleFilters {
   readonly role?: readonly Role[];
   /** Looked for in names and ids. */

@@ -37,7 +37,12 @@ export function PersonPicker(props: PersonPickerProps) {
   };
   const open = () => {
     if (isOpen) return;
-    setActive(0);
+    setActive(
+      Math.max(
+        0,
+        choicesOf(props, people, "").findIndex(({ id: one }) => one === chosen.id),
+      ),
+    );
     setOpen(true);
   };
   const choose = (choice: Choice | undefined) => {
@@ -74,7 +79,7 @@ export function PersonPicker(props: PersonPickerProps) {
         autoComplete="off"
         spellCheck={false}
         value={isOpen ? text : chosen.label}
-        placeholder={isOpen ? `${chosen.label}: type to search` : undefined}
+        placeholder="Type a name"
         maxLength={100}
         onClick={open}
         onChange={(event) => {
