@@ -15,6 +15,7 @@ mod desk;
 mod errors;
 mod hostile;
 mod operations;
+mod owners;
 mod pen_histories;
 mod pens;
 mod people;

@@ -58,6 +58,7 @@ on_every_store! {
     rights::a_key_needs_the_scope,
     people::whoever_has_come_is_known,
     people::staff_finds_whom_to_assign_to,
+    people::people_are_listed_as_they_are_to_be_asked_for,
     repeats::a_repeated_request_gets_the_first_answer,
     repeats::of_many_at_once_one_is_done,
     repeats::a_refusal_is_repeated_too,

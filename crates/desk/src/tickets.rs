@@ -7,6 +7,7 @@ mod history;
 mod keys;
 mod list;
 mod once;
+mod owned;
 mod people;
 mod row;
 mod trace;

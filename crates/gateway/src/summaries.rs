@@ -2,19 +2,36 @@
 
 use penholder_protocol::{ErrorCode, ErrorReply, TopicName};
 
-use crate::auth::{Capabilities, Capability};
+use crate::app::App;
+use crate::auth::Caller;
 
 /// Most topics of one list.
 const TOPICS_MAX: usize = 200;
+
+/// A list of topics that somebody may look at.
+#[derive(Debug)]
+pub(crate) struct Watchable {
+    /// Each once, in the order asked.
+    pub(crate) topics: Vec<TopicName>,
+    /// Those of them that are theirs as the owner's of the ticket, which may end.
+    pub(crate) owned: Vec<TopicName>,
+}
 
 /// The topics of a list, if each may be viewed.
 ///
 /// A list with one topic too many, or one that may not be viewed, is refused as a whole: rows that
 /// are silently missing would look like topics that nobody is on.
-pub(crate) fn watchable(
+pub(crate) async fn watchable(
+    app: &App,
+    caller: &Caller,
     names: &[String],
-    capabilities: impl Fn(&TopicName) -> Capabilities,
-) -> Result<Vec<TopicName>, ErrorReply> {
+) -> Result<Watchable, ErrorReply> {
+    let topics = read(names)?;
+    let owned = app.may_view_all(caller, &topics).await?;
+    Ok(Watchable { topics, owned })
+}
+
+fn read(names: &[String]) -> Result<Vec<TopicName>, ErrorReply> {
     let refused = |code: ErrorCode, message: String| ErrorReply::new(code).message(message);
     if names.is_empty() || names.len() > TOPICS_MAX {
         let message = format!("topics holds 1 to {TOPICS_MAX} names");
@@ -24,10 +41,6 @@ pub(crate) fn watchable(
     for name in names {
         let topic = TopicName::parse(name)
             .map_err(|error| refused(ErrorCode::InvalidTopic, format!("{name:?}: {error}")))?;
-        if !capabilities(&topic).allow(Capability::View) {
-            let message = format!("the token does not allow to view {topic}");
-            return Err(refused(ErrorCode::NotAuthorized, message));
-        }
         if !topics.contains(&topic) {
             topics.push(topic);
         }

@@ -18,7 +18,7 @@ use penholder_protocol::TopicName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::access::Access;
+pub(crate) use self::access::{Access, views_by_token};
 use crate::log::ticket_news;
 use crate::pens::{PenDesk, log_away};
 use crate::shard::Shards;

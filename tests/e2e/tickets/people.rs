@@ -113,6 +113,11 @@ pub(super) async fn staff_finds_whom_to_assign_to(options: Options) -> Result<()
         }
     }
     assert_eq!(seen, ["ann", "cay@desk.test", "eve"]);
+    Ok(())
+}
+
+pub(super) async fn people_are_listed_as_they_are_to_be_asked_for(options: Options) -> Result<()> {
+    let desk = Desk::start(options).await?;
     for (query, expected) in [
         ("limit=0", "invalid_payload"),
         ("limit=101", "invalid_payload"),

@@ -9,6 +9,7 @@ mod events;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod keys;
+mod people;
 mod rules;
 mod stage;
 mod streams;
@@ -25,6 +26,7 @@ contract! {
     rules::version_guards_every_write,
     rules::status_goes_by_the_machine_and_into_the_history,
     rules::only_known_staff_is_assigned,
+    people::owner_is_told_from_everybody_else,
     rules::bulk_is_all_or_nothing,
     rules::stale_fence_writes_nothing,
     rules::collision_is_told_to_the_staff,
@@ -52,8 +54,8 @@ contract! {
     keys::request_that_was_broken_off_is_done_at_last,
     keys::what_is_no_work_is_answered_once_too,
     keys::claim_of_the_dead_is_void_after_a_minute,
-    rules::people_are_made_known_together,
-    rules::people_are_found_in_the_order_of_their_names,
+    people::people_are_made_known_together,
+    people::people_are_found_in_the_order_of_their_names,
     events::trace_is_read_in_pages,
     consumers::consumer_is_owed_what_it_wants_and_nothing_else,
     consumers::consumer_is_owed_every_write_since_it_was_made,

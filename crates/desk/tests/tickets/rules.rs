@@ -1,11 +1,8 @@
 //! What holds of tickets.
 
 use anyhow::{Context, Result};
-use penholder_desk::{
-    Assigned, Filter, KnownPerson, Order, Page, PeopleFilter, PeoplePage, TicketError, Tickets,
-    Updated,
-};
-use penholder_lease::{Fence, Policies, Policy, Role, Terms, UnfencedWrites};
+use penholder_desk::{Assigned, Filter, Order, Page, TicketError, Tickets, Updated};
+use penholder_lease::{Fence, Policies, Policy, Terms, UnfencedWrites};
 use penholder_ticket::{
     ALL_TOPIC, Audience, BulkPatch, CommentDraft, File, Moment, Rules, Status, TicketDraft,
     TicketId, bulk_ids, ticket_topic, user_topic,
@@ -13,12 +10,12 @@ use penholder_ticket::{
 use serde_json::json;
 
 use crate::harness::{claimant, fence};
-use crate::stage::{Site, changes, execute, notes, says, texts, ticket};
+use crate::stage::{Site, changes, notes, says, ticket};
 
 const PUBLIC: Audience = Audience::Public;
 const STAFF: Audience = Audience::Staff;
 
-fn code<T>(result: Result<T, TicketError>) -> Option<&'static str> {
+pub(crate) fn code<T>(result: Result<T, TicketError>) -> Option<&'static str> {
     result.err().map(|error| error.code())
 }
 
@@ -136,89 +133,6 @@ pub(crate) async fn status_goes_by_the_machine_and_into_the_history(site: Site) 
     ];
     assert_eq!(steps, expected);
     assert!(history.iter().all(|it| it.by.id.as_str() == "eve"));
-    Ok(())
-}
-
-pub(crate) async fn people_are_made_known_together(site: Site) -> Result<()> {
-    let person =
-        |id: &str, name: &str, role| KnownPerson { id: id.into(), name: name.to_owned(), role };
-    site.tickets.put_people(&[]).await?;
-    let twice = [
-        person("ada", "A", Role::Agent),
-        person("ben", "B", Role::Agent),
-        person("ada", "Ada", Role::Admin),
-    ];
-    site.tickets.put_people(&twice).await?;
-    site.tickets.put_people(&[person("ben", "B", Role::Customer)]).await?;
-    let nul = [person("cay", "C", Role::Agent), person("d\0", "D", Role::Agent)];
-    assert!(site.tickets.put_people(&nul).await.is_err());
-    let known = "SELECT id || ' ' || name || ' ' || role FROM people ORDER BY id";
-    assert_eq!(texts(&site.place, known).await?, ["ada Ada admin", "ben B customer"]);
-    Ok(())
-}
-
-pub(crate) async fn people_are_found_in_the_order_of_their_names(site: Site) -> Result<()> {
-    let made = [
-        ("a@b.c", "Zoë Ärger", Role::Agent),
-        ("ann", "Ann", Role::Agent),
-        ("Ann", "Ann", Role::Admin),
-        ("per", "100% Per", Role::Admin),
-        ("u_1", "ann", Role::Agent),
-        ("soph", "ΣΟΦΟΣ", Role::Agent),
-        ("carl", "Ann", Role::Customer),
-        ("vic", "Vic", Role::Viewer),
-    ];
-    let people =
-        made.map(|(id, name, role)| KnownPerson { id: id.into(), name: name.to_owned(), role });
-    site.tickets.put_people(&people).await?;
-    let found = async |roles: &[Role], text: Option<&str>, limit: u32| {
-        let text = text.map(str::to_owned);
-        let filter = PeopleFilter { roles: roles.iter().copied().collect(), text };
-        let (mut seen, mut cursor) = (Vec::new(), None);
-        loop {
-            let page = PeoplePage::new(limit, cursor.as_deref())?;
-            let listed = site.tickets.people(&filter, &page).await?;
-            assert!(listed.items.len() <= limit as usize);
-            seen.extend(listed.items.into_iter().map(|it| it.id.as_str().to_owned()));
-            cursor = listed.next_cursor;
-            if cursor.is_none() {
-                return anyhow::Ok(seen);
-            }
-        }
-    };
-    let everybody = ["per", "Ann", "ann", "carl", "vic", "a@b.c", "u_1", "soph"];
-    for limit in [1, 3, 8, 1_000] {
-        assert_eq!(found(&[], None, limit).await?, everybody, "{limit}");
-    }
-    let staff = [Role::Agent, Role::Admin];
-    assert_eq!(found(&staff, None, 2).await?, ["per", "Ann", "ann", "a@b.c", "u_1", "soph"]);
-    assert_eq!(found(&[Role::Viewer], None, 2).await?, ["vic"]);
-    assert!(found(&[Role::Guest], None, 2).await?.is_empty());
-    for (text, expected) in [
-        ("ANN", &["Ann", "ann", "u_1"][..]),
-        ("%", &["per"]),
-        ("_", &["u_1"]),
-        ("\\", &[]),
-        ("äRG", &["a@b.c"]),
-        ("B.C", &["a@b.c"]),
-        ("ΣΟΦΟΣ", &["soph"]),
-        ("", &["per", "Ann", "ann", "a@b.c", "u_1", "soph"]),
-    ] {
-        assert_eq!(found(&staff, Some(text), 2).await?, expected, "{text}");
-    }
-    // Who was known before names were looked for is found when they come again.
-    execute(&site.place, "UPDATE people SET folded = '' WHERE id = 'ann'").await?;
-    assert_eq!(found(&staff, Some("ann"), 2).await?, ["Ann", "u_1"]);
-    site.tickets.put_people(&people).await?;
-    assert_eq!(found(&staff, Some("ann"), 2).await?, ["Ann", "ann", "u_1"]);
-    for (limit, cursor) in [(0, None), (1_001, None), (1, Some("x")), (1, Some("x\0y\0z"))] {
-        assert_eq!(code(PeoplePage::new(limit, cursor)), Some("invalid_page"));
-    }
-    let page = PeoplePage::new(1, None)?;
-    for text in ["a\0".to_owned(), "x".repeat(256)] {
-        let filter = PeopleFilter { text: Some(text), ..PeopleFilter::default() };
-        assert_eq!(code(site.tickets.people(&filter, &page).await), Some("invalid_page"));
-    }
     Ok(())
 }
 

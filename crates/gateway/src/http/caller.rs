@@ -121,6 +121,13 @@ impl Caller {
             Err(ErrorCode::NotAuthorized.into())
         }
     }
+
+    /// Reads a topic of a path, if the caller may look at it: by the token, or as the owner of its ticket.
+    pub(super) async fn viewed(&self, app: &App, name: &str) -> Result<TopicName, ApiError> {
+        let topic = TopicName::parse(name).map_err(|_| ErrorCode::InvalidTopic)?;
+        app.may_view(self, &topic).await?;
+        Ok(topic)
+    }
 }
 
 #[cfg(test)]

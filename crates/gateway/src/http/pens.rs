@@ -110,7 +110,7 @@ pub(super) async fn pen(
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Pen>, ApiError> {
-    let topic = caller.topic(&path?, Capability::View)?;
+    let topic = caller.viewed(&app, &path?).await?;
     let reading = app.pens.log().reading(&topic).await.inspect_err(log_away);
     Ok(Json(wire(&reading.map_err(|error| refused(&error))?.pen)))
 }
@@ -314,11 +314,10 @@ pub(super) async fn list(
     let Query(HolderQuery { holder, limit }) = query?;
     let held =
         app.pens.held_by(&PersonId::from(holder), page::limit(limit)?).await.inspect_err(log_away);
-    let may_view = |name: &str| {
-        TopicName::parse(name).is_ok_and(|it| caller.capabilities(&it).allow(Capability::View))
-    };
-    let held = held.map_err(|error| refused(&error))?.into_iter();
-    let held = held.filter(|reading| may_view(&reading.topic));
+    let held = held.map_err(|error| refused(&error))?;
+    let topics: Vec<_> = held.iter().filter_map(|it| TopicName::parse(&it.topic).ok()).collect();
+    let viewed = app.viewed_of(&caller, topics).await?;
+    let held = held.into_iter().filter(|it| viewed.contains(it.topic.as_str()));
     let data = held.map(|it| TopicPen { pen: wire(&it.pen), topic: it.topic });
     Ok(Json(PenList { data: data.collect() }))
 }
@@ -360,7 +359,7 @@ pub(super) async fn log(
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<LogQuery>, QueryRejection>,
 ) -> Result<Json<LogPage>, ApiError> {
-    let topic = caller.topic(&path?, Capability::View)?;
+    let topic = caller.viewed(&app, &path?).await?;
     let Query(LogQuery { cursor, limit }) = query?;
     let limit = page::limit(limit)?;
     let is_public =

@@ -20,7 +20,7 @@ use super::error::{ApiError, ErrorBody};
 use crate::app::App;
 use crate::auth::{Caller, Capability};
 use crate::shard::Shards;
-use crate::summaries::watchable;
+use crate::summaries::{Watchable, watchable};
 
 /// How long another replica may take to remove a session: there and back, and some gossip periods.
 const KICK_MAX: Duration = Duration::from_secs(2);
@@ -56,6 +56,7 @@ pub(super) struct PresenceListEntry {
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn list(
@@ -63,7 +64,7 @@ pub(super) async fn list(
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<PresenceList>, ApiError> {
-    let topic = caller.topic(&path?, Capability::View)?;
+    let topic = caller.viewed(&app, &path?).await?;
     let (keys, count) = app.shards.ask(&topic.clone(), move |hub| hub.presences(&topic)).await?;
     let entry = |(key, metas): (Key, _)| PresenceListEntry { key: key.as_str().to_owned(), metas };
     Ok(Json(PresenceList { data: keys.into_iter().map(entry).collect(), count }))
@@ -98,6 +99,7 @@ enum Policy {
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn summary(
@@ -106,7 +108,7 @@ pub(super) async fn summary(
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<ViewQuery>, QueryRejection>,
 ) -> Result<Json<ViewerSummary>, ApiError> {
-    let topic = caller.topic(&path?, Capability::View)?;
+    let topic = caller.viewed(&app, &path?).await?;
     let Query(ViewQuery { user, view_only, policy }) = query?;
     let own = match &caller {
         Caller::Person(identity) => Some(identity.subject().to_owned()),
@@ -134,6 +136,7 @@ pub(super) async fn summary(
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn summaries(
@@ -142,7 +145,7 @@ pub(super) async fn summaries(
     body: Result<Json<SummariesJoin>, JsonRejection>,
 ) -> Result<Json<Summaries>, ApiError> {
     let Json(SummariesJoin { topics }) = body?;
-    let topics = watchable(&topics, |topic| caller.capabilities(topic))?;
+    let Watchable { topics, .. } = watchable(&app, &caller, &topics).await?;
     let mut data: Vec<TopicRow> = Vec::with_capacity(topics.len());
     for topic in topics {
         let holder = app.pens.log().visit(&topic).await;
@@ -189,6 +192,7 @@ pub(super) struct Why {
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn why(
@@ -197,7 +201,7 @@ pub(super) async fn why(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Why>, ApiError> {
     let Path((topic, session)) = path?;
-    let topic = caller.topic(&topic, Capability::View)?;
+    let topic = caller.viewed(&app, &topic).await?;
     let id = SessionId::from(session.as_str());
     let evidence = app.shards.why(&topic, id).await?;
     let (evidence, heartbeat) = evidence.ok_or(ErrorCode::NotFound)?;

@@ -1,5 +1,8 @@
 //! Topics in general: which have somebody present, and publishing on one.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -13,6 +16,11 @@ use super::error::{ApiError, ErrorBody};
 use super::page;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
+use crate::log::ticket_of;
+use crate::tickets::views_by_token;
+
+/// How the topics of tickets begin: which of those are the caller's only the store can tell.
+const TICKETS: &str = "tickets:";
 
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct ListQuery {
@@ -43,13 +51,14 @@ pub(super) struct TopicEntry {
     count: u64,
 }
 
-/// Lists the topics with somebody present that the caller may view.
+/// Lists the topics with somebody present that the caller may view; of tickets that are theirs the newest 1000.
 #[utoipa::path(
     get, path = "/v1/topics", tag = "topics", params(ListQuery),
     responses(
         (status = 200, body = TopicsPage),
         (status = 401, body = ErrorBody),
         (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn list(
@@ -59,8 +68,12 @@ pub(super) async fn list(
 ) -> Result<Json<TopicsPage>, ApiError> {
     let Query(ListQuery { prefix, cursor, limit }) = query?;
     let limit = page::limit(limit)?;
+    let reaches_tickets = TICKETS.starts_with(&prefix) || prefix.starts_with(TICKETS);
+    let owned = if reaches_tickets { app.newest_owned(&caller).await? } else { BTreeSet::new() };
+    let owned = Arc::new(owned);
     let shards = app.shards.ask_all(move |hub| {
-        let may_view = |topic: &TopicName| caller.capabilities(topic).allow(Capability::View);
+        let is_owned = |topic: &TopicName| ticket_of(topic).is_some_and(|it| owned.contains(&it));
+        let may_view = |topic: &TopicName| views_by_token(&caller, topic) || is_owned(topic);
         let (prefix, after) = (prefix.as_str(), cursor.as_str());
         hub.topics(&TopicsQuery { prefix, after, limit: limit + 1, may_view: &may_view })
     });

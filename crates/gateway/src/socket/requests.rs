@@ -20,7 +20,7 @@ use super::rates::{Limited, UpdateRate};
 use super::realtime;
 use super::summaries::SummariesChannel;
 use crate::app::App;
-use crate::auth::{Capabilities, Capability, Identity};
+use crate::auth::{Caller, Capabilities, Capability, Identity};
 use crate::telemetry::metrics;
 
 /// What a socket keeps of a joined topic beside its name.
@@ -286,14 +286,14 @@ impl Connection {
     async fn apply_rights(&mut self) {
         let (mut news, mut closes) = (Vec::new(), Vec::new());
         let mut lost_rows = Vec::new();
-        let may_view =
-            |topic: &TopicName| self.identity.capabilities(topic).allow(Capability::View);
+        let caller = Caller::Person(self.identity.clone());
         for (topic, channel) in self.channels.iter_mut() {
             match &mut channel.kept {
-                Kept::Summaries(summaries) if !summaries.topics().iter().all(may_view) => {
-                    lost_rows.push(topic.clone());
+                Kept::Summaries(summaries) => {
+                    if !summaries.is_still_allowed(&self.app, &caller).await {
+                        lost_rows.push(topic.clone());
+                    }
                 }
-                Kept::Summaries(_) => {}
                 Kept::Topic(rights) => {
                     let Some(capabilities) =
                         still_allowed(&self.app, &self.identity, (topic, rights)).await

@@ -1,13 +1,25 @@
-//! Who may join which topic of tickets, and whom they hear as there.
+//! Who may join which topic of tickets, and whom they hear as there. What may be joined may be looked at.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use penholder_desk::StoreError;
 use penholder_hub::Audience;
 use penholder_lease::PersonId;
 use penholder_protocol::{ErrorCode, ErrorReply, Namespace, TopicName};
+use penholder_ticket::TicketId;
+use tokio::time::timeout;
 
 use crate::app::App;
 use crate::auth::{Caller, Capabilities, Capability, Identity};
 use crate::log::{About, Visit, ticket_of};
-use crate::pens::away;
+use crate::pens::{away, log_away};
+
+/// How long whoever wants to know what is theirs waits for the store.
+const OWNED_WAIT: Duration = Duration::from_millis(500);
+
+/// Most tickets of one owner that are looked for among all topics.
+const OWNED_MAX: u32 = 1_000;
 
 /// What somebody may do on a topic that they may join.
 #[derive(Clone, Debug)]
@@ -104,5 +116,122 @@ impl App {
             return Err(ErrorCode::NotAuthorized.into());
         }
         Ok(Access { capabilities, audience, visit })
+    }
+
+    /// Makes sure that a caller may look at `topic` without joining it: of a ticket, who may join it. A key may what
+    /// its scopes say.
+    ///
+    /// # Errors
+    ///
+    /// As [`access`](Self::access).
+    pub(crate) async fn may_view(
+        &self,
+        caller: &Caller,
+        topic: &TopicName,
+    ) -> Result<(), ErrorReply> {
+        match caller {
+            Caller::Person(identity) if ticket_of(topic).is_some() => {
+                self.access(identity, topic).await.map(drop)
+            }
+            _ if views_by_token(caller, topic) => Ok(()),
+            _ => Err(ErrorCode::NotAuthorized.into()),
+        }
+    }
+
+    /// Makes sure that a caller may look at each of `topics`. Returns those that are theirs as the owner's alone, which
+    /// one look into the store tells of all of them.
+    ///
+    /// # Errors
+    ///
+    /// `not_authorized` for the first that they may not look at, whether it is there or not; `unavailable` where only
+    /// the store could tell.
+    pub(crate) async fn may_view_all(
+        &self,
+        caller: &Caller,
+        topics: &[TopicName],
+    ) -> Result<Vec<TopicName>, ErrorReply> {
+        let others = topics.iter().filter(|topic| !views_by_token(caller, topic));
+        let others: Vec<_> = others.cloned().collect();
+        let owned = self.viewed_of(caller, others.clone()).await?;
+        match others.iter().find(|topic| !owned.contains(*topic)) {
+            None => Ok(others),
+            Some(topic) => {
+                let message = format!("you may not view {topic}");
+                Err(ErrorReply::new(ErrorCode::NotAuthorized).message(message))
+            }
+        }
+    }
+
+    /// Those of `topics` that a caller may look at.
+    ///
+    /// # Errors
+    ///
+    /// `unavailable` where only the store could tell.
+    pub(crate) async fn viewed_of(
+        &self,
+        caller: &Caller,
+        topics: Vec<TopicName>,
+    ) -> Result<BTreeSet<TopicName>, ErrorReply> {
+        let (viewed, others): (Vec<_>, Vec<_>) =
+            topics.into_iter().partition(|topic| views_by_token(caller, topic));
+        let mut viewed: BTreeSet<_> = viewed.into_iter().collect();
+        if let Some(owner) = owner(caller) {
+            let owned = self.owned(&owner, &others.iter().collect::<Vec<_>>()).await?;
+            let is_owned =
+                |topic: &TopicName| ticket_of(topic).is_some_and(|it| owned.contains(&it));
+            viewed.extend(others.into_iter().filter(is_owned));
+        }
+        Ok(viewed)
+    }
+
+    /// Which of the tickets of `topics` are a person's own.
+    ///
+    /// # Errors
+    ///
+    /// `unavailable` while the store is away.
+    pub(crate) async fn owned(
+        &self,
+        owner: &PersonId,
+        topics: &[&TopicName],
+    ) -> Result<BTreeSet<TicketId>, ErrorReply> {
+        let tickets = topics.iter().filter_map(|topic| ticket_of(topic)).collect();
+        told(self.tickets.store().owned(owner, &tickets)).await
+    }
+
+    /// The tickets that a caller may look at as their owner alone, if they are not too many.
+    ///
+    /// # Errors
+    ///
+    /// `unavailable` while the store is away.
+    pub(crate) async fn newest_owned(
+        &self,
+        caller: &Caller,
+    ) -> Result<BTreeSet<TicketId>, ErrorReply> {
+        match owner(caller) {
+            Some(owner) => told(self.tickets.store().newest_of(&owner, OWNED_MAX)).await,
+            None => Ok(BTreeSet::new()),
+        }
+    }
+}
+
+/// Whether a caller may look at `topic` by what the token or key says alone.
+pub(crate) fn views_by_token(caller: &Caller, topic: &TopicName) -> bool {
+    caller.capabilities(topic).allow(Capability::View)
+}
+
+/// As whom a caller may own tickets that their token does not name. The staff may look at all of them.
+fn owner(caller: &Caller) -> Option<PersonId> {
+    match caller {
+        Caller::Person(identity) if identity.is_known() && !identity.grants.is_staff() => {
+            Some(identity.subject().into())
+        }
+        Caller::Person(_) | Caller::Backend(_) => None,
+    }
+}
+
+async fn told<T>(read: impl Future<Output = Result<T, StoreError>>) -> Result<T, ErrorReply> {
+    match timeout(OWNED_WAIT, read).await {
+        Ok(read) => read.inspect_err(log_away).map_err(|_| away()),
+        Err(_) => Err(away()),
     }
 }
