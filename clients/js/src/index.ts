@@ -8,6 +8,7 @@ export type * from "./protocol.ts";
 export type { Readable } from "./store.ts";
 export type { SummaryRows } from "./summaries.ts";
 export { type FeedListener, TicketsFeed } from "./tickets/feed.ts";
+export type { HistoryEntry } from "./tickets/history.ts";
 export {
   type Guard,
   type PageOptions,
@@ -26,7 +27,7 @@ export {
   TicketStore,
 } from "./tickets/stores.ts";
 export * from "./tickets/ticket.ts";
-export type { HistoryEntry, TicketRecord } from "./tickets/ticket-fold.ts";
+export type { TicketRecord } from "./tickets/ticket-fold.ts";
 export type { TokenInput } from "./token.ts";
 export { topicNameError } from "./topic-name.ts";
 export { TopicSession } from "./topic-session.ts";

@@ -39,7 +39,7 @@ test("a thread of any depth is laid out, and comments that answer in a circle do
 
 test("customers read of statuses from their side", () => {
   const what = { type: "status", from: "open", to: "waiting_for_user" } as const;
-  const entry = { key: "", at: at(1), actor: null, what, reason: null };
+  const entry = { key: "", at: at(1), actor: null, what, reason: null, penOf: null };
   expect(historyWords(entry, true)).toContain("“Waiting for customer”");
   expect(historyWords(entry, false)).toContain("“Waiting for you”");
 });

@@ -3,9 +3,11 @@ import {
   beginRecordFetch,
   EMPTY_RECORD,
   type Fetched,
+  lacksFiles,
   withAnswer,
   withComment,
   withFetched,
+  withFilesOf,
   withoutComment,
   withTicketEvent,
 } from "../src/tickets/ticket-fold.ts";
@@ -114,6 +116,55 @@ test("each kind of change has its line", () => {
     { type: "fields", names: ["title"] },
     { type: "collision", holder: "Bruno" },
   ]);
+});
+
+test("a write past the pen is one line with what it changed, and one that was refused a line of its own", () => {
+  const holder = { id: "bruno", name: "Bruno", kind: "human" } as const;
+  const when = (n: number) => ({ occurred_at: at(n) });
+  const log = [
+    ticketEvent(1, "collision", { ...when(10), holder }),
+    ticketEvent(2, "ticket_priority_changed", {
+      ...when(10),
+      old_priority: "low",
+      new_priority: "high",
+    }),
+    ticketEvent(3, "ticket_updated", { ...when(10), changes: { title: ["A", "B"] } }),
+    ticketEvent(4, "collision", { ...when(20), holder }),
+    ticketEvent(5, "ticket_updated", { ...when(21), changes: { title: ["B", "C"] } }),
+    ticketEvent(6, "collision", { ...when(30), holder }),
+    ticketEvent(7, "ticket_status_changed", {
+      ...when(30),
+      old_status: "open",
+      new_status: "closed",
+    }),
+  ];
+  const changes = [{ from: "open", to: "closed", reason: null, actor: ADA, at: at(30) }] as const;
+  const lines = loaded({ log, changes }).history.map(({ what, penOf }) => [what.type, penOf]);
+  expect(lines).toEqual([
+    ["priority", "Bruno"],
+    ["fields", "Bruno"],
+    ["collision", null],
+    ["fields", null],
+    ["status", "Bruno"],
+  ]);
+});
+
+test("files come with answers, and stay when events tell of their ticket without them", () => {
+  const file = {
+    id: "f1",
+    comment_id: null,
+    url: "https://example.org/a.png",
+    name: "a.png",
+    size: 1,
+    position: 0,
+  };
+  const record = loaded({ ticket: { ...ticket(1), attachments: [file] } });
+  const told = ticketEvent(1, "comment_created", { ticket: ticket(1), comment: comment(1) });
+  const after = withTicketEvent(record, told);
+  expect(after.files.get("t1")).toEqual([file]);
+  expect(lacksFiles(after)).toBe(true);
+  const whole = withFilesOf(after, [{ ...comment(1), attachments: [] }]);
+  expect(lacksFiles(whole)).toBe(false);
 });
 
 test("the log that is kept is bounded, and holds no copies of the ticket", () => {

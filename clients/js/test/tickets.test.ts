@@ -87,6 +87,13 @@ test("a list is asked for with its filters", async () => {
   expect((headers as Record<string, string>).authorization).toMatch(/^Bearer e30\./);
 });
 
+test("people are asked for by role and text", async () => {
+  answer = () => ({ data: [{ id: "ada", name: "Ada", role: "agent" }], next_cursor: null });
+  const { data } = await client.tickets.people({ role: ["agent", "admin"], q: "a" }, { limit: 5 });
+  expect(data.map(({ name }) => name)).toEqual(["Ada"]);
+  expect(sent[0]?.path).toBe("/v1/users?role=agent&role=admin&q=a&limit=5");
+});
+
 test("a change names its version and the fence of the pen, where there are any", async () => {
   answer = () => ticket(1);
   await client.tickets.update("t1", { title: "B" }, { version: 3, fence: "18446744073709551615" });
@@ -212,6 +219,25 @@ test("after a gap that cannot be told the list is fetched anew, and otherwise no
   expect(store.getSnapshot().list.rows).toHaveLength(1);
 });
 
+test("a list that is fetched anew is as long as it was", async () => {
+  const all = Array.from({ length: 150 }, (_, n) => ticket(n)).reverse();
+  answer = ({ path }) => {
+    const query = new URL(path, "http://here").searchParams;
+    const from = Number(query.get("cursor") ?? 0);
+    const to = from + Number(query.get("limit"));
+    return page(all.slice(from, to), to < all.length ? String(to) : null);
+  };
+  const store = new TicketListStore(client, {});
+  store.subscribe(() => undefined);
+  await until(() => expect(store.getSnapshot().status).toBe("ready"));
+  for (let asked = 0; asked < 4; asked += 1) await store.more();
+  expect(store.getSnapshot().list.rows).toHaveLength(125);
+  await store.reload();
+  expect(store.getSnapshot().list.rows).toHaveLength(125);
+  await store.more();
+  expect(store.getSnapshot().list.rows.map(({ id }) => id)).toEqual(all.map(({ id }) => id));
+});
+
 test("a list that could not be fetched keeps what it has, and is asked for again", async () => {
   vi.useFakeTimers();
   const answers: unknown[] = [new TypeError("fetch failed"), page([ticket(1)])];
@@ -265,6 +291,35 @@ test("a ticket is seen without its log, and a comment made here shows once", asy
   const told = ticketEvent(6, "comment_created", { ticket: ticket(1), comment: comment(2) });
   server.broadcast("tickets:t1", "comment_created", told);
   expect(store.getSnapshot().record.comments.map(({ id }) => id)).toEqual(["c1", "c2"]);
+});
+
+test("files of a comment that an event has told of are fetched, once for a burst", async () => {
+  const file = { id: "f", comment_id: "c2", url: "https://a.example", name: "a", size: 1 };
+  const comments = [1, 2, 3].map((n) => ({ ...comment(n), attachments: n === 2 ? [file] : [] }));
+  answer = (request) =>
+    request.path.includes("/comments")
+      ? page(comments.slice(0, isTold ? 3 : 1) as never)
+      : answerTicket(ticket(1))(request);
+  let isTold = false;
+  const store = new TicketStore(client, "t1");
+  const stop = store.subscribe(() => undefined);
+  await until(() => expect(store.getSnapshot().status).toBe("ready"));
+  isTold = true;
+  vi.useFakeTimers();
+  const before = sent.length;
+  for (const n of [2, 3]) {
+    const told = ticketEvent(n, "comment_created", { ticket: ticket(1), comment: comment(n) });
+    server.broadcast("tickets:t1", "comment_created", told);
+  }
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(store.getSnapshot().record.files.get("c2")).toEqual([file]);
+  expect(sent).toHaveLength(before + 1);
+  // Nobody watches any more, so nothing is asked.
+  const late = ticketEvent(9, "comment_created", { ticket: ticket(1), comment: comment(9) });
+  server.broadcast("tickets:t1", "comment_created", late);
+  stop();
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(sent).toHaveLength(before + 1);
 });
 
 test("a ticket that is not there fails, and is not asked for again and again", async () => {

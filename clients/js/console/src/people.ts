@@ -15,6 +15,13 @@ export const DEMO_PEOPLE: readonly Person[] = [
   { user: "quill", name: "Quill", role: "agent", kind: "ai" },
 ];
 
+/** Those of the demonstration to whom tickets are assigned. */
+export const DEMO_TEAM: readonly { readonly id: string; readonly label: string }[] =
+  DEMO_PEOPLE.filter(({ role }) => role === "agent" || role === "admin").map(({ user, name }) => ({
+    id: user,
+    label: name,
+  }));
+
 /** The other customers for whom `penholder seed` writes. */
 const SEED_NAMES: readonly (readonly [id: string, name: string])[] = [
   ["lena", "Lena Fischer"],

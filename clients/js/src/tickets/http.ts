@@ -2,8 +2,10 @@
 import { PenholderError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import type {
+  KnownPerson,
   Ticket,
-  TicketComment,
+  TicketCommentDetail,
+  TicketDetail,
   TicketStats,
   TicketStatus,
   TicketStatusChange,
@@ -13,6 +15,7 @@ import type {
   CommentDraft,
   DeskUser,
   Page,
+  PeopleFilters,
   TicketChanges,
   TicketDraft,
   TicketFilters,
@@ -104,24 +107,23 @@ export class TicketsClient {
   }
 
   list(filters: TicketFilters = {}, page: PageOptions = {}): Promise<Page<Ticket>> {
-    const { status = [], ...rest } = filters;
-    const query = new URLSearchParams(status.map((word) => ["status", word]));
-    const { cursor, limit } = page;
-    for (const [name, value] of Object.entries({ ...rest, cursor, limit })) {
-      if (value !== undefined && value !== "") query.set(name, String(value));
-    }
-    return this.#ask(`/v1/tickets?${query}`, { signal: page.signal });
+    return this.#ask(`/v1/tickets?${queryOf(filters, page)}`, { signal: page.signal });
+  }
+
+  /** Who is known, by name. For the staff. */
+  people(filters: PeopleFilters = {}, page: PageOptions = {}): Promise<Page<KnownPerson>> {
+    return this.#ask(`/v1/users?${queryOf(filters, page)}`, { signal: page.signal });
   }
 
   stats(signal?: AbortSignal): Promise<TicketStats> {
     return this.#ask("/v1/tickets/stats", { signal });
   }
 
-  read(id: string, signal?: AbortSignal): Promise<Ticket> {
+  read(id: string, signal?: AbortSignal): Promise<TicketDetail> {
     return this.#ask(ticketPath(id), { signal });
   }
 
-  create(draft: TicketDraft): Promise<Ticket> {
+  create(draft: TicketDraft): Promise<TicketDetail> {
     return this.#post("/v1/tickets", draft);
   }
 
@@ -145,15 +147,15 @@ export class TicketsClient {
   }
 
   /** All comments that the caller may see. */
-  comments(id: string, signal?: AbortSignal): Promise<readonly TicketComment[]> {
+  comments(id: string, signal?: AbortSignal): Promise<readonly TicketCommentDetail[]> {
     return this.#all(ticketPath(id, "/comments"), signal);
   }
 
-  comment(id: string, draft: CommentDraft): Promise<TicketComment> {
+  comment(id: string, draft: CommentDraft): Promise<TicketCommentDetail> {
     return this.#post(ticketPath(id, "/comments"), withoutUndefined(draft));
   }
 
-  editComment(id: string, content: string): Promise<TicketComment> {
+  editComment(id: string, content: string): Promise<TicketCommentDetail> {
     return this.#ask(`/v1/comments/${encodeURIComponent(id)}`, {
       method: "PATCH",
       body: { content },
@@ -255,6 +257,17 @@ function userOf(token: string): DeskUser {
   const id = sub ?? "";
   const isAi = kind === "ai";
   return { id, role: role ?? "customer", name: name ?? id, kind: isAi ? "ai" : "human" };
+}
+
+/** A word that may be repeated is a list. */
+function queryOf(filters: object, { cursor, limit }: PageOptions): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries({ ...filters, cursor, limit })) {
+    for (const word of Array.isArray(value) ? value : [value]) {
+      if (word !== undefined && word !== "") query.append(name, String(word));
+    }
+  }
+  return query;
 }
 
 function ticketPath(id: string, rest = ""): string {

@@ -32,6 +32,7 @@ export abstract class LiveStore<S extends LiveState> implements Readable<S> {
   #stop = new AbortController();
   #loading = new AbortController();
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #later: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
 
   constructor(client: PenholderClient, initial: S) {
@@ -81,6 +82,14 @@ export abstract class LiveStore<S extends LiveState> implements Readable<S> {
     return false;
   }
 
+  /** Does something once after a pause, if somebody watches still: a burst of events is one question. */
+  protected later(pauseMs: number, action: () => Promise<void>): void {
+    this.#later ??= setTimeout(() => {
+      this.#later = undefined;
+      void action();
+    }, pauseMs);
+  }
+
   async #start(): Promise<void> {
     this.#stop = new AbortController();
     const { signal } = this.#stop;
@@ -122,6 +131,8 @@ export abstract class LiveStore<S extends LiveState> implements Readable<S> {
     this.#stop.abort();
     this.#loading.abort();
     clearTimeout(this.#retry);
+    clearTimeout(this.#later);
+    this.#later = undefined;
     this.#feed?.close();
     this.#feed = null;
     this.#patch({ isLive: false });

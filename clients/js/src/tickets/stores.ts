@@ -1,7 +1,7 @@
 /** A list of tickets, one ticket, and the counts, each followed live. */
 import type { PenholderClient } from "../client.ts";
 import type { PenholderError } from "../errors.ts";
-import type { Ticket, TicketComment, TicketStats, TicketStatus } from "../protocol.ts";
+import type { Ticket, TicketCommentDetail, TicketStats, TicketStatus } from "../protocol.ts";
 import { type Guard, TicketsError } from "./http.ts";
 import {
   beginFetch,
@@ -16,6 +16,7 @@ import {
   type CommentDraft,
   type DeskUser,
   listTopic,
+  type Page,
   type TicketChanges,
   type TicketFilters,
   type TicketNews,
@@ -24,18 +25,24 @@ import {
 import {
   beginRecordFetch,
   EMPTY_RECORD,
+  lacksFiles,
   type TicketRecord,
   withAnswer,
   withComment,
   withFetched,
+  withFilesOf,
   withoutComment,
   withTicketEvent,
 } from "./ticket-fold.ts";
 
 /** A list is watched, not attended: nobody is shown there. */
 const UNSEEN = { presence: false } as const;
+/** For what events say that it has changed, and not how. */
+const EVENTS_PAUSE_MS = 400;
 const PAGE_LEN = 25;
 const PAGE_LEN_MAX = 100;
+/** More rows are not fetched again at once: who comes back to so many finds the first of them. */
+const ROWS_AGAIN_MAX = 500;
 
 export interface TicketListState extends LiveState {
   readonly list: TicketList;
@@ -72,11 +79,21 @@ export class TicketListStore extends LiveStore<TicketListState> {
   }
 
   protected async load(signal: AbortSignal): Promise<void> {
-    this.store.patch({ list: beginFetch(this.getSnapshot().list) });
+    this.store.patch({ list: beginFetch(this.getSnapshot().list), moreError: null });
     const { filters, rows } = this.getSnapshot().list;
-    const limit = Math.min(Math.max(rows.length, PAGE_LEN), PAGE_LEN_MAX);
-    const page = await this.client.tickets.list(filters, { limit, signal });
-    if (signal.aborted) return;
+    // As many as were there, so that who has scrolled down stays where they are.
+    const wanted = Math.min(Math.max(rows.length, 1), ROWS_AGAIN_MAX);
+    const data: Ticket[] = [];
+    let cursor: Page<Ticket>["next_cursor"] | undefined;
+    while (data.length < wanted && cursor !== null) {
+      const limit = Math.min(Math.max(wanted - data.length, PAGE_LEN), PAGE_LEN_MAX);
+      const asked = { cursor, limit, signal };
+      const page: Page<Ticket> = await this.client.tickets.list(filters, asked);
+      if (signal.aborted) return;
+      data.push(...page.data);
+      cursor = page.data.length === 0 ? null : page.next_cursor;
+    }
+    const page = { data, next_cursor: cursor ?? null };
     this.store.patch({ list: withFirstPage(this.getSnapshot().list, page) });
   }
 
@@ -94,8 +111,8 @@ export interface TicketActions {
   update(changes: TicketChanges, guard?: Guard): Promise<Ticket>;
   transition(to: TicketStatus, reason?: string): Promise<Ticket>;
   assign(userId: string | null): Promise<Ticket>;
-  comment(draft: CommentDraft): Promise<TicketComment>;
-  editComment(id: string, content: string): Promise<TicketComment>;
+  comment(draft: CommentDraft): Promise<TicketCommentDetail>;
+  editComment(id: string, content: string): Promise<TicketCommentDetail>;
   deleteComment(id: string): Promise<void>;
   /** The ticket as it is now, also where events are late. */
   refresh(): Promise<Ticket>;
@@ -151,7 +168,20 @@ export class TicketStore extends LiveStore<TicketState> implements TicketActions
 
   protected event(event: TicketNews): void {
     this.#fold((record) => withTicketEvent(record, event));
+    if (lacksFiles(this.getSnapshot().record)) this.later(EVENTS_PAUSE_MS, this.#fetchFiles);
   }
+
+  /** Events of comments come without their files. */
+  readonly #fetchFiles = async (): Promise<void> => {
+    // The answer to the own comment has had them meanwhile.
+    if (this.isOver() || !lacksFiles(this.getSnapshot().record)) return;
+    try {
+      const comments = await this.client.tickets.comments(this.#id);
+      this.#fold((record) => withFilesOf(record, comments));
+    } catch {
+      await this.reload();
+    }
+  };
 
   protected override isOver(): boolean {
     return this.getSnapshot().record.deletedBy !== null;
@@ -163,7 +193,7 @@ export class TicketStore extends LiveStore<TicketState> implements TicketActions
     return ticket;
   }
 
-  #said(comment: TicketComment): TicketComment {
+  #said(comment: TicketCommentDetail): TicketCommentDetail {
     this.#fold((record) => withComment(record, comment));
     return comment;
   }
@@ -183,13 +213,8 @@ export interface TicketStatsState extends LiveState {
   readonly stats: TicketStats | null;
 }
 
-/** A burst of events is one question. */
-const STATS_PAUSE_MS = 400;
-
 /** Counts are asked for again when something may have changed them: they cannot drift. */
 export class TicketStatsStore extends LiveStore<TicketStatsState> {
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
   constructor(client: PenholderClient) {
     super(client, { ...LOADING, stats: null });
   }
@@ -205,9 +230,6 @@ export class TicketStatsStore extends LiveStore<TicketStatsState> {
 
   protected event({ event }: TicketNews): void {
     if (event.startsWith("comment_") || event === "internal_note_created") return;
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      void this.reload();
-    }, STATS_PAUSE_MS);
+    this.later(EVENTS_PAUSE_MS, this.reload);
   }
 }

@@ -2,9 +2,16 @@
  * One ticket with its comments and history as a pure fold of answers over HTTP and events of its topic.
  * The rules are those of `list-fold.ts`.
  */
-import type { PersonBrief, Ticket, TicketComment, TicketStatusChange } from "../protocol.ts";
+import type {
+  PersonBrief,
+  Ticket,
+  TicketAttachment,
+  TicketComment,
+  TicketStatusChange,
+} from "../protocol.ts";
+import { type HistoryEntry, historyOf, type LogLine, whatOf } from "./history.ts";
 import { isAnswerNews, isEventNews, type Known } from "./newness.ts";
-import type { TicketNews } from "./ticket.ts";
+import type { TicketNews, WithFiles } from "./ticket.ts";
 
 export interface TicketRecord {
   readonly ticket: Ticket | null;
@@ -16,9 +23,13 @@ export interface TicketRecord {
   readonly history: readonly HistoryEntry[];
   /** Names of all who have done something here, by id. */
   readonly names: ReadonlyMap<string, string>;
+  /** Files, by the id of the ticket or comment whose they are; nothing for one of which they are not known yet. */
+  readonly files: Files;
   readonly seq: number;
   readonly facts: Facts;
 }
+
+type Files = ReadonlyMap<string, readonly TicketAttachment[]>;
 
 interface Facts {
   readonly known: Known | null;
@@ -37,32 +48,14 @@ interface CommentEntry {
   readonly fetch: number;
 }
 
-/** An event without the rows that it carries, which would be a copy of the ticket for each. */
-type LogLine = Pick<HistoryEntry, "at" | "actor" | "what" | "reason">;
-
 /** More of a ticket's log is not shown, and more people's names are not remembered. */
 const LOG_LEN_MAX = 1000;
 const NAMES_MAX = 1000;
 
-/** One line of the history. */
-export interface HistoryEntry {
-  readonly key: string;
-  readonly at: string;
-  readonly actor: PersonBrief | null;
-  readonly what:
-    | { readonly type: "status"; readonly from: string | null; readonly to: string }
-    | { readonly type: "assignee"; readonly from: string | null; readonly to: string | null }
-    | { readonly type: "priority"; readonly from: string; readonly to: string }
-    | { readonly type: "fields"; readonly names: readonly string[] }
-    | { readonly type: "collision"; readonly holder: string };
-  /** Why, where they said so. */
-  readonly reason: string | null;
-}
-
 /** What a fetch from the start has brought. */
 export interface Fetched {
-  readonly ticket: Ticket;
-  readonly comments: readonly TicketComment[];
+  readonly ticket: WithFiles<Ticket>;
+  readonly comments: readonly WithFiles<TicketComment>[];
   readonly changes: readonly TicketStatusChange[];
   /** The log of the topic, as far as it is kept. */
   readonly log: readonly TicketNews[];
@@ -74,6 +67,7 @@ export const EMPTY_RECORD: TicketRecord = {
   comments: [],
   history: [],
   names: new Map(),
+  files: new Map(),
   seq: 0,
   facts: {
     known: null,
@@ -108,7 +102,27 @@ export function withFetched(record: TicketRecord, fetched: Fetched): TicketRecor
     changes: fetched.changes,
     ...withLog(record.facts, fetched.log),
   };
-  return shown({ ...record, facts });
+  const files = filesOf(record.files, [fetched.ticket, ...fetched.comments]);
+  return shown({ ...record, files, facts });
+}
+
+/** Takes the files of comments of which events have told without them. */
+export function withFilesOf(
+  record: TicketRecord,
+  comments: readonly WithFiles<TicketComment>[],
+): TicketRecord {
+  return { ...record, files: filesOf(record.files, comments) };
+}
+
+/** Whether there is a comment of which it is not known yet what files it has. */
+export function lacksFiles({ comments, files }: TicketRecord): boolean {
+  return comments.some(({ id }) => !files.has(id));
+}
+
+function filesOf(known: Files, answered: readonly WithFiles<{ readonly id: string }>[]): Files {
+  const files = new Map(known);
+  for (const { id, attachments } of answered) if (attachments) files.set(id, attachments);
+  return files;
 }
 
 /** Takes the answer to a change that was made here. */
@@ -118,10 +132,11 @@ export function withAnswer(record: TicketRecord, ticket: Ticket): TicketRecord {
 }
 
 /** Takes a comment that was made or changed here. */
-export function withComment(record: TicketRecord, comment: TicketComment): TicketRecord {
+export function withComment(record: TicketRecord, comment: WithFiles<TicketComment>): TicketRecord {
   const comments = new Map(record.facts.comments);
   answeredComment(comments, comment, record.facts.fetches);
-  return shown({ ...record, facts: { ...record.facts, comments } });
+  const files = filesOf(record.files, [comment]);
+  return shown({ ...record, files, facts: { ...record.facts, comments } });
 }
 
 /** Takes away a comment that was deleted here. */
@@ -202,56 +217,4 @@ function shown(record: TicketRecord): TicketRecord {
 function oldestFirst(a: TicketComment, b: TicketComment): number {
   const byTime = Date.parse(a.created_at) - Date.parse(b.created_at);
   return byTime !== 0 ? byTime : a.id < b.id ? -1 : 1;
-}
-
-/**
- * The history of the status is whole however long ago it began, the log has the rest. A change of status
- * that both tell is one.
- */
-function historyOf(
-  log: Facts["log"],
-  changes: readonly TicketStatusChange[],
-): readonly HistoryEntry[] {
-  const entries = new Map<string, HistoryEntry>();
-  // Within a millisecond the log knows what came first.
-  const order = new Map<string, number>();
-  for (const { from, to, reason, actor, at } of changes) {
-    const key = `${at} ${to}`;
-    entries.set(key, { key, at, actor, what: { type: "status", from, to }, reason });
-  }
-  for (const [seq, line] of log) {
-    const { at, what } = line;
-    const key = what.type === "status" ? `${at} ${what.to}` : String(seq);
-    order.set(key, seq);
-    if (!entries.has(key)) entries.set(key, { key, ...line });
-  }
-  const place = ({ key }: HistoryEntry) => order.get(key) ?? 0;
-  return [...entries.values()].sort(
-    (a, b) => Date.parse(a.at) - Date.parse(b.at) || place(a) - place(b),
-  );
-}
-
-function whatOf(event: TicketNews): HistoryEntry["what"] | null {
-  switch (event.event) {
-    case "ticket_created":
-      return { type: "status", from: null, to: "open" };
-    case "ticket_status_changed":
-      return { type: "status", from: event.old_status ?? null, to: event.new_status ?? "" };
-    case "ticket_priority_changed":
-      return { type: "priority", from: event.old_priority ?? "", to: event.new_priority ?? "" };
-    case "ticket_assigned": {
-      const { old_assignee_name: from = null, new_assignee_name: to = null } = event;
-      return { type: "assignee", from, to };
-    }
-    case "ticket_updated":
-    case "tickets_bulk_updated": {
-      // The status of many has rows of its own in the history.
-      const names = Object.keys(event.changes ?? {}).filter((name) => name !== "status");
-      return names.length === 0 ? null : { type: "fields", names };
-    }
-    case "collision":
-      return { type: "collision", holder: event.holder?.name ?? "" };
-    default:
-      return null;
-  }
 }

@@ -5,6 +5,7 @@ import type {
   Role,
   Ticket,
   TicketAssigned,
+  TicketAttachment,
   TicketCategory,
   TicketCollision,
   TicketCommentEvent,
@@ -70,14 +71,25 @@ export interface TicketFilters {
   readonly q?: string;
 }
 
+/** A file that lies elsewhere, as it is attached: an `http` or `https` URL. */
+export type FileDraft = Pick<TicketAttachment, "url" | "name" | "size">;
+
+/** The server's bounds on the files of one ticket, and of one comment. */
+export const TICKET_FILES_MAX = 5;
+export const COMMENT_FILES_MAX = 3;
+
+/** With its files, as an answer over HTTP has them. Events do not: files never change. */
+export type WithFiles<T> = T & { readonly attachments?: readonly TicketAttachment[] };
+
 export interface TicketDraft {
   readonly title: string;
   readonly description: string;
   readonly category?: TicketCategory;
   readonly priority?: TicketPriority;
+  readonly attachments?: readonly FileDraft[];
 }
 
-export interface TicketChanges extends Partial<TicketDraft> {
+export interface TicketChanges extends Partial<Omit<TicketDraft, "attachments">> {
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
@@ -85,6 +97,13 @@ export interface CommentDraft {
   readonly content: string;
   readonly parent_id?: string | null;
   readonly is_internal?: boolean;
+  readonly attachments?: readonly FileDraft[];
+}
+
+export interface PeopleFilters {
+  readonly role?: readonly Role[];
+  /** Looked for in names and ids. */
+  readonly q?: string;
 }
 
 export type TicketEventName = keyof TicketEvents;

@@ -24,11 +24,11 @@ export function PriorityChip({ priority }: { priority: TicketPriority }) {
 /** A pen, beside the name of whoever has it. */
 export function PenMark({ name }: { name: string }) {
   return (
-    <span className="pen-mark" data-testid="row-pen">
+    <span className="pen-mark" title={`${name} has the pen`} data-testid="row-pen">
       <svg viewBox="0 0 20 20" aria-hidden="true">
         <path d="M14.6 4.2a2 2 0 0 1 2.8 2.8L7.6 16.8 3.5 18l1.2-4.1z" />
       </svg>
-      {name}
+      <span className="pen-name">{name}</span>
       <span className="visually-hidden"> has the pen</span>
     </span>
   );

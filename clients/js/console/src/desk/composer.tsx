@@ -1,9 +1,15 @@
-import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from "react";
-import type { Ticket, TicketActions, TicketComment } from "../../../src/index.ts";
+import { type FormEvent, type KeyboardEvent, type RefObject, useRef, useState } from "react";
+import {
+  COMMENT_FILES_MAX,
+  type Ticket,
+  type TicketActions,
+  type TicketComment,
+} from "../../../src/index.ts";
+import { FilesField, fileDrafts, filesProblem } from "./files-field.tsx";
 import { useNames } from "./names.ts";
 import { NoteIcon } from "./note-icon.tsx";
 import { Problem } from "./problem.tsx";
-import { useKept } from "./use-kept.ts";
+import { type CommentTextDraft, useCommentDraft } from "./use-comment-draft.ts";
 import { useViewer } from "./viewer.ts";
 
 interface ComposerProps {
@@ -18,37 +24,21 @@ interface ComposerProps {
 const CONTENT_MAX = 10_000;
 
 export function Composer({ ticket, parent, actions, onTyping, onDone }: ComposerProps) {
-  const { isStaff } = useViewer();
-  const nameOf = useNames();
-  const [text, setText] = useKept(`penholder:console:comment:${ticket.id}`);
-  // Kept with the text: what was begun as a note never goes out as a reply.
-  const [audience, setAudience] = useKept(`penholder:console:audience:${ticket.id}`);
+  const draft = useCommentDraft(ticket.id, parent);
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
-  // What answers a note is one: else it would show that there is a note.
-  const answersNote = parent?.is_internal === true;
-  const isInternal = isStaff && (audience === "staff" || answersNote);
-  // The note may be deleted while it is answered.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what is answered says when
-  useEffect(() => {
-    if (answersNote) setAudience("staff");
-  }, [answersNote]);
-  if (ticket.status === "closed") {
-    return (
-      <p className="muted closed-note" data-testid="closed-note">
-        This ticket is closed. Open it again to write.
-      </p>
-    );
-  }
+  if (ticket.status === "closed") return <ClosedNote draft={draft} />;
+  const { text, files, isInternal } = draft;
   const send = async () => {
     if (text.trim() === "" || isBusy) return;
     setBusy(true);
     setError(null);
     try {
       const parent_id = parent?.id ?? null;
-      await actions.comment({ content: text, parent_id, is_internal: isInternal });
-      setText("");
+      const attachments = fileDrafts(files);
+      await actions.comment({ content: text, parent_id, is_internal: isInternal, attachments });
+      draft.clear();
       onTyping(false);
       onDone();
     } catch (problem) {
@@ -62,12 +52,8 @@ export function Composer({ ticket, parent, actions, onTyping, onDone }: Composer
     event.preventDefault();
     void send();
   };
-  const shortcut = (event: KeyboardEvent) => {
-    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-    event.preventDefault();
-    void send();
-  };
-  const parentName = parent?.author_id == null ? "a guest" : nameOf(parent.author_id);
+  const refusedFiles = filesProblem(error);
+  const isBlank = text.trim() === "";
   return (
     <form
       className="composer"
@@ -75,76 +61,153 @@ export function Composer({ ticket, parent, actions, onTyping, onDone }: Composer
       onSubmit={submit}
       data-testid="composer-form"
     >
-      <div className="composer-head">
-        {isStaff && (
-          <fieldset className="segmented">
-            <legend className="visually-hidden">Who sees it</legend>
-            {[false, true].map((internal) => (
-              <label key={String(internal)}>
-                <input
-                  type="radio"
-                  name="audience"
-                  checked={isInternal === internal}
-                  disabled={!internal && answersNote}
-                  onChange={() => setAudience(internal ? "staff" : "")}
-                  data-testid={internal ? "as-note" : "as-reply"}
-                />
-                <span>{internal ? "Internal note" : "Reply"}</span>
-              </label>
-            ))}
-          </fieldset>
-        )}
-        {parent !== null && (
-          <span className="answering small" data-testid="answering">
-            Answers {parentName}: “{shortened(parent.content)}”
-            <button type="button" className="button link" onClick={onDone}>
-              Don’t
-            </button>
-          </span>
-        )}
-      </div>
-      <textarea
-        id="composer"
-        ref={field}
-        aria-label={isInternal ? "Internal note" : "Your comment"}
-        aria-describedby="composer-note"
-        placeholder={isInternal ? "A note for the team" : "Write a reply"}
-        value={text}
-        rows={3}
-        maxLength={CONTENT_MAX}
-        readOnly={isBusy}
-        onChange={(event) => {
-          setText(event.target.value);
-          // That a note is written is the team's alone too.
-          if (!isInternal) onTyping(true);
-        }}
-        onBlur={() => onTyping(false)}
-        onKeyDown={shortcut}
-        data-testid="composer"
+      <ComposerHead {...{ draft, parent, field, onDone }} />
+      <ComposerText {...{ draft, field, isBusy, onTyping, onSend: () => void send() }} />
+      <FilesField
+        files={files}
+        max={COMMENT_FILES_MAX}
+        isReadOnly={isBusy}
+        problem={refusedFiles}
+        onChange={draft.setFiles}
       />
-      <Problem error={error} testId="composer-problem" />
+      <Problem error={refusedFiles === null ? error : null} testId="composer-problem" />
       <div className="composer-foot">
-        <p id="composer-note" className="composer-note small">
-          {isInternal ? (
-            <>
-              <NoteIcon /> Only the team sees this.
-            </>
-          ) : (
-            <span className="muted">
-              {isStaff ? "The customer sees this." : "Ctrl + Enter sends."}
-            </span>
-          )}
-        </p>
+        <AudienceNote isInternal={isInternal} />
         <button
           type="submit"
           className="button primary"
-          disabled={isBusy || text.trim() === ""}
+          aria-disabled={isBusy || isBlank}
           data-testid="send"
         >
           {isBusy ? "Sending…" : isInternal ? "Add note" : "Send"}
         </button>
       </div>
     </form>
+  );
+}
+
+/** Nothing can be written now; what was begun waits. */
+function ClosedNote({ draft }: { draft: CommentTextDraft }) {
+  return (
+    <p className="muted closed-note" data-testid="closed-note">
+      This ticket is closed. Open it again to write.
+      {draft.text !== "" && " What you had begun is kept."}
+    </p>
+  );
+}
+
+type Field = RefObject<HTMLTextAreaElement | null>;
+
+interface ComposerHeadProps extends Pick<ComposerProps, "parent" | "onDone"> {
+  readonly draft: CommentTextDraft;
+  readonly field: Field;
+}
+
+/** Who is to see it, and what it answers. */
+function ComposerHead({ draft, parent, field, onDone }: ComposerHeadProps) {
+  const { isStaff } = useViewer();
+  const nameOf = useNames();
+  const { isInternal, hasOther } = draft;
+  const parentName = parent?.author_id == null ? "a guest" : nameOf(parent.author_id);
+  return (
+    <div className="composer-head">
+      {isStaff && (
+        <fieldset className="segmented">
+          <legend className="visually-hidden">Who sees it</legend>
+          {[false, true].map((internal) => (
+            <label key={String(internal)}>
+              <input
+                type="radio"
+                name="audience"
+                checked={isInternal === internal}
+                disabled={!internal && parent?.is_internal === true}
+                onChange={() => draft.setInternal(internal)}
+                data-testid={internal ? "as-note" : "as-reply"}
+              />
+              <span>
+                {internal ? "Internal note" : "Reply"}
+                {hasOther && isInternal !== internal && (
+                  <>
+                    <span className="begun" aria-hidden="true" />
+                    <span className="visually-hidden">, begun</span>
+                  </>
+                )}
+              </span>
+            </label>
+          ))}
+        </fieldset>
+      )}
+      {parent !== null && (
+        <span className="answering small" data-testid="answering">
+          <span>
+            Answers {parentName}: “{shortened(parent.content)}”
+          </span>
+          <button
+            type="button"
+            className="button link"
+            onClick={() => {
+              onDone();
+              field.current?.focus();
+            }}
+            data-testid="answer-none"
+          >
+            Don’t
+          </button>
+        </span>
+      )}
+    </div>
+  );
+}
+
+interface ComposerTextProps extends Pick<ComposerProps, "onTyping"> {
+  readonly draft: CommentTextDraft;
+  readonly field: Field;
+  readonly isBusy: boolean;
+  readonly onSend: () => void;
+}
+
+function ComposerText({ draft, field, isBusy, onTyping, onSend }: ComposerTextProps) {
+  const { text, isInternal } = draft;
+  const shortcut = (event: KeyboardEvent) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    onSend();
+  };
+  return (
+    <textarea
+      id="composer"
+      ref={field}
+      aria-label={isInternal ? "Internal note" : "Your comment"}
+      aria-describedby="composer-note"
+      placeholder={isInternal ? "A note for the team" : "Write a reply"}
+      value={text}
+      rows={3}
+      maxLength={CONTENT_MAX}
+      readOnly={isBusy}
+      onChange={(event) => {
+        draft.setText(event.target.value);
+        // That a note is written is the team's alone too.
+        if (!isInternal) onTyping(true);
+      }}
+      onBlur={() => onTyping(false)}
+      onKeyDown={shortcut}
+      data-testid="composer"
+    />
+  );
+}
+
+function AudienceNote({ isInternal }: { isInternal: boolean }) {
+  const { isStaff } = useViewer();
+  return (
+    <p id="composer-note" className="composer-note small">
+      {isInternal ? (
+        <>
+          <NoteIcon /> Only the team sees this.
+        </>
+      ) : (
+        <span className="muted">{isStaff ? "The customer sees this." : "Ctrl + Enter sends."}</span>
+      )}
+    </p>
   );
 }
 

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef } from "react";
+import { type RefObject, useEffect, useLayoutEffect, useMemo, useRef } from "react";
 import type { TicketFilters } from "../../../src/index.ts";
 import { EventTail } from "../frames/event-tail.tsx";
 import { deskHref, NEW_TICKET, navigate, type OpenTicket } from "../route.ts";
@@ -17,6 +17,8 @@ interface DeskProps {
 /** The help desk: the list of tickets, and beside it the one that is open. */
 export function Desk({ session, open, filters }: DeskProps) {
   const viewer = useMemo(() => viewerOf(session.person), [session]);
+  const list = useRef<HTMLElement>(null);
+  useKeptScroll(open, list);
   const main = useFocusOnOpen(open);
   useEffect(() => {
     if (session.isDemo && viewer.isStaff) void introduceTeam();
@@ -25,7 +27,7 @@ export function Desk({ session, open, filters }: DeskProps) {
   return (
     <ViewerProvider value={viewer}>
       <main id="main" className="desk" data-open={open !== null} ref={main} tabIndex={-1}>
-        <TicketList filters={filters} open={open} />
+        <TicketList filters={filters} open={open} isDemo={session.isDemo} scroller={list} />
         {open !== null && (
           <div className="desk-open">
             {open === NEW_TICKET ? (
@@ -59,4 +61,36 @@ function useFocusOnOpen(open: OpenTicket) {
     (open === null ? (row ?? find("#desk-title")) : find("[data-opened]"))?.focus();
   }, [open]);
   return main;
+}
+
+/** Keeps the place in the list: beside a ticket the list scrolls by itself, and without one with the page. */
+function useKeptScroll(open: OpenTicket, list: RefObject<HTMLElement | null>): void {
+  const shown = useRef<OpenTicket>(open);
+  const top = useRef(0);
+  useEffect(() => {
+    // Only while the list is all there is: a ticket is another page.
+    const note = () => {
+      if (shown.current === null) top.current = scrollY;
+    };
+    addEventListener("scroll", note, { passive: true });
+    return () => removeEventListener("scroll", note);
+  }, []);
+  useLayoutEffect(() => {
+    const before = shown.current;
+    shown.current = open;
+    if (open === before) return;
+    if (open === null) {
+      scrollTo(0, top.current);
+      return;
+    }
+    scrollTo(0, 0);
+    const row = list.current?.querySelector<HTMLElement>('[aria-current="page"]');
+    if (before === null && row && list.current) center(row, list.current);
+  }, [open, list]);
+}
+
+/** Scrolls `list`, and nothing around it, so that `row` is in its middle. */
+function center(row: HTMLElement, list: HTMLElement): void {
+  const place = row.getBoundingClientRect().top - list.getBoundingClientRect().top;
+  list.scrollTop += place - list.clientHeight / 2;
 }

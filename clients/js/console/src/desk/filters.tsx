@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { type RefObject, useEffect, useRef, useState } from "react";
 import {
   TICKET_CATEGORIES,
   TICKET_PRIORITIES,
@@ -7,38 +7,49 @@ import {
   type TicketStatus,
 } from "../../../src/index.ts";
 import { useTicketStats } from "../../../src/react.tsx";
+import { DEMO_TEAM } from "../people.ts";
+import { useNames } from "./names.ts";
+import { PersonPicker } from "./person-picker.tsx";
+import { useUnknownName } from "./use-people.ts";
 import { useViewer } from "./viewer.ts";
 import { CATEGORY_WORDS, PRIORITY_WORDS, statusWord } from "./words.ts";
 
 interface FiltersProps {
   readonly filters: TicketFilters;
+  readonly isDemo: boolean;
   readonly onChange: (filters: TicketFilters) => void;
 }
 
 const SEARCH_PAUSE_MS = 250;
 
-export function Filters({ filters, onChange }: FiltersProps) {
-  const { person, isStaff } = useViewer();
+export function Filters({ filters, isDemo, onChange }: FiltersProps) {
+  const { isStaff } = useViewer();
+  const [isOpen, setOpen] = useState(false);
+  const search = useRef<HTMLInputElement>(null);
   const set = (change: Partial<Record<keyof TicketFilters, unknown>>) => {
     const entries = Object.entries({ ...filters, ...change });
     onChange(Object.fromEntries(entries.filter(([, value]) => value !== "" && value != null)));
   };
-  const { status: _, ...rest } = filters;
+  const { status: _, q = "", ...rest } = filters;
+  const count = Object.keys(rest).length;
   return (
     <search className="filters">
       <StatusFilter filters={filters} onChange={(status) => set({ status })} />
-      <div className="filter-row">
-        <Search text={filters.q ?? ""} onChange={(q) => set({ q })} />
+      <div className="filter-row" data-open={isOpen}>
+        <Search text={q} field={search} onChange={(text) => set({ q: text })} />
+        <button
+          type="button"
+          className="button filter-toggle"
+          aria-expanded={isOpen}
+          onClick={() => setOpen(!isOpen)}
+          data-testid="filter-toggle"
+        >
+          Filters{count > 0 && <span className="count">{count}</span>}
+        </button>
         {isStaff && (
-          <Choice
-            label="Assignee"
-            testId="filter-assignee"
+          <AssigneeFilter
             value={filters.assigned_to ?? ""}
-            options={[
-              ["", "Anybody"],
-              [person.user, "Mine"],
-              ["none", "Unassigned"],
-            ]}
+            isDemo={isDemo}
             onChange={(assigned_to) => set({ assigned_to })}
           />
         )}
@@ -56,11 +67,15 @@ export function Filters({ filters, onChange }: FiltersProps) {
           options={[["", "Any"], ...TICKET_CATEGORIES.map((w) => [w, CATEGORY_WORDS[w]] as const)]}
           onChange={(category) => set({ category })}
         />
-        {Object.keys(rest).length > 0 && (
+        {(count > 0 || q !== "") && (
           <button
             type="button"
-            className="button quiet"
-            onClick={() => set({ assigned_to: "", priority: "", category: "", q: "" })}
+            className="button quiet filter-clear"
+            onClick={() => {
+              set({ assigned_to: "", priority: "", category: "", q: "" });
+              // The button that was pressed goes.
+              search.current?.focus();
+            }}
             data-testid="filter-clear"
           >
             Clear
@@ -68,6 +83,39 @@ export function Filters({ filters, onChange }: FiltersProps) {
         )}
       </div>
     </search>
+  );
+}
+
+interface AssigneeFilterProps {
+  readonly value: string;
+  readonly isDemo: boolean;
+  readonly onChange: (id: string) => void;
+}
+
+/** Whose tickets: the address may name anybody, who is looked up then. */
+function AssigneeFilter({ value, isDemo, onChange }: AssigneeFilterProps) {
+  const { person } = useViewer();
+  const nameOf = useNames();
+  const first = [
+    { id: "", label: "Anybody" },
+    { id: person.user, label: `Mine (${person.name})` },
+    { id: "none", label: "Unassigned" },
+  ];
+  const isUnknown = !first.some(({ id }) => id === value) && nameOf(value) === value;
+  useUnknownName(isUnknown ? value : null);
+  const chosen = first.find(({ id }) => id === value) ?? { id: value, label: nameOf(value) };
+  return (
+    <div className="choice">
+      <span aria-hidden="true">Assignee</span>
+      <PersonPicker
+        label="Assignee"
+        testId="filter-assignee"
+        chosen={chosen}
+        first={first}
+        known={isDemo ? DEMO_TEAM : []}
+        onChoose={({ id }) => onChange(id)}
+      />
+    </div>
   );
 }
 
@@ -147,8 +195,14 @@ function Choice({ label, testId, value, options, onChange }: ChoiceProps) {
   );
 }
 
+interface SearchProps {
+  readonly text: string;
+  readonly field: RefObject<HTMLInputElement | null>;
+  readonly onChange: (text: string) => void;
+}
+
 /** Asks once the typing pauses. */
-function Search({ text, onChange }: { text: string; onChange: (text: string) => void }) {
+function Search({ text, field, onChange }: SearchProps) {
   const [value, setValue] = useState(text);
   const [told, setTold] = useState(text);
   if (told !== text) {
@@ -170,6 +224,7 @@ function Search({ text, onChange }: { text: string; onChange: (text: string) => 
   return (
     <input
       type="search"
+      ref={field}
       className="filter-search"
       aria-label="Search in titles and descriptions"
       placeholder="Search"

@@ -12,12 +12,14 @@ const NAMES_MAX = 2000;
 const seen = new Store<Names>(new Map());
 
 /** Names to remember. */
+export function learnNames(names: Iterable<readonly [id: string, name: string]>): void {
+  const old = seen.getSnapshot();
+  const fresh = [...names].filter(([id, name]) => old.get(id) !== name);
+  if (fresh.length > 0) seen.set(new Map([...old, ...fresh].slice(-NAMES_MAX)));
+}
+
 export function useLearnedNames(names: Names): void {
-  useEffect(() => {
-    const old = seen.getSnapshot();
-    const fresh = [...names].filter(([id, name]) => old.get(id) !== name);
-    if (fresh.length > 0) seen.set(new Map([...old, ...fresh].slice(-NAMES_MAX)));
-  }, [names]);
+  useEffect(() => learnNames(names), [names]);
 }
 
 /** The name of somebody by their id; the id itself where it is not known. */

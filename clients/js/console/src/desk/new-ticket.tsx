@@ -1,13 +1,15 @@
 import { type FormEvent, useId, useRef, useState } from "react";
 import {
   TICKET_CATEGORIES,
+  TICKET_FILES_MAX,
   TICKET_PRIORITIES,
   type TicketDraft,
   TicketsError,
 } from "../../../src/index.ts";
 import { usePenholder } from "../../../src/react.tsx";
+import { FilesField, type FileText, fileDrafts, filesProblem } from "./files-field.tsx";
 import { Problem } from "./problem.tsx";
-import { useKept } from "./use-kept.ts";
+import { useKeptJson } from "./use-kept.ts";
 import { CATEGORY_WORDS, PRIORITY_WORDS } from "./words.ts";
 
 interface NewTicketProps {
@@ -15,35 +17,43 @@ interface NewTicketProps {
   readonly onCancel: () => void;
 }
 
-const BLANK: Required<TicketDraft> = {
+/** As it is typed in. */
+interface Draft extends Required<Omit<TicketDraft, "attachments">> {
+  readonly files: readonly FileText[];
+}
+
+const BLANK: Draft = {
   title: "",
   description: "",
   category: "general",
   priority: "medium",
+  files: [],
 };
 const TITLE_MAX = 255;
 const DESCRIPTION_MAX = 20_000;
 
 export function NewTicket({ onMade, onCancel }: NewTicketProps) {
   const { tickets } = usePenholder();
-  const [text, setText] = useKept("penholder:console:new-ticket");
-  const draft: Required<TicketDraft> = { ...BLANK, ...parsed(text) };
+  const [kept, keep] = useKeptJson<Partial<Draft>>("penholder:console:new-ticket", BLANK);
+  const draft: Draft = { ...BLANK, ...kept };
   const [error, setError] = useState<unknown>(null);
   const [isTried, setTried] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
-  const set = (change: Partial<TicketDraft>) => setText(JSON.stringify({ ...draft, ...change }));
+  const set = (change: Partial<Draft>) => keep({ ...draft, ...change });
   const missing = {
     title: draft.title.trim() === "" ? "Say in a few words what it is about." : null,
     description: draft.description.trim() === "" ? "Say what is the matter." : null,
   };
   const refused = error instanceof TicketsError ? error.details.field : null;
+  const isOfField = ["title", "description", "attachments"].includes(String(refused));
   const problemOf = (field: "title" | "description") => {
     if (isTried && missing[field] !== null) return missing[field];
     return refused === field ? (error as TicketsError).message : null;
   };
   const submit = async (event: FormEvent) => {
     event.preventDefault();
+    if (isBusy) return;
     setTried(true);
     const first = missing.title !== null ? "title" : missing.description && "description";
     if (first !== null) {
@@ -53,8 +63,10 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
     setBusy(true);
     setError(null);
     try {
-      const { id } = await tickets.create({ ...draft, title: draft.title.trim() });
-      setText("");
+      const { files, ...text } = draft;
+      const title = draft.title.trim();
+      const { id } = await tickets.create({ ...text, title, attachments: fileDrafts(files) });
+      keep(null);
       onMade(id);
     } catch (problem) {
       setError(problem);
@@ -106,9 +118,7 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
             <select
               {...aria}
               value={draft.category}
-              onChange={(event) =>
-                set({ category: event.target.value as Required<TicketDraft>["category"] })
-              }
+              onChange={(event) => set({ category: event.target.value as Draft["category"] })}
               data-testid="new-category"
             >
               {TICKET_CATEGORIES.map((word) => (
@@ -124,9 +134,7 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
             <select
               {...aria}
               value={draft.priority}
-              onChange={(event) =>
-                set({ priority: event.target.value as Required<TicketDraft>["priority"] })
-              }
+              onChange={(event) => set({ priority: event.target.value as Draft["priority"] })}
               data-testid="new-priority"
             >
               {TICKET_PRIORITIES.map((word) => (
@@ -138,9 +146,21 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
           )}
         </Field>
       </div>
-      <Problem error={refused === null || refused === undefined ? error : null} />
+      <FilesField
+        files={draft.files}
+        max={TICKET_FILES_MAX}
+        isReadOnly={isBusy}
+        problem={filesProblem(error)}
+        onChange={(files) => set({ files })}
+      />
+      <Problem error={isOfField ? null : error} testId="new-problem" />
       <div className="form-buttons">
-        <button type="submit" className="button primary" disabled={isBusy} data-testid="new-submit">
+        <button
+          type="submit"
+          className="button primary"
+          aria-disabled={isBusy}
+          data-testid="new-submit"
+        >
           {isBusy ? "Sending…" : "Create ticket"}
         </button>
         <button type="button" className="button quiet" onClick={onCancel}>
@@ -173,12 +193,4 @@ function Field({ label, problem, children }: FieldProps) {
       </p>
     </div>
   );
-}
-
-function parsed(text: string): Partial<TicketDraft> {
-  try {
-    return JSON.parse(text) as Partial<TicketDraft>;
-  } catch {
-    return {};
-  }
 }

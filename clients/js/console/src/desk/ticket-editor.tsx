@@ -5,6 +5,7 @@ import { DraftNotice } from "../topic/draft-notice.tsx";
 import { PenStrip } from "../topic/pen-strip.tsx";
 import { useDraft } from "../topic/use-draft.ts";
 import { useTake } from "../topic/use-take.ts";
+import { Files } from "./files.tsx";
 import { type TicketText, type TicketTextEdit, useTicketText } from "./use-ticket-text.ts";
 import { holderOf, problemWords } from "./words.ts";
 
@@ -113,12 +114,17 @@ export function TicketEditor({ ticket, source, state, pen }: TicketEditorProps) 
           data-testid="description-field"
         />
       </div>
+      <Files files={source.record.files.get(ticket.id)} />
       <SaveBar
         edit={edit}
         pen={pen}
         ticket={ticket}
         onSave={() => void save()}
         onDiscard={discard}
+        onKeep={() => {
+          edit.overwrite();
+          field.current?.focus();
+        }}
       />
     </section>
   );
@@ -130,10 +136,11 @@ interface SaveBarProps {
   readonly ticket: Ticket;
   readonly onSave: () => void;
   readonly onDiscard: () => void;
+  readonly onKeep: () => void;
 }
 
 /** What there is to save, and what stands in its way. */
-function SaveBar({ edit, pen, ticket, onSave, onDiscard }: SaveBarProps) {
+function SaveBar({ edit, pen, ticket, onSave, onDiscard, onKeep }: SaveBarProps) {
   const isBlank = edit.text.title.trim() === "" || edit.text.description.trim() === "";
   return (
     <>
@@ -148,7 +155,7 @@ function SaveBar({ edit, pen, ticket, onSave, onDiscard }: SaveBarProps) {
               <button
                 type="button"
                 className="button small-button"
-                onClick={edit.overwrite}
+                onClick={onKeep}
                 data-testid="keep-mine"
               >
                 Go on with mine

@@ -1,4 +1,4 @@
-import { useMemo, useState } from "react";
+import { useMemo, useRef, useState } from "react";
 import {
   type Member,
   type PenView,
@@ -12,10 +12,12 @@ import {
   type TicketStatus,
   isStaff as worksHere,
 } from "../../../src/index.ts";
-import { DEMO_PEOPLE } from "../people.ts";
+import { DEMO_TEAM } from "../people.ts";
 import { PriorityChip, StatusChip } from "./chips.tsx";
+import { type Choice, PersonPicker } from "./person-picker.tsx";
 import { Problem } from "./problem.tsx";
 import { useRequester } from "./ticket-row.tsx";
+import { useKept } from "./use-kept.ts";
 import { useNow } from "./use-now.ts";
 import { useViewer } from "./viewer.ts";
 import { ago, CATEGORY_WORDS, fullTime, PRIORITY_WORDS, statusWord } from "./words.ts";
@@ -34,7 +36,6 @@ export function TicketFacts({ ticket, actions, members, pen, isDemo }: TicketFac
   const { isStaff } = useViewer();
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
-  const [reason, setReason] = useState("");
   const run = async (action: () => Promise<unknown>) => {
     setBusy(true);
     setError(null);
@@ -51,7 +52,7 @@ export function TicketFacts({ ticket, actions, members, pen, isDemo }: TicketFac
       <h2 id="facts-title" className="visually-hidden">
         Details
       </h2>
-      <StatusControl key={ticket.status} {...{ ticket, run, actions, reason, setReason }} />
+      <StatusControl {...{ ticket, run, actions }} />
       {isStaff ? (
         <StaffControls {...{ ticket, actions, members, pen, isDemo, run }} />
       ) : (
@@ -69,16 +70,16 @@ interface ControlProps {
   readonly run: (action: () => Promise<unknown>) => Promise<void>;
 }
 
-interface StatusControlProps extends ControlProps {
-  /** It outlives a change of the status by somebody else. */
-  readonly reason: string;
-  readonly setReason: (reason: string) => void;
-}
-
 /** Only where the ticket may go from here is offered; the change is made once it is confirmed. */
-function StatusControl({ ticket, actions, run, reason, setReason }: StatusControlProps) {
+function StatusControl({ ticket, actions, run }: ControlProps) {
   const { isStaff } = useViewer();
-  const [to, setTo] = useState<TicketStatus | null>(null);
+  const [choice, setChoice] = useState<{ from: TicketStatus; to: TicketStatus } | null>(null);
+  // What was chosen is of a status that may have gone on meanwhile; the reason outlives that.
+  const to = choice?.from === ticket.status ? choice.to : null;
+  const [reason, setReason] = useKept(`penholder:console:reason:${ticket.id}`);
+  const field = useRef<HTMLSelectElement>(null);
+  const setTo = (word: TicketStatus | null) =>
+    setChoice(word === null ? null : { from: ticket.status, to: word });
   const next = TICKET_TRANSITIONS[ticket.status].filter((word) => isStaff || mayChoose(word));
   const change = (event: React.FormEvent) => {
     event.preventDefault();
@@ -86,6 +87,8 @@ function StatusControl({ ticket, actions, run, reason, setReason }: StatusContro
     void run(async () => {
       await actions.transition(to, reason.trim() || undefined);
       setReason("");
+      // The button that was pressed goes.
+      field.current?.focus();
     });
   };
   return (
@@ -96,6 +99,7 @@ function StatusControl({ ticket, actions, run, reason, setReason }: StatusContro
       ) : (
         <select
           id="status"
+          ref={field}
           value={to ?? ticket.status}
           onChange={(event) => {
             const word = event.target.value as TicketStatus;
@@ -132,7 +136,15 @@ function StatusControl({ ticket, actions, run, reason, setReason }: StatusContro
             >
               Change status
             </button>
-            <button type="button" className="button quiet" onClick={() => setTo(null)}>
+            <button
+              type="button"
+              className="button quiet"
+              onClick={() => {
+                setTo(null);
+                field.current?.focus();
+              }}
+              data-testid="status-cancel"
+            >
               Cancel
             </button>
           </div>
@@ -153,27 +165,24 @@ function StaffControls(props: StaffControlsProps) {
   const { ticket, actions, members, pen, isDemo, run } = props;
   // Who has the pen says so: without its fence they would seem to write past themselves.
   const guard = pen.isMine ? { fence: pen.pen?.fence } : {};
-  const team = useTeam(ticket, members, isDemo);
+  const { person } = useViewer();
+  const team = useKnownTeam(members, isDemo);
+  const { assigned_to_id: assignee, assignee_name: assigneeName } = ticket;
+  const nobody = { id: "", label: "Nobody" };
   return (
     <>
       <div className="fact">
-        <label htmlFor="assignee">Assignee</label>
-        <select
-          id="assignee"
-          value={ticket.assigned_to_id ?? ""}
-          onChange={(event) => {
-            const id = event.target.value;
-            void run(() => actions.assign(id === "" ? null : id));
-          }}
-          data-testid="assignee"
-        >
-          <option value="">Nobody</option>
-          {team.map(([id, name]) => (
-            <option key={id} value={id}>
-              {name}
-            </option>
-          ))}
-        </select>
+        <span className="fact-label" aria-hidden="true">
+          Assignee
+        </span>
+        <PersonPicker
+          label="Assignee"
+          testId="assignee"
+          chosen={assignee == null ? nobody : { id: assignee, label: assigneeName ?? assignee }}
+          first={[{ id: person.user, label: `Me (${person.name})` }, nobody]}
+          known={team}
+          onChoose={({ id }) => void run(() => actions.assign(id === "" ? null : id))}
+        />
       </div>
       <div className="fact">
         <label htmlFor="priority">Priority</label>
@@ -266,23 +275,12 @@ function Dates({ ticket }: { ticket: Ticket }) {
   );
 }
 
-/** Who can be assigned, as far as the page knows: the server knows them all, but has no list of them. */
-function useTeam(
-  ticket: Ticket,
-  members: readonly Member[],
-  isDemo: boolean,
-): readonly (readonly [id: string, name: string])[] {
-  const { person } = useViewer();
-  const { assigned_to_id: assignee, assignee_name: assigneeName } = ticket;
+/** Who of the team is here, and in the demonstration all of them: for a server that lists nobody. */
+function useKnownTeam(members: readonly Member[], isDemo: boolean): readonly Choice[] {
   return useMemo(() => {
-    const team = new Map([[person.user, person.name]]);
-    const add = (id: string, name: string) => {
-      if (!team.has(id)) team.set(id, name);
-    };
-    if (assignee != null) add(assignee, assigneeName ?? assignee);
-    for (const { key, user } of members) if (worksHere(user.role)) add(key, user.name);
-    if (isDemo)
-      for (const { user, name, role } of DEMO_PEOPLE) if (worksHere(role)) add(user, name);
-    return [...team];
-  }, [person, assignee, assigneeName, members, isDemo]);
+    const here = members.filter(({ user }) => worksHere(user.role));
+    const team = new Map(here.map(({ key, user }) => [key, { id: key, label: user.name }]));
+    if (isDemo) for (const choice of DEMO_TEAM) team.set(choice.id, choice);
+    return [...team.values()];
+  }, [members, isDemo]);
 }

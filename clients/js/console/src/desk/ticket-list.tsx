@@ -1,4 +1,4 @@
-import { useMemo, useRef } from "react";
+import { type RefObject, useEffect, useMemo, useRef } from "react";
 import { type TicketFilters, ticketTopic } from "../../../src/index.ts";
 import { type UseTickets, useSummaries, useTickets } from "../../../src/react.tsx";
 import { deskHref, NEW_TICKET, navigate, type OpenTicket, replaceRoute } from "../route.ts";
@@ -6,12 +6,16 @@ import { Filters } from "./filters.tsx";
 import { useLearnedNames } from "./names.ts";
 import { Problem } from "./problem.tsx";
 import { TicketRow } from "./ticket-row.tsx";
+import { useAnnounced } from "./use-announced.ts";
 import { useThrottled } from "./use-throttled.ts";
 import { useViewer } from "./viewer.ts";
 
 interface TicketListProps {
   readonly filters: TicketFilters;
   readonly open: OpenTicket;
+  readonly isDemo: boolean;
+  /** What scrolls while a ticket is open beside it. */
+  readonly scroller: RefObject<HTMLElement | null>;
 }
 
 /** The server's bound on one list of summaries. */
@@ -19,21 +23,31 @@ const WATCHED_MAX = 200;
 /** Another list of topics is another join, of which the server takes only so many. */
 const WATCH_EVERY_MS = 1000;
 
-export function TicketList({ filters, open }: TicketListProps) {
+export function TicketList({ filters, open, isDemo, scroller }: TicketListProps) {
   const { isStaff } = useViewer();
   const tickets = useLastList(useTickets(filters));
   const { list, status, error, isLive, isLoadingMore, moreError } = tickets;
-  // A list of rows is refused whole for one that a token does not name, as those of customers do not.
+  // Where that is refused, the rows are without faces.
   const topics = useMemo(
-    () => (isStaff ? list.rows : []).slice(0, WATCHED_MAX).map(({ id }) => ticketTopic(id)),
-    [isStaff, list.rows],
+    () => list.rows.slice(0, WATCHED_MAX).map(({ id }) => ticketTopic(id)),
+    [list.rows],
   );
   const present = useSummaries(useThrottled(topics, WATCH_EVERY_MS));
   useAssigneeNames(tickets);
+  const heard = useHeard(tickets, filters);
+  const { rows, more } = useMore(tickets);
+  const setFilters = (next: TicketFilters) => replaceRoute(deskHref(open, next));
   return (
-    <section className="desk-list" aria-labelledby="desk-title" data-testid="ticket-list">
+    <section
+      className="desk-list"
+      aria-labelledby="desk-title"
+      ref={scroller}
+      data-testid="ticket-list"
+    >
       <header className="desk-head">
-        <h1 id="desk-title">{isStaff ? "Tickets" : "Your tickets"}</h1>
+        <h1 id="desk-title" tabIndex={-1}>
+          {isStaff ? "Tickets" : "Your tickets"}
+        </h1>
         <button
           type="button"
           className="button primary"
@@ -43,12 +57,16 @@ export function TicketList({ filters, open }: TicketListProps) {
           New ticket
         </button>
       </header>
-      <Filters filters={filters} onChange={(next) => replaceRoute(deskHref(open, next))} />
+      <Filters filters={filters} isDemo={isDemo} onChange={setFilters} />
+      <p className="visually-hidden" role="status" data-testid="list-heard">
+        {heard}
+      </p>
       {status === "failed" && (
         <Problem error={error} onRetry={tickets.reload} testId="list-problem" />
       )}
       <ul
         className="ticket-rows"
+        ref={rows}
         aria-label="Tickets, the newest first"
         aria-busy={status === "loading"}
         data-live={isLive}
@@ -64,15 +82,17 @@ export function TicketList({ filters, open }: TicketListProps) {
           />
         ))}
       </ul>
-      {status === "ready" && list.rows.length === 0 && <Empty filters={filters} />}
+      {status === "ready" && list.rows.length === 0 && (
+        <Empty filters={filters} onClear={() => setFilters({})} />
+      )}
       {status === "loading" && !list.isLoaded && <p className="muted">Loading…</p>}
-      <Problem error={moreError} />
+      <Problem error={moreError} onRetry={more} testId="more-problem" />
       {list.cursor !== null && (
         <button
           type="button"
           className="button more"
-          onClick={tickets.more}
-          disabled={isLoadingMore}
+          onClick={more}
+          aria-disabled={isLoadingMore}
           data-testid="more"
         >
           {isLoadingMore ? "Loading…" : "Show more"}
@@ -82,13 +102,73 @@ export function TicketList({ filters, open }: TicketListProps) {
   );
 }
 
-function Empty({ filters }: { filters: TicketFilters }) {
+/** The next page, and then the focus on the first of its rows: the button goes after the last page. */
+function useMore({ list, more }: UseTickets) {
+  const rows = useRef<HTMLUListElement>(null);
+  const end = useRef<string | null>(null);
+  useEffect(() => {
+    if (end.current === null) return;
+    const place = list.rows.findIndex(({ id }) => id === end.current);
+    if (place + 1 === list.rows.length) return;
+    end.current = null;
+    const focused = document.activeElement;
+    const isElsewhere = focused !== document.body && !focused?.matches('[data-testid="more"]');
+    if (!isElsewhere) rows.current?.children[place + 1]?.querySelector("a")?.focus();
+  }, [list.rows]);
+  const fetchMore = () => {
+    end.current = list.rows.at(-1)?.id ?? null;
+    void more();
+  };
+  return { rows, more: fetchMore };
+}
+
+/** What is said of tickets that are made while the list is looked at. */
+function useHeard({ list }: UseTickets, filters: TicketFilters): string {
+  const key = JSON.stringify(filters);
+  const { person } = useViewer();
+  const newest = useRef<{ key: string; at: string } | null>(null);
+  const of = list.isLoaded && JSON.stringify(list.filters) === key ? key : null;
+  // What comes with other filters or a further page was there before.
+  if (of !== null && newest.current?.key !== of) {
+    newest.current = { key: of, at: list.rows[0]?.created_at ?? "" };
+  }
+  const news = useMemo(
+    () =>
+      list.rows.map(({ id, title, user_id, created_at }) => {
+        const isNew = user_id !== person.user && created_at > (newest.current?.at ?? "");
+        return { id, words: isNew ? `A new ticket: ${title}` : null };
+      }),
+    [list.rows, person],
+  );
+  return useAnnounced(of, news, (count) => `${count} new tickets.`);
+}
+
+interface EmptyProps {
+  readonly filters: TicketFilters;
+  readonly onClear: () => void;
+}
+
+function Empty({ filters, onClear }: EmptyProps) {
   const { isStaff } = useViewer();
   const isFiltered = Object.keys(filters).length > 0;
   return (
     <div className="empty" data-testid="empty">
-      <p>{isFiltered ? "No ticket is like that." : "There are no tickets yet."}</p>
-      {!isFiltered && (
+      <p className="empty-title">
+        {isFiltered ? "No ticket is like that." : "There are no tickets yet."}
+      </p>
+      {isFiltered ? (
+        <button
+          type="button"
+          className="button"
+          onClick={() => {
+            onClear();
+            document.getElementById("desk-title")?.focus();
+          }}
+          data-testid="show-all"
+        >
+          Show all tickets
+        </button>
+      ) : (
         <p className="muted">
           {isStaff ? (
             <>

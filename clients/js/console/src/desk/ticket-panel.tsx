@@ -1,8 +1,15 @@
 import { useEffect } from "react";
 import { type Ticket, ticketTopic } from "../../../src/index.ts";
-import { type UseTicket, usePen, usePresence, useTicket } from "../../../src/react.tsx";
+import {
+  type UseTicket,
+  useConnection,
+  usePen,
+  usePresence,
+  useTicket,
+} from "../../../src/react.tsx";
 import { isAsked } from "../topic/pen-strip.tsx";
 import { Conversation } from "./conversation.tsx";
+import { Files } from "./files.tsx";
 import { useLearnedNames } from "./names.ts";
 import { Problem } from "./problem.tsx";
 import { TicketEditor } from "./ticket-editor.tsx";
@@ -11,6 +18,7 @@ import { TicketHistory } from "./ticket-history.tsx";
 import { useRequester } from "./ticket-row.tsx";
 import { useViewer } from "./viewer.ts";
 import { Viewers } from "./viewers.tsx";
+import { failureWords } from "./words.ts";
 
 interface TicketPanelProps {
   readonly id: string;
@@ -24,6 +32,8 @@ export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
   const { record, status, error, isLive } = source;
   const { ticket, deletedBy } = record;
   useLearnedNames(record.names);
+  const failure = status === "failed" && ticket === null ? failureWords(error) : null;
+  const isWaiting = useConnection().status !== "connected";
   return (
     <article
       className="ticket"
@@ -33,19 +43,46 @@ export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
     >
       <header className="ticket-head">
         <p className="eyebrow">{ticket === null ? "Ticket" : ticket.slug}</p>
-        <button type="button" className="button" onClick={onClose} data-testid="close-ticket">
+        <button
+          type="button"
+          className="button quiet back"
+          onClick={onClose}
+          data-testid="close-ticket"
+        >
+          <BackIcon />
           Back to the list
         </button>
         <h1 id="ticket-heading" tabIndex={-1} data-opened data-testid="ticket-heading">
-          {ticket?.title ?? (status === "failed" ? "No such ticket" : "Loading…")}
+          {ticket?.title ?? failure?.title ?? "Loading…"}
         </h1>
       </header>
+      {status === "loading" && ticket === null && isWaiting && (
+        <p className="muted" role="status">
+          It comes as soon as the server answers.
+        </p>
+      )}
       {deletedBy !== null && (
         <div className="notice" role="alert" data-testid="deleted">
           <p>{deletedBy.name} has deleted this ticket.</p>
         </div>
       )}
-      {deletedBy === null && status === "failed" && (
+      {deletedBy === null && failure !== null && (
+        <div className="notice" role="alert" data-testid="ticket-problem">
+          <p>{failure.text}</p>
+          <button
+            type="button"
+            className="button"
+            onClick={() => {
+              void source.reload();
+              document.getElementById("ticket-heading")?.focus();
+            }}
+            data-testid="ticket-retry"
+          >
+            Try again
+          </button>
+        </div>
+      )}
+      {deletedBy === null && status === "failed" && ticket !== null && (
         <Problem error={error} onRetry={() => void source.reload()} testId="ticket-problem" />
       )}
       {deletedBy === null && ticket !== null && (
@@ -76,11 +113,11 @@ function OpenTicket({ ticket, source, isDemo }: OpenTicketProps) {
           {isStaff ? (
             <TicketEditor ticket={ticket} source={source} state={state} pen={pen} />
           ) : (
-            <TicketReading ticket={ticket} />
+            <TicketReading ticket={ticket} source={source} />
           )}
           <Conversation
             ticket={ticket}
-            comments={source.record.comments}
+            record={source.record}
             actions={source.actions}
             onTyping={state.actions.typing}
           />
@@ -100,7 +137,7 @@ function OpenTicket({ ticket, source, isDemo }: OpenTicketProps) {
   );
 }
 
-function TicketReading({ ticket }: { ticket: Ticket }) {
+function TicketReading({ ticket, source }: Pick<OpenTicketProps, "ticket" | "source">) {
   const requester = useRequester(ticket);
   return (
     <section className="card" aria-label="Description">
@@ -111,7 +148,16 @@ function TicketReading({ ticket }: { ticket: Ticket }) {
       <p className="comment-text" data-testid="description">
         {ticket.description}
       </p>
+      <Files files={source.record.files.get(ticket.id)} />
     </section>
+  );
+}
+
+function BackIcon() {
+  return (
+    <svg className="back-icon" viewBox="0 0 20 20" aria-hidden="true">
+      <path d="M12 4.5 6.5 10l5.5 5.5" />
+    </svg>
   );
 }
 

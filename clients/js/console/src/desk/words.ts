@@ -55,7 +55,12 @@ const FIELD_WORDS: Readonly<Record<string, string>> = {
 };
 
 /** A line of the history, after the name of who did it. */
-export function historyWords({ what, actor }: HistoryEntry, isStaff: boolean): string {
+export function historyWords(entry: HistoryEntry, isStaff: boolean): string {
+  const { penOf } = entry;
+  return `${deedWords(entry, isStaff)}${penOf === null ? "" : ` while ${penOf} had the pen`}`;
+}
+
+function deedWords({ what, actor }: HistoryEntry, isStaff: boolean): string {
   const status = (word: string | null) => `“${statusWord(word ?? "", isStaff)}”`;
   switch (what.type) {
     case "status":
@@ -70,7 +75,7 @@ export function historyWords({ what, actor }: HistoryEntry, isStaff: boolean): s
     case "fields":
       return `changed the ${what.names.map((name) => FIELD_WORDS[name] ?? name).join(" and the ")}`;
     case "collision":
-      return `wrote while ${what.holder} had the pen`;
+      return `would have changed the ticket, but ${what.holder} had the pen`;
   }
 }
 
@@ -96,6 +101,8 @@ export function problemWords(error: unknown): string {
       return "This person cannot be assigned: the server does not know them as one of the team.";
     case "not_found":
       return "It is not there any more.";
+    case "unreachable":
+      return "The server cannot be reached. Nothing is lost: try again in a moment.";
     case "rate_limited":
       return "Too much at once. Wait a moment, then try again.";
     case "unavailable":
@@ -106,6 +113,31 @@ export function problemWords(error: unknown): string {
     default:
       return status !== null && status >= 500 ? `${error.message} Try again.` : error.message;
   }
+}
+
+/** Why something is not shown: a title in its place, and what can be done. */
+export function failureWords(error: unknown): { readonly title: string; readonly text: string } {
+  const status = error instanceof TicketsError ? error.status : null;
+  if (status === 404) {
+    return { title: "No such ticket", text: "It is not there, or it is not yours to see." };
+  }
+  if (status === 401 || status === 403) {
+    return { title: "Not for you to see", text: "The server does not show you this ticket." };
+  }
+  if (status === 429) {
+    return {
+      title: "Too much at once",
+      text: "The server asks for a pause. It goes on by itself.",
+    };
+  }
+  if (status !== null) {
+    const text = `${problemWords(error)} It is tried again by itself.`;
+    return { title: "The ticket cannot be shown now", text };
+  }
+  return {
+    title: "The server cannot be reached",
+    text: "The ticket is shown as soon as the server answers again.",
+  };
 }
 
 /** Who has the pen, as a refusal says it. */
@@ -131,4 +163,19 @@ export function ago(at: string, now: number): string {
 
 export function fullTime(at: string): string {
   return new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+}
+
+const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB"] as const;
+
+/** How long a file is, in round numbers; null where nobody has said it. */
+export function fileSize(bytes: number): string | null {
+  if (bytes <= 0) return null;
+  let size = bytes;
+  let unit = 0;
+  while (size >= 999.5 && unit < UNITS.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  const digits = unit > 0 && size < 9.95 ? 1 : 0;
+  return `${size.toFixed(digits)} ${bytes === 1 ? "byte" : UNITS[unit]}`;
 }
