@@ -1,7 +1,7 @@
 //! Errors over HTTP: one shape, a stable code, a status that fits.
 
 use anyhow::Result;
-use penholder_tests::{Answer, Options, Request, Server};
+use penholder_tests::{Answer, EventSource, Options, Request, Server};
 use serde_json::{Value, json};
 
 const KEY: &str = "ApiKey dev";
@@ -52,19 +52,71 @@ async fn nobody_and_strangers_are_told_the_same() -> Result<()> {
 #[tokio::test]
 async fn unknown_addresses_and_methods_are_said_to_be_so() -> Result<()> {
     let server = Server::start(Options::default()).await?;
-    for (method, path, status) in [
-        ("GET", "/v1/nothing", 404),
-        ("GET", "/v1/topics/doc:1", 404),
-        ("GET", "/nothing", 404),
-        ("DELETE", "/v1/topics", 405),
-        ("PUT", "/v1/topics/doc:1/presence", 405),
-        ("GET", "/v1/presence/summaries", 405),
-        ("POST", "/healthz", 405),
-    ] {
+    for (method, path, status) in
+        [("GET", "/v1/nothing", 404), ("GET", "/v1/topics/doc:1", 404), ("GET", "/nothing", 404)]
+    {
         let answer = server.ask(Request::new(method, path).authorized(KEY)).await?;
         check(&answer, status, "not_found", &format!("{method} {path}"));
     }
+    for (method, path, allowed) in [
+        ("DELETE", "/v1/topics", "GET,HEAD"),
+        ("PUT", "/v1/topics/doc:1/presence", "GET,HEAD"),
+        ("GET", "/v1/presence/summaries", "POST"),
+        ("POST", "/healthz", "GET,HEAD"),
+        ("PUT", "/v1/tickets", "GET,HEAD,POST"),
+        ("POST", "/v1/tickets/x", "GET,HEAD,DELETE,PATCH"),
+    ] {
+        let answer = server.ask(Request::new(method, path).authorized(KEY)).await?;
+        check(&answer, 405, "method_not_allowed", &format!("{method} {path}"));
+        let sorted = |list: &str| {
+            let mut list: Vec<_> = list.split(',').map(str::to_owned).collect();
+            list.sort();
+            list
+        };
+        assert_eq!(sorted(answer.header("allow").unwrap_or_default()), sorted(allowed), "{path}");
+    }
     Ok(())
+}
+
+#[tokio::test]
+async fn queries_that_are_none_are_told_what_is_wrong() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    for (path, name, rule) in [
+        ("/v1/topics?limit=x", "limit", "1 to 1000"),
+        ("/v1/topics?limit=1&limit=2", "limit", "1 to 1000"),
+        ("/v1/topics/doc:1/events?after=-1", "after", "0 is the start"),
+        ("/v1/topics/doc:1/summary?policy=x", "policy", "policy"),
+        ("/v1/pens", "holder", "the person's id"),
+        ("/v1/pens/doc:1/log?cursor=x", "cursor", "next_cursor"),
+        ("/v1/events", "trace_id", "32 hexadecimal digits"),
+        ("/dev/token?user=a&ttl=x", "ttl", "1 to 86400"),
+        ("/dev/token?user=a&role=x", "role", "agent"),
+    ] {
+        let answer = server.get(path).await?;
+        check(&answer, 422, "invalid_payload", path);
+        let told = answer.json();
+        let message = told["message"].as_str().unwrap_or_default().to_owned();
+        assert!(message.starts_with(&format!("{name} ")) && message.contains(rule), "{answer}");
+        assert_eq!(told["details"]["field"], name, "{answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_begin_anew_where_nothing_was_told_before() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let ask = async |accept: &str, last: &str| {
+        let request = Request::new("GET", "/v1/topics/tickets:all/events").authorized(KEY);
+        server.ask(request.header("accept", accept).header("last-event-id", last)).await
+    };
+    let refused = ask("text/event-stream", "x").await?;
+    check(&refused, 410, "reset_required", "no number");
+    for (accept, last) in [("text/event-stream;q=0", "x"), ("application/json", "")] {
+        let page = ask(accept, last).await?;
+        assert_eq!((page.status, page.header("content-type")), (200, Some("application/json")));
+    }
+    let request = Request::new("GET", "/v1/topics/tickets:all/events").authorized(KEY);
+    EventSource::open(server.port(), request.header("last-event-id", "")).await.map(drop)
 }
 
 #[tokio::test]

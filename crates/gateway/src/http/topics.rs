@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
 use penholder_hub::{Broadcast, Content, Input, TopicCount, TopicsQuery};
 use penholder_protocol::{self as protocol, ErrorCode, EventName, JsonLimits, TopicName};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
 use super::page;
+use super::query::Asked;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
 use crate::log::ticket_of;
@@ -64,9 +65,9 @@ pub(super) struct TopicEntry {
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    query: Result<Asked<ListQuery>, ApiError>,
 ) -> Result<Json<TopicsPage>, ApiError> {
-    let Query(ListQuery { prefix, cursor, limit }) = query?;
+    let Asked(ListQuery { prefix, cursor, limit }) = query?;
     let limit = page::limit(limit)?;
     let reaches_tickets = TICKETS.starts_with(&prefix) || prefix.starts_with(TICKETS);
     let owned = if reaches_tickets { app.newest_owned(&caller).await? } else { BTreeSet::new() };
