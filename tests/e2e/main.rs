@@ -21,6 +21,7 @@ mod pens;
 mod people;
 mod publishing;
 mod reading;
+mod returning;
 mod routing;
 mod saves;
 mod seed;

@@ -160,6 +160,98 @@ async fn whoever_is_revoked_hears_nothing_that_comes_later() -> Result<()> {
     noise.stop().await
 }
 
+/// Somebody on a topic who asks for what there is by long polling, one request at a time. Each shows the token of who
+/// they are by then, which is what the answer is looked through for.
+struct Poller<'a> {
+    desk: &'a Desk,
+    session: String,
+}
+
+impl<'a> Poller<'a> {
+    async fn join(desk: &'a Desk, token: &str, topic: &str) -> Result<Self> {
+        let mut poller = Self { desk, session: String::new() };
+        let begun = poller.get(token).await?;
+        poller.session = begun["token"].as_str().context("no session")?.to_owned();
+        poller.post(token, &json!(["1", "1", topic, "phx_join", {}])).await?;
+        poller.until(token, |frame| frame[1] == "1" && frame[4]["status"] == "ok").await?;
+        Ok(poller)
+    }
+
+    fn request(&self, token: &str, verb: &str) -> Request {
+        let request = Request::new(verb, "/socket/longpoll?vsn=2.0.0");
+        let request = request.authorized(&format!("Bearer {token}"));
+        request.header("x-phoenix-longpoll-token", &self.session)
+    }
+
+    async fn get(&self, token: &str) -> Result<Value> {
+        Ok(self.desk.server.ask(self.request(token, "GET")).await?.json())
+    }
+
+    async fn post(&self, token: &str, frame: &Value) -> Result<()> {
+        let answer = self.desk.server.ask(self.request(token, "POST").json(frame)).await?;
+        ensure!(answer.json()["status"] == 200, "{answer}");
+        Ok(())
+    }
+
+    /// Asks until a frame fits; returns all that came.
+    async fn until(&self, token: &str, fits: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
+        let mut frames = Vec::new();
+        while !frames.iter().any(&fits) {
+            let answer = self.get(token).await?;
+            for message in answer["messages"].as_array().context("it has ended")? {
+                frames.push(serde_json::from_str(message.as_str().context("no text")?)?);
+            }
+        }
+        Ok(frames)
+    }
+}
+
+/// Notes that are queued for everybody on a topic when this returns, since one of them has heard them.
+async fn note(desk: &Desk, path: &str, witness: &mut RawSocket) -> Result<()> {
+    for n in 0..3 {
+        let body = json!({"content": format!("{CANARY} {n}"), "is_internal": true});
+        desk.done(&token("ada", "admin")?, ("POST", &format!("{path}/comments")), &body).await?;
+        hears_notes(witness).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nobody_has_asked_for_is_taken_back() -> Result<()> {
+    let (desk, ticket) = desk().await?;
+    let (topic, path) = (format!("tickets:{ticket}"), format!("/v1/tickets/{ticket}"));
+    let mut witness = desk.server.socket(&token("ada", "admin")?).await?;
+    witness.join(&topic).await?;
+    let (agent, customer) = (token("ann", "agent")?, token("ann", "customer")?);
+    let ann = Poller::join(&desk, &agent, &topic).await?;
+    note(&desk, &path, &mut witness).await?;
+    ann.post(&agent, &json!(["1", "2", topic, "token", {"token": customer}])).await?;
+    // She is seen to go when she is no longer one of the staff.
+    let goes = |frame: &Value| frame[3] == "presence_diff" && frame[4]["leaves"]["ann"].is_object();
+    witness.until("ann goes", goes).await?;
+    note(&desk, &path, &mut witness).await?;
+    let frames = ann.until(&customer, |frame| frame[3] == "phx_close").await?;
+    let is_answered = frames.iter().any(|frame| frame[1] == "2" && frame[4]["status"] == "ok");
+    ensure!(is_answered, "{frames:?}");
+    // As the customer whose ticket it is she hears the public's part.
+    ann.post(&customer, &json!(["3", "3", topic, "phx_join", {"since": 0}])).await?;
+    note(&desk, &path, &mut witness).await?;
+    let body = json!({"content": "for all"});
+    desk.done(&customer, ("POST", &format!("{path}/comments")), &body).await?;
+    let is_last = |frame: &Value| frame[4]["comment"]["content"] == "for all";
+    let frames = ann.until(&customer, is_last).await?;
+    let numbers: Vec<_> = frames.iter().filter_map(|frame| heard(frame, &topic)?.seq()).collect();
+    assert_eq!(numbers, [1, 2]);
+
+    let bob = Poller::join(&desk, &token("bob", "agent")?, &topic).await?;
+    note(&desk, &path, &mut witness).await?;
+    let answer = desk.server.post("/v1/revocations", &json!({"sub": "bob"})).await?;
+    assert_eq!((answer.status, &answer.json()["closed"]), (200, &json!(1)), "{answer}");
+    let end = bob.get(&token("bob", "customer")?).await?;
+    ensure!(end["status"] == 500 || end["status"] == 403, "{end}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_ticket_that_is_gone_is_gone_for_everybody() -> Result<()> {
     let (desk, ticket) = desk().await?;

@@ -753,7 +753,7 @@ export type JoinReply = {
   joined_at: number;
   /** What the session may do. */
   mode: Mode;
-  /** The `seq` of the topic's last durable event; 0 when there was none. */
+  /** The `seq` that the durable events go on from; 0 when there was none. */
   seq: number;
   /** Whether everything after `since` follows; false: fetch the state anew; null: `since` was absent. */
   recovered: boolean | null;

@@ -143,11 +143,11 @@ impl Log {
         AtJoin::Read { reading: reading.clone(), lately }
     }
 
+    /// What came after the reading is told as well: a topic that was begun by whoever came later begins behind it.
     async fn lately(&self, topic: &TopicName, last: u64) -> Option<Arc<Stretch>> {
         let after = last.saturating_sub(u64::from(EVENTS_MAX));
-        let mut stretch =
-            self.stretch(topic, after, EVENTS_MAX).await.inspect_err(log_away).ok()?;
-        stretch.news.retain(|news| news.seq() <= last);
+        let stretch = self.stretch(topic, after, 2 * EVENTS_MAX).await;
+        let stretch = stretch.inspect_err(log_away).ok()?;
         Some(Arc::new(stretch.shortened()))
     }
 

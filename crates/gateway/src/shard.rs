@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::pens::PenDesk;
 use driver::{Command, Driver, Link};
 pub(crate) use feed::Feed;
-pub(crate) use outbox::{Ending, Outbox};
+pub(crate) use outbox::{Batch, Ending, Outbox};
 
 /// How many commands wait for a shard at most. A connection whose shard is behind waits with its
 /// next message; the shard waits for nobody.

@@ -52,7 +52,7 @@ impl Sockets {
     pub(crate) fn end(&self, user: Option<&str>, is_revoked: impl Fn(&Identity) -> bool) -> usize {
         let end_those = |sockets: &Vec<Socket>| {
             let revoked = sockets.iter().filter(|socket| is_revoked(&socket.identity));
-            revoked.map(|socket| socket.outbox.cut_off(CloseCode::TokenExpired.into())).count()
+            revoked.map(|socket| socket.outbox.end(CloseCode::TokenExpired.into())).count()
         };
         match user {
             Some(user) => self.0.by_user.get(user).map_or(0, |sockets| end_those(&sockets)),

@@ -230,7 +230,7 @@ pub enum AtJoin {
     None,
     /// The store is away.
     Away,
-    /// The topic, and its last events up to there, where the client said since when.
+    /// The topic, and its last events up to there or further, where the client said since when.
     Read {
         /// The topic.
         reading: Reading,

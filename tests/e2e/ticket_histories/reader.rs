@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::truth::{Last, Truth};
-use crate::desk::{Desk, Heard, heard};
+use crate::desk::{Desk, Heard, heard, quietly};
 
 /// How long after the last write everything may take to be heard.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,7 +77,14 @@ impl Reader {
     /// One connection: what was missed, and then what comes for a drawn time.
     async fn sit(&mut self, finish: &mut watch::Receiver<Option<Last>>) -> Result<()> {
         let topic = self.story.topic.clone();
-        let (mut socket, joined) = self.desk.listen(&self.token, &topic, self.last).await?;
+        let mut socket = self.desk.server.socket(&self.token).await?;
+        let answer = socket.ask(&topic, "phx_join", &quietly(self.last)).await?;
+        if answer["response"]["reason"] == "unavailable" {
+            // The store did not answer in time.
+            return Ok(());
+        }
+        ensure!(answer["status"] == "ok", "{answer}");
+        let joined = &answer["response"];
         self.story.returns += usize::from(self.last.is_some());
         let now = joined["seq"].as_u64().context("no seq")?;
         let since = match (self.last, &joined["recovered"]) {
@@ -88,9 +95,6 @@ impl Reader {
                 self.story.resets += 1;
                 now
             }
-            // The store did not answer in time, or the topic is begun anew from a reading that is older than what
-            // was heard last: not known to be lost, so it is asked for again.
-            (Some(_), Value::Bool(false)) => return Ok(()),
             _ => anyhow::bail!("since {:?}: {joined}", self.last),
         };
         ensure!(now >= since, "the topic has gone back from {since} to {now}");

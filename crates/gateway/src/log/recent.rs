@@ -130,7 +130,7 @@ impl Visit {
         &self.0.recent
     }
 
-    /// The last events up to the reading, or what `read` finds: one for all who ask.
+    /// The last events up to the reading, or further, or what `read` finds: one for all who ask.
     pub(super) async fn lately<F>(&self, read: impl FnOnce() -> F) -> Option<Arc<Stretch>>
     where
         F: Future<Output = Option<Arc<Stretch>>> + Send + 'static,
@@ -176,7 +176,7 @@ impl Visits {
                 let read = read();
                 async { read.await.map(|recent| Visit::new(recent).0) }
             };
-            let visit = Visit(slot.read.get(read).await?);
+            let visit = self.latest(topic, Visit(slot.read.get(read).await?));
             let has_all = slot.source == Source::Store && slot.begun >= asked_at;
             if has_all || reaches(visit.recent()) {
                 return Some(visit);
@@ -187,6 +187,15 @@ impl Visits {
             };
             slot = self.slot(topic, is_newer);
         }
+    }
+
+    /// A reading, or a later one that there is by now: whoever waited for that may have begun the topic in the shard,
+    /// which has nothing then of what was before.
+    fn latest(&self, topic: &TopicName, visit: Visit) -> Visit {
+        let slots = self.0.lock();
+        let read = slots.by_topic.get(topic).and_then(|slot| slot.read.value.get()?.clone());
+        let seq = |read: &Read| read.recent.reading.at.seq;
+        read.filter(|read| seq(read) > seq(&visit.0)).map_or(visit, Visit)
     }
 
     /// The slot of `topic`, if it is good enough, or else a new one.
@@ -298,6 +307,28 @@ mod tests {
         // What nobody can have heard is looked for as well, once.
         assert_eq!(come_back(3).await, [Some(2); 50]);
         assert_eq!(counted(&reads), 2);
+    }
+
+    #[tokio::test]
+    async fn whoever_has_waited_is_shown_the_latest_that_was_read_meanwhile() {
+        let visits = Visits::default();
+        let topic = TopicName::parse("tickets:all").unwrap();
+        let slow = Arc::new(Semaphore::new(0));
+        let early = visits.visit(
+            &topic,
+            |_| true,
+            || {
+                let slow = Arc::clone(&slow);
+                async move { slow.acquire().await.ok().map(|_| recent(1)) }
+            },
+        );
+        let mut early = std::pin::pin!(early);
+        assert!(early.as_mut().now_or_never().is_none());
+        // Something is written, and somebody comes who is shown that.
+        visits.forget(&topic);
+        let late = visits.visit(&topic, |_| true, || async { Some(recent(2)) }).await;
+        slow.add_permits(1);
+        assert_eq!((seq(late.as_ref()), seq(early.await.as_ref())), (Some(2), Some(2)));
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     /// Wakes the connection's task.
     wake: Notify,
-    /// Wakes the task out of a write that its peer does not read.
+    /// Wakes the task out of a write that its peer does not read, or must not.
     overflow: Notify,
     last_heartbeat: AtomicU64,
 }
@@ -97,10 +97,7 @@ impl Outbox {
                 metrics::presence_deferred();
                 self.wake.notify_one();
             }
-            Pushed::Overflow => {
-                self.end(CloseCode::SlowConsumer.into());
-                self.overflow.notify_one();
-            }
+            Pushed::Overflow => self.end(CloseCode::SlowConsumer.into()),
         }
     }
 
@@ -137,10 +134,27 @@ impl Outbox {
         self.state.lock().queue.forget(member);
     }
 
-    /// Ends the connection. The first reason stands.
+    /// Ends the connection. The first reason stands, but for the end of the token: whoever hears of that gets a new one
+    /// first. To somebody whose token is good no more, or who is too slow, nothing but the end is sent any more.
     pub(crate) fn end(&self, ending: Ending) {
-        self.state.lock().ending.get_or_insert(ending);
+        let mut state = self.state.lock();
+        let is_cut_off = matches!(ending.code, CloseCode::TokenExpired | CloseCode::SlowConsumer);
+        match ending.code {
+            CloseCode::TokenExpired => state.ending = Some(ending),
+            _ => {
+                state.ending.get_or_insert(ending);
+            }
+        }
+        if is_cut_off {
+            state.is_cut_off = true;
+            state.queue.clear();
+        }
+        drop(state);
         self.wake.notify_one();
+        if is_cut_off {
+            // Nor what is still to be written of the last batch.
+            self.overflow.notify_one();
+        }
     }
 
     /// Whether at least half of the queue is free.
@@ -148,14 +162,9 @@ impl Outbox {
         self.state.lock().queue.is_half_empty()
     }
 
-    /// Ends the connection of somebody who has lost every right: nothing but the end is sent any more.
-    pub(crate) fn cut_off(&self, ending: Ending) {
-        let mut state = self.state.lock();
-        state.queue.clear();
-        state.is_cut_off = true;
-        state.ending = Some(ending);
-        drop(state);
-        self.wake.notify_one();
+    /// Whether no frame waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().queue.is_empty()
     }
 
     /// Whether nothing more is to be sent but the end.
@@ -168,34 +177,39 @@ impl Outbox {
         self.wake.notified().await;
     }
 
-    /// Waits until a frame that must arrive has found no room.
+    /// Waits until a frame that must arrive has found no room, or none may be sent any more.
     pub(crate) async fn overflowed(&self) {
         self.overflow.notified().await;
     }
 
     /// Takes up to `frames_max` frames and whatever else there is. The ending comes with the last
-    /// frame, so that a client hears the answer before the end; a slow one, and one whose token is good no more,
-    /// hears the end alone.
+    /// frame, so that a client hears the answer before the end.
     pub(crate) fn take(&self, frames_max: usize) -> Batch {
         let mut state = self.state.lock();
-        let State { queue, departed, ending, .. } = &mut *state;
-        let ends_at_once =
-            |it: &Ending| matches!(it.code, CloseCode::SlowConsumer | CloseCode::TokenExpired);
-        let ends_at_once = ending.as_ref().is_some_and(ends_at_once);
-        let frames_max = if ends_at_once { 0 } else { frames_max };
-        let mut frames = Vec::with_capacity(queue.len().min(frames_max));
-        frames.extend(iter::from_fn(|| queue.pop()).take(frames_max).map(|frame| frame.body));
-        let is_last = ends_at_once || queue.is_empty();
+        let frames = pop(&mut state.queue, frames_max);
+        let is_last = state.queue.is_empty();
         if !is_last {
             // The rest is for the next turn.
             self.wake.notify_one();
         }
-        Batch {
-            frames,
-            departed: std::mem::take(departed),
-            repairs: queue.repairs(),
-            ending: ending.clone().filter(|_| is_last),
+        let ending = state.ending.clone().filter(|_| is_last);
+        Batch { frames, ending, ..state.turn() }
+    }
+
+    /// Takes whatever there is beside frames, which the client [fetches](Self::fetch); also the ending.
+    pub(crate) fn take_no_frames(&self) -> Batch {
+        let mut state = self.state.lock();
+        let ending = state.ending.clone();
+        Batch { ending, ..state.turn() }
+    }
+
+    /// Takes up to `frames_max` frames for a client that fetches them. The connection's own task is woken for the rest.
+    pub(crate) fn fetch(&self, frames_max: usize) -> Vec<Encoded> {
+        let frames = pop(&mut self.state.lock().queue, frames_max);
+        if !frames.is_empty() {
+            self.wake.notify_one();
         }
+        frames
     }
 
     /// Notes a heartbeat of the client.
@@ -206,5 +220,99 @@ impl Outbox {
     /// When the client last sent a heartbeat; when it connected, before the first.
     pub(crate) fn last_heartbeat(&self) -> MonoMs {
         MonoMs(self.last_heartbeat.load(Ordering::Relaxed))
+    }
+}
+
+impl State {
+    fn turn(&mut self) -> Batch {
+        let departed = std::mem::take(&mut self.departed);
+        Batch { departed, repairs: self.queue.repairs(), ..Batch::default() }
+    }
+}
+
+fn pop(queue: &mut SendQueue, frames_max: usize) -> Vec<Encoded> {
+    let mut frames = Vec::with_capacity(queue.len().min(frames_max));
+    frames.extend(iter::from_fn(|| queue.pop()).take(frames_max).map(|frame| frame.body));
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use penholder_hub::Class;
+
+    use super::*;
+
+    const ADA: MemberId = MemberId(1);
+    const BOB: MemberId = MemberId(2);
+
+    fn outbox(frames: &[(MemberId, &'static str)]) -> Outbox {
+        let limits = QueueLimits { frames_max: 8, bytes_max: 1024 };
+        let outbox = Outbox::new(limits, MonoMs(0));
+        frames.iter().for_each(|(member, text)| say(&outbox, *member, text));
+        outbox
+    }
+
+    fn say(outbox: &Outbox, member: MemberId, text: &'static str) {
+        let body = Encoded::Text(text.as_bytes().into());
+        outbox.push(member, Frame { body, class: Class::Vital });
+    }
+
+    fn texts(frames: &[Encoded]) -> Vec<String> {
+        frames.iter().filter_map(|frame| frame.as_text().map(str::to_owned)).collect()
+    }
+
+    fn code(batch: &Batch) -> Option<CloseCode> {
+        batch.ending.as_ref().map(|ending| ending.code)
+    }
+
+    #[test]
+    fn the_end_comes_with_the_last_frame() {
+        let outbox = outbox(&[(ADA, "1"), (ADA, "2"), (ADA, "3")]);
+        outbox.end(CloseCode::Restart.into());
+        say(&outbox, ADA, "4");
+        let batch = outbox.take(3);
+        assert_eq!((code(&batch), texts(&batch.frames).len()), (None, 3));
+        let batch = outbox.take(3);
+        assert_eq!(
+            (code(&batch), texts(&batch.frames)),
+            (Some(CloseCode::Restart), vec!["4".into()])
+        );
+    }
+
+    #[test]
+    fn whoever_may_hear_nothing_more_hears_the_end_alone() {
+        for cut in [CloseCode::TokenExpired, CloseCode::SlowConsumer] {
+            let outbox = outbox(&[(ADA, "1"), (BOB, "2")]);
+            outbox.end(cut.into());
+            say(&outbox, ADA, "3");
+            assert!(outbox.is_cut_off() && outbox.is_empty());
+            assert_eq!(texts(&outbox.fetch(8)), [""; 0]);
+            let batch = outbox.take(8);
+            assert_eq!((code(&batch), texts(&batch.frames).len()), (Some(cut), 0));
+        }
+    }
+
+    #[test]
+    fn the_first_reason_stands_but_for_the_end_of_the_token() {
+        let outbox = outbox(&[]);
+        for (next, stands) in [
+            (CloseCode::Restart, CloseCode::Restart),
+            (CloseCode::SlowConsumer, CloseCode::Restart),
+            (CloseCode::TokenExpired, CloseCode::TokenExpired),
+            (CloseCode::SlowConsumer, CloseCode::TokenExpired),
+        ] {
+            outbox.end(next.into());
+            assert_eq!(code(&outbox.take(8)), Some(stands));
+        }
+    }
+
+    #[test]
+    fn what_was_not_fetched_is_taken_back() {
+        let outbox = outbox(&[(ADA, "1"), (BOB, "2"), (ADA, "3"), (BOB, "4")]);
+        assert_eq!(texts(&outbox.fetch(1)), ["1"]);
+        assert!(outbox.bar(ADA), "she is still here");
+        say(&outbox, ADA, "5");
+        say(&outbox, BOB, "6");
+        assert_eq!(texts(&outbox.fetch(8)), ["2", "4", "6"]);
     }
 }

@@ -37,9 +37,6 @@ const SILENT_MAX: Duration = Duration::from_secs(25);
 /// How long one batch of frames may take to be written.
 const WRITE_MAX: Duration = Duration::from_secs(25);
 
-/// How many frames are written before the socket is flushed.
-const BATCH_FRAMES: usize = 64;
-
 /// How many malformed frames close a socket.
 const MALFORMED_MAX: u8 = 3;
 
@@ -172,7 +169,7 @@ async fn run(transport: &mut impl Transport, connection: &mut Connection) -> End
 /// Writes one batch of what is in the outbox. What is left comes in the next turn, so that a client
 /// that reads slowly is still listened to, and its deadlines are kept.
 async fn write(transport: &mut impl Transport, connection: &mut Connection) -> Result<(), End> {
-    let batch = connection.outbox.take(BATCH_FRAMES);
+    let batch = transport.take(&connection.outbox);
     for member in batch.departed {
         connection.channels.forget(member);
     }

@@ -5,7 +5,6 @@
 //!
 //! Source: Phoenix's long-polling transport, as npm `phoenix` speaks it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ use super::transport::{Gone, Heard, Transport};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::http::{ClientAddress, Origin};
-use crate::shard::Ending;
+use crate::shard::{Batch, Ending, Outbox};
 use crate::telemetry::metrics;
 
 /// Where the requests go.
@@ -44,9 +43,8 @@ const SILENT_MAX: Duration = Duration::from_secs(15);
 /// Most frames of one POST.
 const LINES_MAX: usize = 100;
 
-/// How many frames wait for the next GET; what is more stays in the bounded queue of the connection. Of their
-/// bytes there are as many as in that queue, or one frame.
-const MAIL_MAX: usize = 64;
+/// Most frames that a GET is answered with.
+const FRAMES_MAX: usize = 64;
 
 /// How many posted frames wait for the connection.
 const INBOX_LEN: usize = 16;
@@ -62,21 +60,22 @@ const PREFIX: &str = "lp_";
 pub(crate) struct Polls(Arc<DashMap<String, Arc<Session>>>);
 
 /// What the requests of a session and its connection share.
+///
+/// A frame stays in the outbox until a GET is answered with it: from there it is taken back when its reader loses
+/// the right to it.
 #[derive(Debug)]
 struct Session {
     inbox: mpsc::Sender<Heard>,
-    mail: Mutex<Mail>,
-    /// Wakes a GET: there is mail.
+    outbox: Arc<Outbox>,
+    turns: Mutex<Turns>,
+    /// Wakes a GET: there are frames, or there will never be any more.
     arrived: Notify,
-    /// Wakes the connection: mail was taken, or a request came.
-    taken: Notify,
+    /// Wakes the connection: a request came.
+    asked: Notify,
 }
 
 #[derive(Debug)]
-struct Mail {
-    frames: VecDeque<Encoded>,
-    bytes: usize,
-    bytes_max: usize,
+struct Turns {
     /// How many GETs wait.
     waiting: usize,
     asked_at: Instant,
@@ -133,7 +132,7 @@ pub(crate) async fn poll(
     let query = query.unwrap_or_default();
     let (token, asked) = read(&query, &headers);
     if let Some((token, session)) = token.and_then(|token| app.polls.find(token)) {
-        return session.poll(&token).await.into_response();
+        return session.poll(&app, &token).await.into_response();
     }
     let admitted = accept(&app, &origin, asked).and_then(|(wire, identity)| {
         let permit = app.admission.admit(address, identity.subject()).map_err(Refusal::NoRoom)?;
@@ -215,25 +214,17 @@ fn read(query: &str, headers: &HeaderMap) -> (Option<String>, Asked) {
 fn begin(app: App, (wire, identity): (Wire, Identity), permit: crate::admission::Permit) -> String {
     let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
     let (sender, inbox) = mpsc::channel(INBOX_LEN);
-    let mail = Mail {
-        frames: VecDeque::new(),
-        bytes: 0,
-        bytes_max: app.config.limits.send_queue_bytes.bytes(),
-        waiting: 0,
-        asked_at: Instant::now(),
-        is_over: false,
-    };
+    let (polls, tasks) = (app.polls.clone(), app.connections.clone());
+    let connection = Connection::new(app, wire, identity, permit);
     let session = Arc::new(Session {
         inbox: sender,
-        mail: Mutex::new(mail),
+        outbox: Arc::clone(&connection.outbox),
+        turns: Mutex::new(Turns { waiting: 0, asked_at: Instant::now(), is_over: false }),
         arrived: Notify::new(),
-        taken: Notify::new(),
+        asked: Notify::new(),
     });
-    let polls = app.polls.clone();
     polls.0.insert(token.clone(), Arc::clone(&session));
     let poll = Poll { polls, token: token.clone(), session, inbox };
-    let tasks = app.connections.clone();
-    let connection = Connection::new(app, wire, identity, permit);
     tasks.spawn(connection::serve(poll, connection));
     token
 }
@@ -245,35 +236,20 @@ impl Polls {
     }
 }
 
-impl Mail {
-    fn has_room(&self, frame: &Encoded) -> bool {
-        self.frames.is_empty()
-            || self.frames.len() < MAIL_MAX && self.bytes + frame.len() <= self.bytes_max
-    }
-
-    fn take(&mut self) -> VecDeque<Encoded> {
-        self.bytes = 0;
-        std::mem::take(&mut self.frames)
-    }
-}
-
 impl Session {
-    /// Waits for mail, and answers with all there is.
-    async fn poll<'a>(&self, token: &'a str) -> Answer<'a> {
+    /// Waits for frames, and answers with what there is.
+    async fn poll<'a>(&self, app: &App, token: &'a str) -> Answer<'a> {
         let _waiting = Waiting::begin(self);
         let deadline = Instant::now() + WINDOW;
         loop {
             let arrived = self.arrived.notified();
-            let (frames, is_over) = {
-                let mut mail = self.mail.lock();
-                (mail.take(), mail.is_over)
-            };
+            let frames = self.outbox.fetch(FRAMES_MAX);
             if !frames.is_empty() {
-                self.taken.notify_one();
+                app.traffic.written(frames.len());
                 let messages = Some(frames.iter().filter_map(text).collect());
                 return Answer { status: 200, token: Some(token), messages };
             }
-            if is_over {
+            if self.turns.lock().is_over {
                 // Clients of every version take this for a lost connection, and begin anew.
                 return Answer::status(500);
             }
@@ -289,17 +265,17 @@ struct Waiting<'a>(&'a Session);
 
 impl<'a> Waiting<'a> {
     fn begin(session: &'a Session) -> Self {
-        session.mail.lock().waiting += 1;
-        session.taken.notify_one();
+        session.turns.lock().waiting += 1;
+        session.asked.notify_one();
         Self(session)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut mail = self.0.mail.lock();
-        mail.waiting -= 1;
-        mail.asked_at = Instant::now();
+        let mut turns = self.0.turns.lock();
+        turns.waiting -= 1;
+        turns.asked_at = Instant::now();
     }
 }
 
@@ -316,8 +292,8 @@ impl Poll {
     async fn silence(session: &Session) {
         loop {
             let until = {
-                let mail = session.mail.lock();
-                let from = if mail.waiting > 0 { Instant::now() } else { mail.asked_at };
+                let turns = session.turns.lock();
+                let from = if turns.waiting > 0 { Instant::now() } else { turns.asked_at };
                 from + SILENT_MAX
             };
             if until <= Instant::now() {
@@ -329,33 +305,24 @@ impl Poll {
 }
 
 impl Transport for Poll {
+    fn take(&self, outbox: &Outbox) -> Batch {
+        if !outbox.is_empty() {
+            self.session.arrived.notify_one();
+        }
+        outbox.take_no_frames()
+    }
+
     async fn hear(&mut self) -> Heard {
         tokio::select! {
             // The session itself holds a sender, so there is always somebody who may send.
             heard = self.inbox.recv() => heard.unwrap_or(Heard::Lost),
-            () = self.session.taken.notified() => Heard::Sign,
+            () = self.session.asked.notified() => Heard::Sign,
             () = Self::silence(&self.session) => Heard::Lost,
         }
     }
 
-    async fn write(&mut self, frames: Vec<Encoded>) -> Result<(), Gone> {
-        for frame in frames {
-            loop {
-                {
-                    let mut mail = self.session.mail.lock();
-                    if mail.has_room(&frame) {
-                        mail.bytes += frame.len();
-                        mail.frames.push_back(frame);
-                        break;
-                    }
-                }
-                tokio::select! {
-                    () = self.session.taken.notified() => {}
-                    () = Self::silence(&self.session) => return Err(Gone),
-                }
-            }
-            self.session.arrived.notify_one();
-        }
+    async fn write(&mut self, _: Vec<Encoded>) -> Result<(), Gone> {
+        // It takes none.
         Ok(())
     }
 
@@ -364,26 +331,26 @@ impl Transport for Poll {
         Ok(())
     }
 
-    /// Waits until the last frames have been taken, for the client hears of its end only after them.
+    /// Waits until the last frames have been fetched, for the client hears of its end only after them.
     async fn close(&mut self, _: &Ending) {
         self.finish().await;
-        let told = async {
-            while !self.session.mail.lock().frames.is_empty() {
-                self.session.taken.notified().await;
+        let fetched = async {
+            while !self.session.outbox.is_empty() {
+                self.session.outbox.ready().await;
             }
         };
-        timeout(CLOSE_MAX, told).await.ok();
+        timeout(CLOSE_MAX, fetched).await.ok();
     }
 
     async fn finish(&mut self) {
-        self.session.mail.lock().is_over = true;
+        self.session.turns.lock().is_over = true;
         self.session.arrived.notify_waiters();
     }
 }
 
 impl Drop for Poll {
     fn drop(&mut self) {
-        self.session.mail.lock().is_over = true;
+        self.session.turns.lock().is_over = true;
         self.session.arrived.notify_waiters();
         self.polls.0.remove(&self.token);
     }

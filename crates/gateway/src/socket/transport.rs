@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use penholder_protocol::{CloseCode, Encoded};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::shard::Ending;
+use crate::shard::{Batch, Ending, Outbox};
 
 /// What a client did.
 #[derive(Debug)]
@@ -33,6 +33,10 @@ pub(super) struct Gone;
 pub(super) trait Transport: Send {
     /// Waits for what the client does next. Can be dropped and called again without loss.
     fn hear(&mut self) -> impl Future<Output = Heard> + Send;
+
+    /// Takes what is to be done next from the outbox, with the frames to [write](Self::write). Where the client fetches
+    /// frames itself they stay there.
+    fn take(&self, outbox: &Outbox) -> Batch;
 
     /// Hands frames over, in order; waits while the client takes none.
     fn write(&mut self, frames: Vec<Encoded>) -> impl Future<Output = Result<(), Gone>> + Send;

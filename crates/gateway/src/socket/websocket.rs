@@ -18,11 +18,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCo
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::transport::{Gone, Heard, Transport};
-use crate::shard::Ending;
+use crate::shard::{Batch, Ending, Outbox};
 use crate::stream::{Excess, Stream};
 
 /// How long the close frame may take: it is a courtesy to a peer that may not listen.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// How many frames are written before the socket is flushed.
+const BATCH_FRAMES: usize = 64;
 
 /// A batch that has grown to this size is written before more is added. Unit: bytes.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -63,6 +66,10 @@ impl WebSocket {
 }
 
 impl Transport for WebSocket {
+    fn take(&self, outbox: &Outbox) -> Batch {
+        outbox.take(BATCH_FRAMES)
+    }
+
     async fn hear(&mut self) -> Heard {
         // While it reads, the library answers pings.
         if self.write_batch().await.is_err() {

@@ -362,6 +362,22 @@ fn whoever_has_heard_more_than_was_told_here_hears_what_follows() {
 }
 
 #[test]
+fn a_topic_that_begins_behind_a_reading_is_reached_by_what_was_read_further() {
+    let mut log = Log::default();
+    log.write_all(&[Comment, Note, Comment]);
+    let AtJoin::Read { reading, .. } = log.at_join(None) else { panic!("it was read") };
+    log.write_all(&[Note, Comment]);
+    let mut world = World::new();
+    world.join(public("dora").stream(log.at_join(None)));
+    let lately = Some(Arc::new(log.stretch(0)));
+    let carl = public("carl").since(Since::After(1)).stream(AtJoin::Read { reading, lately });
+    let carl = world.join(carl);
+    let answer = reply(&world, carl);
+    assert_eq!((&answer["recovered"], &answer["seq"]), (&json!(true), &json!(3)));
+    assert_eq!(told(&mut world, carl), ["2 comment_created", "3 comment_created"]);
+}
+
+#[test]
 fn what_somebody_has_heard_is_for_one_seat_alone() {
     let mut log = Log::default();
     let (mut world, ..) = met(&log);

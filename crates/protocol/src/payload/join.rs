@@ -148,7 +148,7 @@ pub struct JoinReply {
     pub joined_at: u64,
     /// What the session may do.
     pub mode: Mode,
-    /// The `seq` of the topic's last durable event; 0 when there was none.
+    /// The `seq` that the durable events go on from; 0 when there was none.
     pub seq: u64,
     /// Whether everything after `since` follows; false: fetch the state anew; null: `since` was absent.
     pub recovered: Option<bool>,
