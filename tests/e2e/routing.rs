@@ -102,6 +102,59 @@ async fn polled(desk: &Desk, token: &str, topic: &str) -> Result<()> {
 }
 
 #[tokio::test]
+async fn everybody_has_a_topic_whatever_their_id() -> Result<()> {
+    let desk = Desk::start(Options::default()).await?;
+    let (agent, customer) = (token("sam|7@désk", "agent")?, token("ann@x.test", "customer")?);
+    let (of_agent, of_customer) = ("tickets:user:sam~7C7~40d~C3~A9sk", "tickets:user:ann~40x.test");
+    // Whoever asks is known by that, so that the ticket can be assigned to them.
+    desk.done(&agent, ("GET", "/v1/tickets"), &Value::Null).await?;
+    let (mut works, _) = desk.listen(&agent, of_agent, None).await?;
+    let (mut owns, _) = desk.listen(&customer, of_customer, None).await?;
+    let (mut looks_on, _) = desk.listen(&agent, of_customer, None).await?;
+    let body = json!({"title": "t", "description": "d"});
+    let id = desk.ticket(&customer, &body).await?;
+    let assignee = format!("/v1/tickets/{id}/assignee");
+    let to_agent = json!({"user_id": "sam|7@désk"});
+    desk.done(&agent, ("PUT", &assignee), &to_agent).await?;
+    let of_owner = ["ticket_created", "ticket_assigned", "ticket_status_changed"];
+    for (socket, topic, events, sees_ids) in [
+        (&mut works, of_agent, &of_owner[1..2], true),
+        (&mut owns, of_customer, &of_owner, false),
+        (&mut looks_on, of_customer, &of_owner, true),
+    ] {
+        for (event, seq) in events.iter().zip(1..) {
+            let told = socket.until(event, |frame| frame[3] == **event).await?;
+            assert_eq!((&told[2], &told[4]["seq"]), (&json!(topic), &json!(seq)), "{told}");
+            let shown = told[4]["new_assignee_id"] == to_agent["user_id"];
+            assert_eq!(shown, sees_ids && *event == "ticket_assigned", "{told}");
+        }
+        let path = format!("/v1/topics/{topic}/events?after=0");
+        let who = if topic == of_agent { &agent } else { &customer };
+        let log = desk.done(who, ("GET", &path), &Value::Null).await?;
+        assert_eq!(log["data"].as_array().map(Vec::len), Some(events.len()), "{log}");
+    }
+    // Any other spelling is nobody's, to the staff too; and what is another's is refused alike.
+    let ann = token("ann", "customer")?;
+    for (listener, topics) in [
+        (&customer, &["ann~40x~2Etest", "~61nn~40x.test", "ann~40x.tes", "ann~4", "~"][..]),
+        (&agent, &["sam~7c7~40d~C3~A9sk", "ann~40x~2Etest", "~FF", "ann~"]),
+        (&ann, &["ann~40x.test", "~61nn", "nobody"]),
+    ] {
+        let mut socket = desk.server.socket(listener).await?;
+        for name in topics {
+            let topic = format!("tickets:user:{name}");
+            let refused = socket.ask(&topic, "phx_join", &quietly(None)).await?;
+            assert_eq!(refused["response"]["reason"], "not_authorized", "{topic}");
+        }
+    }
+    // An id that is too long for the name of a topic has none; its ticket is as any other.
+    let long = token(&"@".repeat(63), "customer")?;
+    let id = desk.ticket(&long, &body).await?;
+    desk.listen(&long, &format!("tickets:{id}"), None).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_canary_bites() -> Result<()> {
     let desk = Desk::start(Options::default()).await?;
     let (ada, ann) = (token("ada", "admin")?, token("ann", "customer")?);

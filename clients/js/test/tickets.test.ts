@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { connect, type PenholderClient, TicketsError } from "../src/index.ts";
+import { connect, type PenholderClient, TicketsError, userTopic } from "../src/index.ts";
 import type { Ticket } from "../src/protocol.ts";
 import { TicketListStore, TicketStatsStore, TicketStore } from "../src/tickets/stores.ts";
 import { FakeServer, settle } from "./fake-server.ts";
@@ -192,6 +192,17 @@ test("customers hear of their own tickets", async () => {
   store.subscribe(() => undefined);
   await until(() => expect(store.getSnapshot().status).toBe("ready"));
   expect(server.pushes("phx_join").at(-1)?.[2]).toBe("tickets:user:tomas");
+});
+
+test.each([
+  ["ann", "ann"],
+  ["A_b.c-9", "A_b.c-9"],
+  ["ann@desk.test", "ann~40desk.test"],
+  ["auth0|7", "auth0~7C7"],
+  ["a b:c~d", "a~20b~3Ac~7Ed"],
+  ["Zoë\u{1f600}", "Zo~C3~AB~F0~9F~98~80"],
+])("the topic of %s is that of one person", (sub, name) => {
+  expect(userTopic(sub)).toBe(`tickets:user:${name}`);
 });
 
 /** Loses the connection, and waits for the join after it. */

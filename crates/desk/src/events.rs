@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use penholder_lease::{Event as PenEvent, Kind, Role, StoreMs};
-use penholder_ticket::{ALL_TOPIC, Actor, Audience, Event, EventId, EventName};
+use penholder_ticket::{ALL_TOPIC, Actor, Audience, Event, EventId, EventName, PERSON_TOPICS};
 use uuid::Uuid;
 
 use crate::consumers::outbox::{Entry, Roster};
@@ -98,9 +98,6 @@ impl Default for Retention {
 
 /// Events that are forgotten in one transaction, at most.
 pub(crate) const PRUNE_AT_ONCE: u64 = 500;
-
-/// What the topics of people begin with.
-const PERSON_TOPICS: &str = "tickets:user:";
 
 /// Where writes come from.
 #[derive(Debug, Clone, Copy)]

@@ -148,7 +148,7 @@ impl TicketDesk {
             by_topic.entry(told.topic.clone()).or_default().push(ticket_news(told));
         }
         for (name, news) in by_topic {
-            // The topic of a person whose id fits no name can be joined by nobody.
+            // All of them are names of topics, see `penholder_ticket::user_topic`.
             let Ok(topic) = TopicName::parse(&name) else { continue };
             // Before they are told: whoever is sent away from a ticket that is gone does not get in again.
             self.0.pens.log().forget(&topic);

@@ -143,9 +143,10 @@ impl<'a> Told<'a> {
         if place == 0 {
             route(ALL_TOPIC.to_owned(), &tickets().collect::<Vec<_>>());
         }
-        if let Some(owner) = ticket.user_id.as_ref().filter(|it| self.owners[*it] == place) {
+        let owner = ticket.user_id.as_ref().filter(|it| self.owners[*it] == place);
+        if let Some((owner, topic)) = owner.and_then(|owner| Some((owner, user_topic(owner)?))) {
             let own = tickets().filter(|ticket| ticket.user_id.as_ref() == Some(owner));
-            route(user_topic(owner), &own.collect::<Vec<_>>());
+            route(topic, &own.collect::<Vec<_>>());
         }
         let write = write(EventName::TicketsBulkUpdated, (Some(before), ticket), Extra::default());
         Event {

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use penholder_lease::{Fence, Kind, Person};
 use penholder_ticket::{
-    Audience, BulkPatch, Event, EventName, Patch, Rules, Status, Ticket, bulk_update, collision,
+    Audience, BulkPatch, Event, EventName, PERSON_TOPICS, Patch, Rules, Status, TOPIC_BYTES_MAX,
+    Ticket, bulk_update, collision, person_of, user_topic,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -18,6 +19,22 @@ use life::{Life, act, actor, agent, comment, occasion, ticket};
 const CANARY: &str = "canary";
 
 proptest! {
+    #[test]
+    fn topic_of_a_person_names_them_and_nobody_else(id in ".{1,40}", other in "[~0-9A-Fa-f@]{1,8}") {
+        if let Some(topic) = user_topic(&id.as_str().into()) {
+            let name = topic.strip_prefix(PERSON_TOPICS).expect("the prefix");
+            prop_assert!(topic.len() <= TOPIC_BYTES_MAX && !name.is_empty());
+            prop_assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.~-".contains(&b)));
+            prop_assert_eq!(person_of(name), Some(id.as_str().into()));
+        } else {
+            prop_assert!(id.len() * 3 > TOPIC_BYTES_MAX - PERSON_TOPICS.len());
+        }
+        // What names somebody at all is the name that they are given.
+        if let Some(named) = person_of(&other) {
+            prop_assert_eq!(user_topic(&named), Some(format!("{PERSON_TOPICS}{other}")));
+        }
+    }
+
     #[test]
     fn public_is_told_nothing_of_the_staff(acts in prop::collection::vec(act(), 1..40)) {
         for event in Life::of(&acts).events {

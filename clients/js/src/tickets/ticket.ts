@@ -163,7 +163,18 @@ export interface DeskUser {
   readonly kind: Kind;
 }
 
+/**
+ * The topic of somebody's tickets, by the `sub` of their tokens: what is none of `A-Z a-z 0-9 _ . -`
+ * is written `~XX`, byte by byte of UTF-8. One of more than 200 bytes there is not; the server
+ * refuses it.
+ */
+export function userTopic(sub: string): string {
+  const byte = (it: number) => `~${it.toString(16).toUpperCase().padStart(2, "0")}`;
+  const escaped = (text: string) => Array.from(new TextEncoder().encode(text), byte).join("");
+  return `tickets:user:${sub.replace(/[^A-Za-z0-9_.-]+/g, escaped)}`;
+}
+
 /** Where somebody hears of the tickets that they may see. */
 export function listTopic({ id, role }: DeskUser): string {
-  return isStaff(role) ? ALL_TICKETS : `tickets:user:${id}`;
+  return isStaff(role) ? ALL_TICKETS : userTopic(id);
 }

@@ -153,7 +153,7 @@ pub(crate) async fn only_known_staff_is_assigned(site: Site) -> Result<()> {
     work.assign(id, Some(&"zoe".into()), None).await?;
     work.commit().await?;
     for agent in ["eve", "zoe"] {
-        let topic = user_topic(&agent.into());
+        let topic = user_topic(&agent.into()).context("a topic")?;
         let names = site.names(&topic, STAFF).await?;
         assert_eq!(names.last().map(String::as_str), Some("ticket_assigned"), "{agent}");
         assert_eq!(site.last_seq(&topic, PUBLIC).await?, 0, "an agent's topic is the staff's");
@@ -206,7 +206,7 @@ pub(crate) async fn bulk_is_all_or_nothing(site: Site) -> Result<()> {
     let told = work.commit().await?;
     assert_eq!(site.last_seq(ALL_TOPIC, STAFF).await?, before + 1, "told once");
     assert_eq!(told.len(), 4 + 1 + 2, "each ticket, all, two owners");
-    let heard = site.heard(&user_topic(&"carl".into()), PUBLIC).await?;
+    let heard = site.heard(&user_topic(&"carl".into()).context("a topic")?, PUBLIC).await?;
     let last = heard.last().context("nothing was told")?;
     let own: Vec<_> =
         last["tickets"].as_array().into_iter().flatten().map(|it| &it["id"]).collect();

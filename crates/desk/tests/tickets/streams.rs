@@ -14,6 +14,11 @@ use crate::stage::{Site, changes, notes, says, ticket};
 const PUBLIC: Audience = Audience::Public;
 const STAFF: Audience = Audience::Staff;
 
+/// The topic of somebody.
+fn of(user: &str) -> Result<String> {
+    user_topic(&user.into()).context("a topic")
+}
+
 pub(crate) async fn replay_is_what_was_told(site: Site) -> Result<()> {
     site.hire(&["eve"]).await?;
     let mut work = site.by("eve").await?;
@@ -22,7 +27,7 @@ pub(crate) async fn replay_is_what_was_told(site: Site) -> Result<()> {
     work.assign(id, Some(&"eve".into()), None).await?;
     work.comment(id, says("hello")?).await?;
     let told = work.commit().await?;
-    for topic in [ALL_TOPIC.to_owned(), ticket_topic(id), user_topic(&"carl".into())] {
+    for topic in [ALL_TOPIC.to_owned(), ticket_topic(id), of("carl")?] {
         for audience in [STAFF, PUBLIC] {
             let live: Vec<_> = told
                 .iter()
@@ -97,9 +102,7 @@ pub(crate) async fn stretch_has_what_each_audience_was_told(site: Site) -> Resul
     work.comment(id, notes("ha")?).await?;
     work.comment(id, says("hello")?).await?;
     let later = work.commit().await?;
-    for topic in
-        [ALL_TOPIC.to_owned(), own.clone(), user_topic(&"carl".into()), user_topic(&"eve".into())]
-    {
+    for topic in [ALL_TOPIC.to_owned(), own.clone(), of("carl")?, of("eve")?] {
         let of_topic = |told: &[Told]| -> Vec<_> {
             told.iter().filter(|it| it.topic == topic).cloned().map(Entry::Ticket).collect()
         };
@@ -247,7 +250,7 @@ async fn story(site: &Site, owner: &str, with_notes: bool) -> Result<(Ticket, Ve
 /// its clock.
 async fn heard(site: &Site, owner: &str, (ticket, ids): &(Ticket, Vec<String>)) -> Result<String> {
     let mut text = String::new();
-    for topic in [ticket.topic(), user_topic(&owner.into())] {
+    for topic in [ticket.topic(), of(owner)?] {
         let Replay::Events { events, last } =
             site.tickets.events((&topic, PUBLIC), 0, 1_000).await?
         else {
