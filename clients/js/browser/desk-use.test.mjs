@@ -91,6 +91,13 @@ test("the list keeps its place and the keyboard its own, whatever comes and is o
   await ada.waitForFunction((y) => Math.abs(scrollY - y) < 150, scrolled);
   assert.ok(await isInSight(seen));
 
+  await seen.scrollIntoViewIfNeeded();
+  await ada.getByTestId("page-topics").focus();
+  await ada.getByTestId("page-topics").press("Enter");
+  await ada.getByTestId("welcome").waitFor();
+  await ada.goBack();
+  await rows.nth(59).waitFor({ state: "attached" });
+
   await ada.setViewportSize({ width: 360, height: 740 });
   await seen.scrollIntoViewIfNeeded();
   const narrow = await ada.evaluate(() => scrollY);
