@@ -344,6 +344,45 @@ test("an answer, a note and an edit are kept apart, over reloads and other ticke
   assert.equal(await composer.inputValue(), "He is rude");
 });
 
+test("what is written while the pen is given back after a save stays, under the pen again", async () => {
+  const ada = await deskOf("ada");
+  await createTicket(ada, freshTitle("Saved, and on"));
+  const held = [];
+  let isSlow = false;
+  await ada.routeWebSocket(/\/socket/, (socket) => {
+    const far = socket.connectToServer();
+    socket.onMessage((message) => {
+      if (isSlow && String(message).includes("pen_release")) held.push(() => far.send(message));
+      else far.send(message);
+    });
+  });
+  await ada.reload();
+  const field = ada.getByTestId("description-field");
+  await waitForPen(ada, "Nobody has the pen.");
+  await field.fill("The first half.");
+  await waitForPen(ada, "You have the pen since");
+  isSlow = true;
+  await field.press("Control+Enter");
+  await ada.getByTestId("save").waitFor({ state: "detached" });
+  await field.press("Control+End");
+  await ada.keyboard.type(" The second half.");
+  assert.equal(held.length, 1, "the pen is on its way back");
+  await ada.evaluate(() => {
+    const pen = document.querySelector('[data-testid="pen"]');
+    window.states = [];
+    const note = () => window.states.push(pen.dataset.state);
+    new MutationObserver(note).observe(pen, { attributeFilter: ["data-state"] });
+  });
+  isSlow = false;
+  held[0]();
+  await ada.waitForFunction(() => window.states.join() === "free,held");
+  assert.equal(await field.inputValue(), "The first half. The second half.");
+  assert.equal(await ada.getByTestId("pen-draft").count(), 0);
+  await field.press("Control+Enter");
+  await ada.getByTestId("save").waitFor({ state: "detached" });
+  await waitForPen(ada, "Nobody has the pen.");
+});
+
 test("customers see on each of their rows who looks at it and who has its pen", async () => {
   const tomas = await deskOf("tomas");
   const ada = await deskOf("ada");
