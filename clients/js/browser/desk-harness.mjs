@@ -21,7 +21,7 @@ export async function deskStage() {
     const headers = { authorization: `Bearer ${sign(by)}`, "content-type": "application/json" };
     const response = await fetch(`${server.url}${path}`, { headers, ...options });
     assert.equal(response.status, status, `${path}: ${await response.clone().text()}`);
-    return response.json();
+    return response.status === 204 ? null : response.json();
   }
 
   return { server, deskOf, ask };

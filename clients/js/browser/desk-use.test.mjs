@@ -34,6 +34,13 @@ function waitForFocus(page, testId) {
   );
 }
 
+function isInSight(locator) {
+  return locator.evaluate((element) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    return top >= 0 && bottom <= innerHeight;
+  });
+}
+
 /** Where something is in the window. */
 async function topOf(locator) {
   return (await locator.boundingBox()).y;
@@ -75,9 +82,21 @@ test("the list keeps its place and the keyboard its own, whatever comes and is o
   await seen.waitFor();
   const box = await seen.boundingBox();
   assert.ok(box.y > 0 && box.y < 800, `the open ticket is in sight in its list: ${box.y}`);
+  const beside = await make(`${word} on top of that`);
+  await row(ada, beside).waitFor({ state: "attached" });
+  assert.ok(Math.abs((await topOf(seen)) - box.y) < 4, "the rows beside a ticket stay too");
   await ada.goBack();
   await ada.getByTestId("ticket-panel").waitFor({ state: "detached" });
-  await ada.waitForFunction((y) => Math.abs(scrollY - y) < 4, scrolled);
+  // Further down by the row that has come above meanwhile, or not: what was in sight is.
+  await ada.waitForFunction((y) => Math.abs(scrollY - y) < 150, scrolled);
+  assert.ok(await isInSight(seen));
+
+  await seen.scrollIntoViewIfNeeded();
+  await ada.getByTestId("page-topics").focus();
+  await ada.getByTestId("page-topics").press("Enter");
+  await ada.getByTestId("welcome").waitFor();
+  await ada.goBack();
+  await rows.nth(59).waitFor({ state: "attached" });
 
   await ada.setViewportSize({ width: 360, height: 740 });
   await seen.scrollIntoViewIfNeeded();
@@ -323,6 +342,69 @@ test("an answer, a note and an edit are kept apart, over reloads and other ticke
   await waitForComment(ada, "Dear customer");
   await ada.getByTestId("as-note").check({ force: true });
   assert.equal(await composer.inputValue(), "He is rude");
+});
+
+test("what is written while the pen is given back after a save stays, under the pen again", async () => {
+  const ada = await deskOf("ada");
+  await createTicket(ada, freshTitle("Saved, and on"));
+  const held = [];
+  let isSlow = false;
+  await ada.routeWebSocket(/\/socket/, (socket) => {
+    const far = socket.connectToServer();
+    socket.onMessage((message) => {
+      if (isSlow && String(message).includes("pen_release")) held.push(() => far.send(message));
+      else far.send(message);
+    });
+  });
+  await ada.reload();
+  const field = ada.getByTestId("description-field");
+  await waitForPen(ada, "Nobody has the pen.");
+  await field.fill("The first half.");
+  await waitForPen(ada, "You have the pen since");
+  isSlow = true;
+  await field.press("Control+Enter");
+  await ada.getByTestId("save").waitFor({ state: "detached" });
+  await field.press("Control+End");
+  await ada.keyboard.type(" The second half.");
+  assert.equal(held.length, 1, "the pen is on its way back");
+  await ada.evaluate(() => {
+    const pen = document.querySelector('[data-testid="pen"]');
+    window.states = [];
+    const note = () => window.states.push(pen.dataset.state);
+    new MutationObserver(note).observe(pen, { attributeFilter: ["data-state"] });
+  });
+  isSlow = false;
+  held[0]();
+  await ada.waitForFunction(() => window.states.join() === "free,held");
+  assert.equal(await field.inputValue(), "The first half. The second half.");
+  assert.equal(await ada.getByTestId("pen-draft").count(), 0);
+  await field.press("Control+Enter");
+  await ada.getByTestId("save").waitFor({ state: "detached" });
+  await waitForPen(ada, "Nobody has the pen.");
+});
+
+test("customers see on each of their rows who looks at it and who has its pen", async () => {
+  const tomas = await deskOf("tomas");
+  const ada = await deskOf("ada");
+  const id = await createTicket(tomas, freshTitle("Who is on it"));
+  await tomas.getByTestId("close-ticket").click();
+  await openTicket(ada, id);
+  await row(tomas, id).filter({ hasText: "AO" }).waitFor();
+  await ada.getByTestId("description-field").fill("It does not work at all.");
+  await row(tomas, id).getByTestId("row-pen").filter({ hasText: "Ada Okafor" }).waitFor();
+  await ada.getByTestId("description-field").press("Control+Enter");
+  await row(tomas, id).getByTestId("row-pen").waitFor({ state: "detached" });
+  await ada.getByTestId("close-ticket").click();
+  await tomas.getByTestId(`present-tickets:${id}`).waitFor({ state: "detached" });
+});
+
+test("who has a ticket open that is deleted is told, and goes on at its title", async () => {
+  const ada = await deskOf("ada");
+  const id = await createTicket(ada, freshTitle("Soon gone"));
+  await ada.getByTestId("composer").fill("Half a thought");
+  await ask(`/v1/tickets/${id}`, { method: "DELETE", status: 204 });
+  await ada.getByTestId("deleted").filter({ hasText: "Quill has deleted this ticket" }).waitFor();
+  await waitForFocus(ada, "ticket-heading");
 });
 
 test("what others do is said once to who does not see it", async () => {

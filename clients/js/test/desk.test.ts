@@ -1,6 +1,14 @@
 import { expect, test } from "vitest";
 import { threaded } from "../console/src/desk/conversation.tsx";
-import { ago, historyWords, problemWords } from "../console/src/desk/words.ts";
+import { webHost } from "../console/src/desk/files.tsx";
+import { fileDrafts } from "../console/src/desk/files-field.tsx";
+import {
+  ago,
+  failureWords,
+  fileSize,
+  historyWords,
+  problemWords,
+} from "../console/src/desk/words.ts";
 import { deskHref, NEW_TICKET, parseRoute } from "../console/src/route.ts";
 import { PenholderError, TicketsError } from "../src/index.ts";
 import { at, comment } from "./ticket-fixtures.ts";
@@ -61,4 +69,43 @@ test("ages are told in words", () => {
   expect(back(90_000)).toBe("1 min ago");
   expect(back(7_200_000)).toBe("2 h ago");
   expect(back(3 * 86_400_000)).toBe("3 d ago");
+});
+
+test("a ticket that is not there is told apart from a server that is away", () => {
+  const title = (status: number | null) =>
+    failureWords(new TicketsError({ code: "c", message: "As told.", status })).title;
+  expect(title(404)).toBe("No such ticket");
+  expect(new Set([404, 403, 429, 500, null].map(title)).size).toBe(5);
+});
+
+test("only addresses of the web become links", () => {
+  expect(webHost("https://example.org:8080/a?b")).toBe("example.org:8080");
+  expect(webHost("HTTP://example.org")).toBe("example.org");
+  for (const url of ["javascript:alert(1)", "data:text/html,x", "//example.org", "http://", ""]) {
+    expect(webHost(url)).toBeNull();
+  }
+});
+
+test("lengths of files are round numbers, and none where nobody knows", () => {
+  const sizes = [0, 1, 999, 1000, 1_234, 12_345, 999_600, 2_400_000, 5e12].map(fileSize);
+  const words = [null, "1 byte", "999 bytes", "1.0 kB", "1.2 kB", "12 kB", "1.0 MB", "2.4 MB"];
+  expect(sizes).toEqual([...words, "5.0 TB"]);
+});
+
+test("a file without a name has that of its address, and a blank line is none", () => {
+  const files = [
+    { url: " https://example.org/a%20b.png?x ", name: "" },
+    { url: "", name: " " },
+    { url: "https://example.org", name: "" },
+    { url: "https://example.org/%E0%A4%A", name: "" },
+    { url: "somewhere", name: "" },
+    { url: "https://example.org/c", name: " C " },
+  ];
+  expect(fileDrafts(files).map(({ name }) => name)).toEqual([
+    "a b.png",
+    "example.org",
+    "%E0%A4%A",
+    "somewhere",
+    "C",
+  ]);
 });

@@ -18,14 +18,20 @@ export interface UseTickets extends TicketListState {
   readonly reload: () => Promise<void>;
 }
 
+/** The last list of each client: who comes back to it finds as many rows as there were, and their place. */
+const LISTS = new WeakMap<PenholderClient, { key: string; store: TicketListStore }>();
+
 /** The tickets that pass `filters`, followed live: staff see all, others their own. */
 export function useTickets(filters: TicketFilters = {}): UseTickets {
   const client = usePenholder();
   const key = JSON.stringify(filters);
-  const store = useMemo(
-    () => new TicketListStore(client, JSON.parse(key) as TicketFilters),
-    [client, key],
-  );
+  const store = useMemo(() => {
+    const last = LISTS.get(client);
+    if (last?.key === key) return last.store;
+    const fresh = new TicketListStore(client, JSON.parse(key) as TicketFilters);
+    LISTS.set(client, { key, store: fresh });
+    return fresh;
+  }, [client, key]);
   const state = useSyncExternalStore(store.subscribe, store.getSnapshot, store.getSnapshot);
   return useMemo(() => ({ ...state, more: store.more, reload: store.reload }), [state, store]);
 }

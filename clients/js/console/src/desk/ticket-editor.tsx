@@ -1,4 +1,4 @@
-import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { type KeyboardEvent, type RefObject, useEffect, useRef, useState } from "react";
 import { type PenView, type Ticket, TicketsError } from "../../../src/index.ts";
 import type { UsePen, UsePresence, UseTicket } from "../../../src/react.tsx";
 import { DraftNotice } from "../topic/draft-notice.tsx";
@@ -24,15 +24,18 @@ export function TicketEditor({ ticket, source, state, pen }: TicketEditorProps) 
   const edit = useTicketText(ticket, source, pen);
   const [hasFocus, setFocus] = useState(false);
   const { isReadOnly } = pen;
-  const take = useTake(pen);
+  const isReleasing = useRef(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const { draft, keep, replace } = useDraft({
     state,
     pen,
     text: asDraft(edit.text),
     original: asDraft(ticket),
+    isReleasing: () => isReleasing.current,
     onKept: edit.discard,
   });
+  // After the drafts, which look whether the pen was given back or lost.
+  const { take, release } = useTakeAndRelease(pen, isReleasing, () => void keep());
   const activity = hasFocus && !isReadOnly ? "editing" : "viewing";
   const { actions } = state;
   useEffect(() => {
@@ -40,17 +43,16 @@ export function TicketEditor({ ticket, source, state, pen }: TicketEditorProps) 
   }, [actions, activity, edit.isUnsaved]);
   const change = (fields: Partial<TicketText>) => {
     edit.change(fields);
-    void take().then((taken) => (taken === "held" ? keep() : undefined));
+    void take();
   };
-  const release = () => (pen.isMine ? pen.actions.release().catch(() => undefined) : undefined);
   const save = async () => {
     if (edit.isSaving || edit.isOvertaken || isReadOnly) return;
-    if (await edit.save()) void release();
+    if (await edit.save()) release();
     field.current?.focus();
   };
   const discard = () => {
     edit.discard();
-    void release();
+    release();
     field.current?.focus();
   };
   const restore = async () => {
@@ -128,6 +130,41 @@ export function TicketEditor({ ticket, source, state, pen }: TicketEditorProps) 
       />
     </section>
   );
+}
+
+/**
+ * Takes the pen and gives it back. Who writes on while it is given back takes it again once that is done; `onHeld`
+ * where somebody else was faster.
+ */
+function useTakeAndRelease(pen: UsePen, isReleasing: RefObject<boolean>, onHeld: () => void) {
+  const takePen = useTake(pen);
+  const isWanted = useRef(false);
+  const take = async () => {
+    if (isReleasing.current) {
+      isWanted.current = true;
+      return null;
+    }
+    const taken = await takePen();
+    if (taken === "held") onHeld();
+    return taken;
+  };
+  const { isMine, actions } = pen;
+  const release = () => {
+    if (!isMine) return;
+    isReleasing.current = true;
+    actions.release().catch(() => {
+      isReleasing.current = false;
+    });
+  };
+  // Given back is what the server tells all, not what it answers.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whose the pen is says when
+  useEffect(() => {
+    if (isMine) return;
+    isReleasing.current = false;
+    if (isWanted.current) void take();
+    isWanted.current = false;
+  }, [isMine]);
+  return { take, release };
 }
 
 interface SaveBarProps {

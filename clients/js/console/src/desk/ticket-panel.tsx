@@ -1,4 +1,4 @@
-import { useEffect } from "react";
+import { useEffect, useRef } from "react";
 import { type Ticket, ticketTopic } from "../../../src/index.ts";
 import {
   type UseTicket,
@@ -33,6 +33,12 @@ export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
   const { ticket, deletedBy } = record;
   useLearnedNames(record.names);
   const failure = status === "failed" && ticket === null ? failureWords(error) : null;
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    // What had the focus is gone with the ticket.
+    const isLost = document.activeElement === document.body;
+    if (deletedBy !== null && isLost) heading.current?.focus();
+  }, [deletedBy]);
   const isWaiting = useConnection().status !== "connected";
   return (
     <article
@@ -52,7 +58,13 @@ export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
           <BackIcon />
           Back to the list
         </button>
-        <h1 id="ticket-heading" tabIndex={-1} data-opened data-testid="ticket-heading">
+        <h1
+          id="ticket-heading"
+          ref={heading}
+          tabIndex={-1}
+          data-opened
+          data-testid="ticket-heading"
+        >
           {ticket?.title ?? failure?.title ?? "Loading…"}
         </h1>
       </header>
@@ -74,7 +86,7 @@ export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
             className="button"
             onClick={() => {
               void source.reload();
-              document.getElementById("ticket-heading")?.focus();
+              heading.current?.focus();
             }}
             data-testid="ticket-retry"
           >

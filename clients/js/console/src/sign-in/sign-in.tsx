@@ -33,6 +33,9 @@ export function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void 
   );
 }
 
+/** A server that was away is asked again. */
+const AGAIN_MS = 3000;
+
 function useServerKind(): [Server, () => void] {
   const [server, setServer] = useState<Server>("asking");
   const [attempt, setAttempt] = useState(0);
@@ -48,5 +51,10 @@ function useServerKind(): [Server, () => void] {
       isCurrent = false;
     };
   }, [attempt]);
+  useEffect(() => {
+    if (server !== "unreachable") return;
+    const timer = setInterval(() => setAttempt((n) => n + 1), AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [server]);
   return [server, () => setAttempt((n) => n + 1)];
 }

@@ -71,7 +71,13 @@ export function PenStrip({ state, pen }: PenStripProps) {
 function PenFace({ pen }: { pen: PenView }) {
   const wanting = isAsked(pen) ? pen.request : pen.isMine ? pen.taker : null;
   const person = wanting ?? pen.pen?.holder ?? null;
-  if (person === null) return null;
+  if (person === null) {
+    return (
+      <svg className="pen-icon" viewBox="0 0 20 20" aria-hidden="true">
+        <path d="M14.6 4.2a2 2 0 0 1 2.8 2.8L7.6 16.8 3.5 18l1.2-4.1z" />
+      </svg>
+    );
+  }
   const isAi = "kind" in person && person.kind === "ai";
   return <Avatar id={person.id} name={person.name} isAi={isAi} size="small" />;
 }

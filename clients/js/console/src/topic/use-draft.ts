@@ -11,6 +11,8 @@ interface DraftOptions {
   readonly state: UsePresence;
   readonly pen: UsePen;
   readonly text: string;
+  /** Whether the pen is being given back, after which what is written next stays where it is. */
+  readonly isReleasing?: () => boolean;
   /** The unsaved text is safe in escrow, and not the topic's text any more. */
   readonly onKept: () => void;
 }
@@ -26,8 +28,9 @@ export function useDraft(options: DraftOptions & { readonly original: string }):
   const { state, pen, text, original, onKept } = options;
   const { actions, isMine, isTaken } = pen;
   const [draft, setDraft] = useState<Draft | null>(null);
-  const latest = useRef({ text, isMine, original, onKept });
-  latest.current = { text, isMine, original, onKept };
+  const { isReleasing = never } = options;
+  const latest = useRef({ text, isMine, original, onKept, isReleasing });
+  latest.current = { text, isMine, original, onKept, isReleasing };
   const had = useRef(isMine);
   const isJoined = state.status === "joined";
   const isDraining = isMine && pen.pen?.state === "draining";
@@ -72,7 +75,8 @@ export function useDraft(options: DraftOptions & { readonly original: string }):
   // Taken also while the page was being loaded, when the text came back out of the tab's storage.
   useEffect(() => {
     if (!isJoined) return;
-    if (isTaken || (had.current && !isMine)) void keep();
+    const isLost = had.current && !isMine && !latest.current.isReleasing();
+    if (isTaken || isLost) void keep();
     had.current = isMine;
   }, [isJoined, isMine, isTaken, keep]);
 
@@ -84,4 +88,8 @@ export function useDraft(options: DraftOptions & { readonly original: string }):
     [actions],
   );
   return { draft, keep, replace };
+}
+
+function never(): boolean {
+  return false;
 }
