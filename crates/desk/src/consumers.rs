@@ -255,7 +255,7 @@ impl Consumers {
         }
         let (mut transaction, now) = self.pens.begin().await?;
         let mut connection = transaction.connection();
-        outbox::lock_roster(&mut connection).await?;
+        outbox::lock_roster(&mut connection, self.pens.known()?).await?;
         let (taken, count): (i64, i64) = rows!(
             &mut connection,
             fetch_one,
@@ -356,7 +356,7 @@ impl Consumers {
         }
         let mut transaction = self.pens.transaction().await?;
         let mut connection = transaction.connection();
-        outbox::lock_roster(&mut connection).await?;
+        outbox::lock_roster(&mut connection, self.pens.known()?).await?;
         let before = find(&mut connection, id).await?;
         if changes.url.is_some() && before.destination == Destination::InProcess {
             return Err(ConsumerError::NoWebhook);
@@ -385,7 +385,7 @@ impl Consumers {
     pub async fn remove(&self, id: &ConsumerId) -> Result<(), ConsumerError> {
         let mut transaction = self.pens.transaction().await?;
         let mut connection = transaction.connection();
-        outbox::lock_roster(&mut connection).await?;
+        outbox::lock_roster(&mut connection, self.pens.known()?).await?;
         // The name is free again at once.
         let removed = execute!(
             &mut connection,

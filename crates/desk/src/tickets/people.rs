@@ -73,8 +73,10 @@ impl Tickets {
         }
         let mut transaction = self.pens.transaction().await?;
         match transaction.connection() {
-            Connection::Sqlite(connection) => {
-                upsert!(Sqlite, people.into_values()).build().execute(connection).await?;
+            Connection::Sqlite(mut lite) => {
+                let mut query = upsert!(Sqlite, people.into_values());
+                let put = query.build().execute(lite.connection()).await;
+                lite.seen(put)?;
             }
             Connection::Postgres(connection) => {
                 upsert!(Postgres, people.into_values()).build().execute(connection).await?;
