@@ -22,7 +22,7 @@ const TEN: usize = 10;
 type Written = Result<Vec<Told>>;
 
 struct Desk {
-    _dir: Directory,
+    dir: Directory,
     site: Site,
     ticket: TicketId,
 }
@@ -34,7 +34,7 @@ impl Desk {
         let mut work = site.by("eve").await?;
         let ticket = work.create(ticket("t", None)?).await?.id;
         work.commit().await?;
-        Ok(Self { _dir: dir, site, ticket })
+        Ok(Self { dir, site, ticket })
     }
 
     /// Keeps everybody from writing.
@@ -320,6 +320,37 @@ async fn who_goes_away_before_the_commit_is_kept() -> Result<()> {
     other.await??;
     assert_eq!(desk.said().await?, ["gone", "other"], "as if the answer had been lost");
     desk.goes_on().await
+}
+
+#[tokio::test]
+async fn crash_before_the_commit_leaves_nothing() -> Result<()> {
+    let desk = Desk::open().await?;
+    let held = desk.hold().await?;
+    let first = desk.plain("first");
+    let (stands, is_there) = oneshot::channel();
+    let (go, may_go) = oneshot::channel::<()>();
+    let other = desk.comment("other", async move || {
+        stands.send(()).ok();
+        may_go.await.ok();
+        End::Commit
+    });
+    until_queued().await;
+    held.commit().await?;
+    is_there.await?;
+    // What a process leaves behind that dies now.
+    let left = Directory::new()?;
+    for file in ["desk.sqlite", "desk.sqlite-wal"] {
+        std::fs::copy(desk.dir.path().join(file), left.path().join(file))?;
+    }
+    let site = Site::open(Place::file(left.path())).await?;
+    let after = Desk { dir: left, site, ticket: desk.ticket };
+    assert_eq!(after.said().await?, [""; 0]);
+    after.goes_on().await?;
+    go.send(()).ok();
+    first.await??;
+    other.await??;
+    assert_eq!(desk.said().await?, ["first", "other"]);
+    Ok(())
 }
 
 #[tokio::test]
