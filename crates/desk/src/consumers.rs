@@ -303,7 +303,7 @@ impl Consumers {
         }
         let (mut transaction, now) = self.pens.begin().await?;
         let mut connection = transaction.connection();
-        outbox::lock_roster(&mut connection).await?;
+        outbox::lock_roster(&mut connection, self.pens.known()?).await?;
         let (taken, count): (i64, i64) = rows!(
             &mut connection,
             fetch_one,
@@ -406,7 +406,7 @@ impl Consumers {
         }
         let (mut transaction, now) = self.pens.begin().await?;
         let mut connection = transaction.connection();
-        outbox::lock_roster(&mut connection).await?;
+        outbox::lock_roster(&mut connection, self.pens.known()?).await?;
         let before = find(&mut connection, id).await?;
         let is_of_webhook = changes.url.is_some() || changes.secret.is_some();
         if is_of_webhook && before.destination == Destination::InProcess {
@@ -448,7 +448,7 @@ impl Consumers {
     pub async fn remove(&self, id: &ConsumerId) -> Result<(), ConsumerError> {
         let mut transaction = self.pens.transaction().await?;
         let mut connection = transaction.connection();
-        outbox::lock_roster(&mut connection).await?;
+        outbox::lock_roster(&mut connection, self.pens.known()?).await?;
         // The name is free again at once.
         let removed = execute!(
             &mut connection,

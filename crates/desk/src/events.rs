@@ -5,17 +5,15 @@
 //! public hears has that number less the events before it that were the staff's alone, so both numberings are
 //! dense, and the public's is the same whatever the staff says among itself.
 //!
-//! Numbers are given out last thing before the commit, with the counters locked in the order of topics until
-//! then: so they are in the order of commits, and two writers never wait for each other in a ring. A row
-//! that is rolled back leaves no gap.
+//! Numbers are given out last thing before the commit, with the counters locked in one order until then: so they are in
+//! the order of commits, and two writers never wait for each other in a ring. A row that is rolled back leaves no gap.
 
-use std::collections::BTreeMap;
+mod append;
 
-use penholder_lease::{Event as PenEvent, Kind, Role, StoreMs};
-use penholder_ticket::{ALL_TOPIC, Actor, Audience, Event, EventId, EventName, PERSON_TOPICS};
-use uuid::Uuid;
+use penholder_lease::{Event as PenEvent, StoreMs};
+use penholder_ticket::{Audience, EventName};
 
-use crate::consumers::outbox::{Entry, Roster};
+pub(crate) use self::append::{Appended, Source, append};
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, execute, rows};
@@ -98,155 +96,6 @@ impl Default for Retention {
 
 /// Events that are forgotten in one transaction, at most.
 pub(crate) const PRUNE_AT_ONCE: u64 = 500;
-
-/// Where writes come from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Source<'a> {
-    pub(crate) by: &'a Actor,
-    pub(crate) at: StoreMs,
-    pub(crate) trace: Option<&'a Trace>,
-}
-
-/// What was appended to the log.
-#[derive(Debug)]
-pub(crate) struct Appended {
-    /// What the topics are owed.
-    pub(crate) told: Vec<Told>,
-    /// Whether consumers are owed anything.
-    pub(crate) is_owed: bool,
-}
-
-/// Appends events to the log, numbers them, and enters what consumers are owed of them. The counters stay locked
-/// until the transaction ends, so this is the last thing that it does.
-pub(crate) async fn append(
-    connection: &mut Connection<'_>,
-    events: &[Event],
-    source: Source<'_>,
-) -> Result<Appended, StoreError> {
-    let mut roster = Roster::read(connection).await?;
-    let mut next = count_on(connection, events).await?;
-    let mut told = Vec::new();
-    for event in events {
-        let id = EventId::new(Uuid::now_v7().as_u128()).to_string();
-        let place = own_place(event, &next);
-        let consumers = roster.who_wants(&format!("{}.{}", event.entity.kind(), event.op));
-        let is_processed = consumers.is_empty();
-        keep(connection, (&id, event), source, (place, is_processed)).await?;
-        let line = place.map_or_else(
-            || format!("{}:{}", event.entity.kind(), event.entity.id()),
-            |(topic, _)| topic.to_owned(),
-        );
-        let seq = place.map_or(0, |(_, seq)| seq);
-        roster.owe(connection, Entry { event_id: &id, line: &line, seq }, &consumers).await?;
-        for route in &event.routes {
-            let bodies = route.own.as_ref().unwrap_or(&event.bodies);
-            let numbers = next.get_mut(route.topic.as_str()).expect("it was counted on");
-            numbers.0 += 1;
-            numbers.1 += u64::from(route.audience == Audience::Public);
-            let (seq_staff, seq_public) = *numbers;
-            let public = bodies.public.as_ref().filter(|_| route.audience == Audience::Public);
-            let own = route.own.as_ref();
-            execute!(
-                connection,
-                "INSERT INTO event_topics (topic, seq_staff, seq_public, event_id, occurred_ms,
-                     staff_body, public_body)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                &route.topic,
-                signed(seq_staff),
-                public.map(|_| signed(seq_public)),
-                &id,
-                signed(source.at.0),
-                own.map(|own| &own.staff),
-                own.and(public),
-            );
-            told.push(Told {
-                topic: route.topic.clone(),
-                name: event.name,
-                seq_staff,
-                staff: numbered(seq_staff, &bodies.staff),
-                public: public.map(|body| (seq_public, numbered(seq_public, body))),
-            });
-        }
-    }
-    let is_owed = roster.call(connection, source.at).await?;
-    Ok(Appended { told, is_owed })
-}
-
-/// Returns the topic of what was written, and the number that the event gets there: not that of all tickets, nor of a
-/// person.
-fn own_place<'a>(event: &'a Event, next: &BTreeMap<&str, (u64, u64)>) -> Option<(&'a str, u64)> {
-    let mut topics = event.routes.iter().map(|route| route.topic.as_str());
-    let own = topics.find(|topic| *topic != ALL_TOPIC && !topic.starts_with(PERSON_TOPICS))?;
-    Some((own, next.get(own)?.0 + 1))
-}
-
-/// Counts the topics on; returns the last numbers before, for the staff and for the public.
-async fn count_on<'a>(
-    connection: &mut Connection<'_>,
-    events: &'a [Event],
-) -> Result<BTreeMap<&'a str, (u64, u64)>, StoreError> {
-    let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for route in events.iter().flat_map(|event| &event.routes) {
-        let (all, staff_only) = counts.entry(&route.topic).or_default();
-        *all += 1;
-        *staff_only += u64::from(route.audience == Audience::Staff);
-    }
-    for (topic, counts) in &mut counts {
-        let (all, staff_only) = *counts;
-        let (last, hidden): (i64, i64) = rows!(
-            connection,
-            fetch_one,
-            "INSERT INTO topics AS t (topic, seq, staff_only) VALUES ($1, $2, $3)
-             ON CONFLICT (topic) DO UPDATE SET seq = t.seq + $2, staff_only = t.staff_only + $3
-             RETURNING seq, staff_only",
-            *topic,
-            signed(all),
-            signed(staff_only),
-        );
-        let (last, hidden) = (unsigned(last)?, unsigned(hidden)?);
-        *counts = (last - all, (last - all) - (hidden - staff_only));
-    }
-    Ok(counts)
-}
-
-async fn keep(
-    connection: &mut Connection<'_>,
-    (id, event): (&str, &Event),
-    source: Source<'_>,
-    (place, is_processed): (Option<(&str, u64)>, bool),
-) -> Result<(), StoreError> {
-    let kind = match source.by.person.kind {
-        Kind::Human => "human",
-        Kind::Ai => "ai",
-    };
-    execute!(
-        connection,
-        "INSERT INTO event_log (id, event, entity_type, entity_id, op, data, previous_data, audience,
-             identity_id, actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body,
-             topic, seq, processed_ms, is_signed_in)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
-        id,
-        event.name.as_str(),
-        event.entity.kind(),
-        event.entity.id(),
-        event.op.as_str(),
-        event.row.to_string(),
-        event.previous.as_ref().map(ToString::to_string),
-        event.audience.as_str(),
-        source.by.person.id.as_str(),
-        kind,
-        source.trace.map(|trace| trace.trace_id.as_str()),
-        source.trace.map(|trace| trace.traceparent.as_str()),
-        signed(source.at.0),
-        &event.bodies.staff,
-        event.bodies.public.as_ref(),
-        place.map(|(topic, _)| topic),
-        place.map(|(_, seq)| signed(seq)),
-        is_processed.then(|| signed(source.at.0)),
-        i64::from(source.by.role != Role::Guest),
-    );
-    Ok(())
-}
 
 /// Puts its number into a payload. The rest of it is the same for all who hear it.
 pub(crate) fn numbered(seq: u64, body: &str) -> String {

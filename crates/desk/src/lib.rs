@@ -86,7 +86,7 @@
 //!
 //! - A consumer is owed every write that it wants and that is committed after the answer to its making, and no other:
 //!   `consumer_is_owed_what_it_wants_and_nothing_else`, `consumer_is_owed_every_write_since_it_was_made`,
-//!   `rolled_back_is_owed_to_nobody`.
+//!   `consumer_is_owed_what_other_processes_write`, `rolled_back_is_owed_to_nobody`.
 //! - What is owed to a consumer of one ticket is delivered in order, and holds up nothing of other tickets:
 //!   `line_goes_on_when_the_one_before_is_done`, `parked_one_lets_the_next_go`.
 //! - What was not settled is delivered again, with the same bytes: `unsettled_is_delivered_again`.
@@ -102,6 +102,10 @@
 //! - The public hears the same whether the staff leaves notes or not:
 //!   `public_stream_is_the_same_with_and_without_notes`.
 //! - A write under a stale fence is not written: `stale_fence_writes_nothing`.
+//! - Of those who share a commit on SQLite none is told anything before it, and none that fails or goes away takes
+//!   others with it: `refusal_waits_for_what_it_relies_on`, `one_that_is_undone_takes_none_with_it`,
+//!   `whoever_breaks_off_anywhere_leaves_all_in_order`; a commit that fails fails for all of them:
+//!   `commit_that_fails_is_told_to_everybody`.
 //! - A request with a key is done once: `key_is_for_one_request_at_a_time`,
 //!   `request_that_was_broken_off_is_done_at_last`. One that is no work may be done twice, a minute after its process
 //!   has died, but never at the same time: `what_is_no_work_is_answered_once_too`,
@@ -132,6 +136,7 @@ pub use self::error::StoreError;
 pub use self::events::{Happened, LoggedEvent, Replay, Retention, Told, Trace};
 pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};
 pub use self::renewal::Renewal;
+pub use self::sqlite::Turn;
 pub use self::stream::{Entry, Look, Owned, Position, Stretch};
 pub use self::tickets::{
     Assigned, Begun, Filter, Key, KnownPerson, Listed, Once, Order, Page, PeopleFilter, PeoplePage,

@@ -14,7 +14,7 @@ use crate::answer::{Answered, Draft, Due, Logged, Reading};
 use crate::error::StoreError;
 use crate::postgres::PostgresStore;
 use crate::renewal::Renewal;
-use crate::sqlite::SqliteStore;
+use crate::sqlite::{SqliteStore, Turn};
 
 use self::within::Judged;
 pub(crate) use self::within::check_actor;
@@ -403,7 +403,7 @@ pub struct GuardedWrite {
 #[derive(Debug)]
 pub enum Transaction {
     /// Nobody else writes until it ends.
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Sqlite(Turn),
     /// Broken off by the server when it is idle for a second.
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
@@ -416,10 +416,9 @@ impl Transaction {
     /// See [`StoreError`]. With [`Unavailable`](StoreError::Unavailable) it may have been kept.
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => transaction.commit().await?,
-            Self::Postgres(transaction) => transaction.commit().await?,
+            Self::Sqlite(turn) => turn.commit().await,
+            Self::Postgres(transaction) => Ok(transaction.commit().await?),
         }
-        Ok(())
     }
 }
 

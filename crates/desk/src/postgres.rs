@@ -23,9 +23,10 @@ use penholder_lease::{
 };
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 
 use crate::answer::{Answered, Due, Logged, Reading};
+use crate::consumers::outbox::{self, Known};
 use crate::error::StoreError;
 use crate::migrate;
 use crate::renewal::Renewal;
@@ -48,6 +49,8 @@ const SESSION: [(&str, &str); 4] = [
 #[derive(Debug, Clone)]
 pub(crate) struct PostgresStore {
     pool: PgPool,
+    /// Who the consumers are, as this process knows it.
+    pub(crate) known: Known,
 }
 
 impl PostgresStore {
@@ -62,7 +65,7 @@ impl PostgresStore {
         migrate::postgres().run(&setup).await.map_err(StoreError::Schema)?;
         setup.close().await;
         let pool = pool(connections).connect_with(options.options(SESSION)).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, known: Known::default() })
     }
 
     pub(crate) async fn close(&self) {
@@ -101,6 +104,11 @@ impl PostgresStore {
 
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         Ok(self.pool.begin().await?)
+    }
+
+    /// Begins one that may write events.
+    pub(crate) async fn join(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        Ok(self.pool.begin_with(AssertSqlSafe(outbox::begin())).await?)
     }
 
     pub(crate) async fn renew(

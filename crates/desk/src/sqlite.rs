@@ -3,9 +3,10 @@
 //! One connection writes, in transactions that begin with the right to write (`BEGIN IMMEDIATE`), so
 //! they follow one another and a decision sees what the one before has written. Others read. What is
 //! committed is on the disk, or the fence of a grant that was told could come a second time after a
-//! power failure: hence `synchronous = FULL`.
+//! power failure: hence `synchronous = FULL`. Writes that wait for one another share a commit ([`cohort`]).
 
 mod clock;
+mod cohort;
 mod reading;
 mod writer;
 
@@ -16,19 +17,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penholder_lease::{Command, Person, Policies, Policy, StoreMs, StoreTime, Timeline};
+use sqlx::SqliteConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::types::Json;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use self::clock::Clock;
+pub use self::cohort::Turn;
+use self::cohort::{Cohorts, Company};
 use self::writer::{Ground, Writer};
 use crate::answer::{Answered, Draft, Due, Logged, Reading};
+use crate::consumers::outbox::Known;
 use crate::error::StoreError;
 use crate::migrate;
 use crate::renewal::Renewal;
 use crate::row::{LeaseColumns, Row, logged, signed};
+use crate::statement::rows;
 
 /// How long a statement waits for another process that writes, and a caller for the writer.
 const WAIT: Duration = Duration::from_secs(2);
@@ -54,11 +59,20 @@ async fn connect(connections: u32, options: SqliteConnectOptions) -> sqlx::Resul
     Ok(pool)
 }
 
+/// What the connection that writes keeps in memory: pages that it writes again and again, and what they were before each
+/// part of a transaction. The log of SQLite goes into the file less often, as that waits for the disk as well.
+fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    let options = options.pragma("cache_size", "-32768").pragma("temp_store", "memory");
+    options.pragma("wal_autocheckpoint", "8000")
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct SqliteStore {
     ground: Ground,
     writer: Writer,
     readers: SqlitePool,
+    /// Who the consumers are.
+    pub(crate) known: Known,
 }
 
 impl SqliteStore {
@@ -74,15 +88,18 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(WAIT);
-        let only = connect(1, options.clone()).await?;
+        let only = connect(1, writing(options.clone())).await?;
         migrate::sqlite().run(&only).await.map_err(StoreError::Schema)?;
         let readers = connect(READERS, options.read_only(true)).await?;
-        let ground = Ground { pool: only, clock: Clock::start(), timeline, policies };
-        Ok(Self { writer: Writer::start(ground.clone()), ground, readers })
+        let cohorts = Cohorts::start(only.clone());
+        let ground = Ground { pool: only, cohorts, clock: Clock::start(), timeline, policies };
+        let writer = Writer::start(ground.clone());
+        Ok(Self { writer, ground, readers, known: Known::default() })
     }
 
     pub(crate) async fn close(&self) {
         self.readers.close().await;
+        self.ground.cohorts.close().await;
         self.ground.pool.close().await;
     }
 
@@ -112,18 +129,24 @@ impl SqliteStore {
     }
 
     /// Begins a transaction that may write, and in which nobody else does.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.ground.pool.begin_with("BEGIN IMMEDIATE").await?)
+    pub(crate) async fn begin(&self) -> Result<Turn, StoreError> {
+        self.ground.cohorts.turn(Company::Alone).await?.begun().await
+    }
+
+    /// Begins one that is committed together with others.
+    pub(crate) async fn join(&self) -> Result<Turn, StoreError> {
+        self.ground.cohorts.turn(Company::Shared).await
     }
 
     /// Reads a lease within a transaction that has the right to write.
     pub(crate) async fn locked(
         &self,
-        connection: &mut SqliteConnection,
+        turn: &mut Turn,
         topic: &str,
     ) -> Result<(Row, StoreTime), StoreError> {
-        let row = select(connection, topic).await?;
-        Ok((row, self.ground.time()))
+        let row: Option<LeaseColumns> =
+            rows!(&mut turn.connection(), fetch_optional, SELECT, topic);
+        Ok((row.map_or_else(|| Ok(Row::default()), Row::read)?, self.ground.time()))
     }
 
     pub(crate) async fn pen(&self, topic: &str) -> Result<Reading, StoreError> {
@@ -249,13 +272,12 @@ impl SqliteStore {
     }
 }
 
+const SELECT: &str =
+    "SELECT fence, since_ms, deadline_ms, active_ms, due_ms, claims FROM pens WHERE topic = $1";
+
 async fn select(connection: &mut SqliteConnection, topic: &str) -> Result<Row, StoreError> {
-    let row: Option<LeaseColumns> = sqlx::query_as(
-        "SELECT fence, since_ms, deadline_ms, active_ms, due_ms, claims FROM pens WHERE topic = ?",
-    )
-    .bind(topic)
-    .fetch_optional(connection)
-    .await?;
+    let row: Option<LeaseColumns> =
+        sqlx::query_as(SELECT).bind(topic).fetch_optional(connection).await?;
     row.map_or_else(|| Ok(Row::default()), Row::read)
 }
 

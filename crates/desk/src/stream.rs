@@ -133,7 +133,7 @@ pub(crate) async fn look(
     let looked: Looked = match connection {
         Connection::Sqlite(connection) => {
             let query = sqlx::query_as(look!("$3")).bind(topic).bind(ticket);
-            query.bind(at.map(|at| signed(at.0))).fetch_one(&mut **connection).await?
+            query.bind(at.map(|at| signed(at.0))).fetch_one(connection.connection()).await?
         }
         Connection::Postgres(connection) => {
             // As the statement came, so before it saw anything.

@@ -15,7 +15,7 @@ mod work;
 
 use std::sync::Arc;
 
-use penholder_lease::PersonId;
+use penholder_lease::{PersonId, StoreMs};
 use penholder_ticket::{Assignee, Audience, Comment, CommentId, Rules, Ticket, TicketId, is_staff};
 use tokio::sync::Notify;
 
@@ -25,7 +25,7 @@ pub use self::keys::{Begun, Key, StoredAnswer};
 pub use self::list::{Assigned, Filter, Listed, Order, Page, Stats};
 pub use self::once::{Once, Unanswered};
 pub use self::people::{KnownPerson, PeopleFilter, PeoplePage};
-use self::row::{Kept, role_of, select_comment, select_ticket};
+use self::row::{Kept, LOCKED, Locked, role_of, select_comment, select_ticket};
 pub use self::trace::TracedEvent;
 pub use self::work::{Request, Updated, Work};
 use crate::consumers::retention;
@@ -169,18 +169,25 @@ async fn find(connection: &mut Connection<'_>, id: TicketId) -> Result<Ticket, T
     found.map(|kept| kept.0).ok_or(TicketError::NotFound)
 }
 
-/// Reads a ticket that nobody else writes until the transaction ends.
+/// Reads a ticket that nobody else writes until the transaction ends, and where the store has a clock, the time after that
+/// was sure.
 async fn find_to_write(
     connection: &mut Connection<'_>,
     id: TicketId,
-) -> Result<Ticket, TicketError> {
-    // On SQLite nobody else writes at all.
-    if let Connection::Postgres(connection) = connection {
-        // In a statement of its own: one that had to wait for the row reads the name of the assignee as of before.
-        let lock = sqlx::query("SELECT 1 FROM tickets WHERE id = $1 FOR UPDATE");
-        lock.bind(id.to_string()).execute(&mut **connection).await?;
+) -> Result<(Ticket, Option<StoreMs>), TicketError> {
+    let Connection::Postgres(connection) = connection else {
+        // On SQLite nobody else writes at all.
+        return Ok((find(connection, id).await?, None));
+    };
+    let found: Option<Locked> =
+        sqlx::query_as(LOCKED).bind(id.to_string()).fetch_optional(&mut **connection).await?;
+    let Locked(mut ticket, at) = found.ok_or(TicketError::NotFound)?;
+    if let Some(assignee) = &mut ticket.assignee {
+        // Where the statement had to wait for the row it has read the name as of before.
+        let name = sqlx::query_scalar("SELECT name FROM people WHERE id = $1");
+        assignee.name = name.bind(assignee.id.as_str()).fetch_one(&mut **connection).await?;
     }
-    find(connection, id).await
+    Ok((ticket, Some(at)))
 }
 
 async fn find_comment(

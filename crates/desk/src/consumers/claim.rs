@@ -226,10 +226,11 @@ impl Consumers {
     /// See [`StoreError`].
     pub async fn take_over(&self) -> Result<(), StoreError> {
         let (mut transaction, now) = self.pens.begin().await?;
-        if let Connection::Sqlite(connection) = &mut transaction.connection() {
+        let mut connection = transaction.connection();
+        if matches!(connection, Connection::Sqlite(_)) {
             let back =
                 "UPDATE delivery_lines SET next_ms = $1, claim = NULL WHERE claim IS NOT NULL";
-            sqlx::query(back).bind(signed(now.0)).execute(&mut **connection).await?;
+            execute!(&mut connection, back, signed(now.0));
         }
         transaction.commit().await
     }

@@ -1,6 +1,7 @@
 //! What a write owes to consumers, entered in its own transaction.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use penholder_lease::StoreMs;
 
@@ -20,43 +21,91 @@ pub(crate) struct Entry<'a> {
     pub(crate) seq: u64,
 }
 
-/// Who wants what, as it is until the transaction ends.
-#[derive(Debug)]
+/// Who wants what.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Roster {
+    /// A line for each consumer: its id, a space, its filter.
+    text: String,
     consumers: Vec<(String, EventFilter)>,
+}
+
+/// The roster as this process knows it. On SQLite, where nobody else writes, it is what there is; on PostgreSQL the
+/// statement that relies on it compares.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known(Arc<Mutex<Option<Arc<Roster>>>>);
+
+/// What was entered.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
     /// The lines that have grown, and whose they are.
     grown: BTreeMap<String, String>,
 }
 
+/// What begins a transaction of PostgreSQL that may write events: nobody changes the consumers until it ends. The next
+/// statement sees what was committed while this one waited.
+pub(crate) fn begin() -> String {
+    format!("BEGIN; SELECT pg_advisory_xact_lock_shared({ROSTER_LOCK})")
+}
+
 /// Keeps every write out until the transaction ends, and waits for those that are under way.
-pub(super) async fn lock_roster(connection: &mut Connection<'_>) -> Result<(), StoreError> {
+pub(super) async fn lock_roster(
+    connection: &mut Connection<'_>,
+    known: &Known,
+) -> Result<(), StoreError> {
     // SQLite has one writer, who keeps all others out by itself.
     if let Connection::Postgres(connection) = connection {
         let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(ROSTER_LOCK);
         lock.execute(&mut **connection).await?;
     }
+    known.forget();
     Ok(())
 }
 
-impl Roster {
-    /// Reads the consumers, of whom none comes, goes or changes its filter before the transaction ends.
-    pub(crate) async fn read(connection: &mut Connection<'_>) -> Result<Self, StoreError> {
-        if let Connection::Postgres(connection) = connection {
-            // In a statement of its own: the next has to see what was committed while this one waited.
-            let lock = sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(ROSTER_LOCK);
-            lock.execute(&mut **connection).await?;
+impl Known {
+    /// Returns the roster, which is read where it is not known.
+    pub(crate) async fn roster(
+        &self,
+        connection: &mut Connection<'_>,
+    ) -> Result<Arc<Roster>, StoreError> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known {
+            return Ok(known);
         }
         let found: Vec<(String, String)> = rows!(
             connection,
             fetch_all,
             "SELECT id, filter FROM consumers WHERE state <> 'removed' ORDER BY id",
         );
-        let read = |(id, filter): (String, String)| {
-            let none = || sqlx::Error::Decode("a filter is none".into());
-            EventFilter::read(&filter).map(|filter| (id, filter)).ok_or_else(none)
+        let lines: Vec<_> = found.iter().map(|(id, filter)| format!("{id} {filter}")).collect();
+        Ok(self.learn(Roster::read(&lines.join("\n"))?))
+    }
+
+    pub(crate) fn learn(&self, roster: Roster) -> Arc<Roster> {
+        let roster = Arc::new(roster);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&roster));
+        roster
+    }
+
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Roster {
+    /// Reads it from its text.
+    pub(crate) fn read(text: &str) -> Result<Self, StoreError> {
+        let wrong = || sqlx::Error::Decode("a filter is none".into());
+        let read = |line: &str| {
+            let (id, filter) = line.split_once(' ').ok_or_else(wrong)?;
+            let filter = EventFilter::read(filter).ok_or_else(wrong)?;
+            Ok((id.to_owned(), filter))
         };
-        let consumers = found.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { consumers, grown: BTreeMap::new() })
+        let consumers = text.lines().map(read).collect::<Result<_, sqlx::Error>>()?;
+        Ok(Self { text: text.to_owned(), consumers })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Returns those who want an event of this name, all ids in one text; empty, when nobody does.
@@ -64,7 +113,9 @@ impl Roster {
         let wanting = self.consumers.iter().filter(|(_, filter)| filter.wants(name));
         wanting.map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(" ")
     }
+}
 
+impl Owed {
     /// Enters that these consumers are owed a row.
     pub(crate) async fn owe(
         &mut self,
@@ -90,12 +141,12 @@ impl Roster {
         Ok(())
     }
 
-    /// Sees to it that somebody comes for what was entered; returns whether anything was.
+    /// Sees to it that somebody comes for what was entered.
     pub(crate) async fn call(
         self,
         connection: &mut Connection<'_>,
         now: StoreMs,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         for (line, consumers) in &self.grown {
             // Also where the line is there: whoever takes its last has to wait, and then sees what was added.
             execute!(
@@ -108,6 +159,6 @@ impl Roster {
                 consumers,
             );
         }
-        Ok(!self.grown.is_empty())
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use penholder_lease::StoreMs;
+use sqlx::AssertSqlSafe;
 
 use super::body::Logged;
 use super::claim::lock_events;
@@ -113,16 +114,13 @@ impl Consumers {
         }
         let (mut transaction, now) = self.pens.begin().await?;
         let mut connection = transaction.connection();
-        let cursor: Option<Cursor> = match &mut connection {
-            Connection::Sqlite(connection) => {
-                sqlx::query_as(CURSOR).fetch_optional(&mut **connection).await?
-            }
-            Connection::Postgres(connection) => {
-                // Writes that owe the consumer something go on meanwhile.
-                let sql = sqlx::AssertSqlSafe(format!("{CURSOR} FOR NO KEY UPDATE SKIP LOCKED"));
-                sqlx::query_as(sql).fetch_optional(&mut **connection).await?
-            }
+        let lock = match &connection {
+            Connection::Sqlite(_) => "",
+            // Writes that owe the consumer something go on meanwhile.
+            Connection::Postgres(_) => "FOR NO KEY UPDATE SKIP LOCKED",
         };
+        let sql = AssertSqlSafe(format!("{CURSOR} {lock}"));
+        let cursor: Option<Cursor> = rows!(&mut connection, fetch_optional, sql);
         let Some((id, filter, topic, seq, ms, after, until)) = cursor else { return Ok(false) };
         let filter = EventFilter::read(&filter)
             .ok_or_else(|| sqlx::Error::Decode("a filter is none".into()))?;

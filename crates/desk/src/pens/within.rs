@@ -5,9 +5,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, Sqlite};
 
 use super::{Pens, Store, Transaction, check_person};
+use crate::consumers::outbox::Known;
 use crate::error::StoreError;
 use crate::postgres;
-use crate::statement::Connection;
+use crate::statement::{Connection, Lite};
 
 /// What came of a look at a pen before a write.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(crate) enum Reader {
 impl Reader {
     pub(crate) fn connection(&mut self) -> Connection<'_> {
         match self {
-            Self::Sqlite(connection) => Connection::Sqlite(connection),
+            Self::Sqlite(connection) => Connection::Sqlite(Lite::free(connection)),
             Self::Postgres(connection) => Connection::Postgres(connection),
         }
     }
@@ -40,15 +41,14 @@ impl Transaction {
     /// Undoes everything before it returns; a transaction that is dropped is undone some time later.
     pub(crate) async fn rollback(self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => transaction.rollback().await?,
-            Self::Postgres(transaction) => transaction.rollback().await?,
+            Self::Sqlite(turn) => turn.rollback().await,
+            Self::Postgres(transaction) => Ok(transaction.rollback().await?),
         }
-        Ok(())
     }
 
     pub(crate) fn connection(&mut self) -> Connection<'_> {
         match self {
-            Self::Sqlite(transaction) => Connection::Sqlite(transaction),
+            Self::Sqlite(turn) => turn.connection(),
             Self::Postgres(transaction) => Connection::Postgres(transaction),
         }
     }
@@ -66,12 +66,40 @@ impl Pens {
     /// Begins one, and reads the clock in it.
     pub(crate) async fn begin(&self) -> Result<(Transaction, StoreMs), StoreError> {
         let mut transaction = self.transaction().await?;
-        let at = match (self.opened()?, &mut transaction) {
-            (Store::Sqlite(store), Transaction::Sqlite(_)) => store.moment(),
-            (_, Transaction::Postgres(transaction)) => postgres::moment(transaction).await?,
-            (Store::Postgres(_), Transaction::Sqlite(_)) => another_store(),
-        };
+        let at = self.moment(&mut transaction).await?;
         Ok((transaction, at))
+    }
+
+    /// Begins one that writes events, and on SQLite is committed together with others; reads the clock where that costs
+    /// nothing.
+    pub(crate) async fn join(&self) -> Result<(Transaction, Option<StoreMs>), StoreError> {
+        Ok(match self.opened()? {
+            Store::Sqlite(store) => {
+                let turn = store.join().await?;
+                (Transaction::Sqlite(turn), Some(store.moment()))
+            }
+            Store::Postgres(store) => (Transaction::Postgres(store.join().await?), None),
+        })
+    }
+
+    /// Reads the clock in a transaction.
+    pub(crate) async fn moment(
+        &self,
+        transaction: &mut Transaction,
+    ) -> Result<StoreMs, StoreError> {
+        match (self.opened()?, transaction) {
+            (Store::Sqlite(store), _) => Ok(store.moment()),
+            (_, Transaction::Postgres(transaction)) => postgres::moment(transaction).await,
+            (Store::Postgres(_), Transaction::Sqlite(_)) => another_store(),
+        }
+    }
+
+    /// Returns what is known of who the consumers are.
+    pub(crate) fn known(&self) -> Result<&Known, StoreError> {
+        Ok(match self.opened()? {
+            Store::Sqlite(store) => &store.known,
+            Store::Postgres(store) => &store.known,
+        })
     }
 
     /// Returns a connection to read by.
@@ -107,9 +135,7 @@ impl Pens {
         claim: WriteClaim<'_>,
     ) -> Result<Judged, StoreError> {
         let (row, time) = match (self.opened()?, transaction) {
-            (Store::Sqlite(store), Transaction::Sqlite(transaction)) => {
-                store.locked(transaction, topic).await?
-            }
+            (Store::Sqlite(store), Transaction::Sqlite(turn)) => store.locked(turn, topic).await?,
             (_, Transaction::Postgres(transaction)) => {
                 postgres::locked(transaction, topic, postgres::Lock::Fence).await?
             }

@@ -20,6 +20,7 @@ use sqlx::types::Json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Clock;
+use super::cohort::{Cohorts, Company, Turn};
 use crate::answer::{Answered, Logged};
 use crate::error::StoreError;
 use crate::row::{Kept, Row, answered, signed, unsigned};
@@ -34,6 +35,7 @@ const WAITING_MAX: usize = 4096;
 #[derive(Debug, Clone)]
 pub(super) struct Ground {
     pub(super) pool: SqlitePool,
+    pub(super) cohorts: Cohorts,
     pub(super) clock: Clock,
     pub(super) timeline: Timeline,
     pub(super) policies: Arc<Policies>,
@@ -144,8 +146,7 @@ impl Failed {
 impl Ground {
     /// Decides and writes; what is returned has been committed.
     async fn write(&self, batch: &[Asked]) -> Result<Vec<Told>, Failed> {
-        let away = |error: sqlx::Error| Failed::Away(error.into());
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(away)?;
+        let mut transaction = self.begin().await.map_err(Failed::Away)?;
         let topics = batch.iter().map(|asked| asked.topic.as_str()).collect();
         let mut turns = Turns::read(&mut transaction, topics).await.map_err(Failed::Refused)?;
         let time = self.time();
@@ -157,12 +158,16 @@ impl Ground {
         });
         let told = told.collect();
         if turns.have_changed_nothing() {
-            transaction.rollback().await.map_err(away)?;
+            transaction.rollback().await.map_err(Failed::Away)?;
             return Ok(told);
         }
         turns.write(&mut transaction).await.map_err(Failed::Refused)?;
-        transaction.commit().await.map_err(away)?;
+        transaction.commit().await.map_err(Failed::Away)?;
         Ok(told)
+    }
+
+    async fn begin(&self) -> Result<Turn, StoreError> {
+        self.cohorts.turn(Company::Shared).await?.begun().await
     }
 
     /// The time of a decision, to be read when one has the right to write.

@@ -23,6 +23,7 @@ impl Work {
         for id in ids {
             tickets.push(self.ticket(*id).await?);
         }
+        self.moment().await?;
         let rules = self.tickets.rules;
         let change = (changes, assignee.as_ref());
         let all = bulk_update(tickets, change, rules, self.occasion())?;

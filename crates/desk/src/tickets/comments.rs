@@ -2,13 +2,14 @@
 
 use penholder_lease::PersonId;
 use penholder_ticket::{Comment, CommentId, NewComment, Ticket, TicketId};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::error::TicketError;
 use super::find_comment;
 use super::work::{Work, attach};
 use crate::row::signed;
-use crate::statement::execute;
+use crate::statement::{defer, together};
 
 impl Work {
     /// Comments on a ticket.
@@ -32,11 +33,15 @@ impl Work {
         let on = (&ticket, parent.as_ref());
         let (comment, ticket, event) = Comment::create(new, id, on, self.occasion())?;
         let mut connection = self.transaction.connection();
-        execute!(
-            &mut connection,
+        const INSERT: &str =
             "INSERT INTO comments (id, ticket_id, author_id, parent_id, depth, content, audience,
                  created_ms, updated_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        const COUNT: &str = "UPDATE tickets SET comment_count = $10 WHERE id = $2";
+        let sql = together(&connection, [INSERT, COUNT]);
+        defer!(
+            &mut connection,
+            AssertSqlSafe(sql),
             id.to_string(),
             ticket.id.to_string(),
             comment.author_id.as_ref().map(PersonId::as_str),
@@ -46,9 +51,9 @@ impl Work {
             comment.audience.as_str(),
             signed(comment.created_at.0),
             signed(comment.updated_at.0),
+            signed(ticket.comment_count),
         );
         attach(&mut connection, (ticket.id, Some(id)), &files).await?;
-        self.count_comments(&ticket).await?;
         self.events.push(event);
         Ok(comment)
     }
@@ -66,7 +71,7 @@ impl Work {
         let (ticket, comment) = self.comment_to_write(id).await?;
         let (comment, event) = comment.edit(content, &ticket, self.occasion())?;
         if let Some(event) = event {
-            execute!(
+            defer!(
                 &mut self.transaction.connection(),
                 "UPDATE comments SET content = $2, updated_ms = $3 WHERE id = $1",
                 id.to_string(),
@@ -87,30 +92,28 @@ impl Work {
         let (ticket, comment) = self.comment_to_write(id).await?;
         let (ticket, event) = comment.delete(&ticket, self.occasion())?;
         let mut connection = self.transaction.connection();
-        execute!(&mut connection, "DELETE FROM comments WHERE id = $1", id.to_string());
-        self.count_comments(&ticket).await?;
+        const DELETE: &str = "DELETE FROM comments WHERE id = $1";
+        const COUNT: &str = "UPDATE tickets SET comment_count = $3 WHERE id = $2";
+        let sql = together(&connection, [DELETE, COUNT]);
+        defer!(
+            &mut connection,
+            AssertSqlSafe(sql),
+            id.to_string(),
+            ticket.id.to_string(),
+            signed(ticket.comment_count),
+        );
         self.events.push(event);
         Ok(())
     }
 
     /// Reads a comment and its ticket, which keeps others from writing either.
     async fn comment_to_write(&mut self, id: CommentId) -> Result<(Ticket, Comment), TicketError> {
-        let audience = self.occasion().by.audience();
+        let audience = self.actor().audience();
         let found = find_comment(&mut self.transaction.connection(), id).await?;
         let ticket = found.filter(|it| it.is_visible_to(audience)).ok_or(TicketError::NotFound)?;
         let ticket = self.ticket(ticket.ticket_id).await?;
         // Once more, under the lock.
         let found = find_comment(&mut self.transaction.connection(), id).await?;
         Ok((ticket, found.ok_or(TicketError::NotFound)?))
-    }
-
-    async fn count_comments(&mut self, ticket: &Ticket) -> Result<(), TicketError> {
-        execute!(
-            &mut self.transaction.connection(),
-            "UPDATE tickets SET comment_count = $2 WHERE id = $1",
-            ticket.id.to_string(),
-            signed(ticket.comment_count),
-        );
-        Ok(())
     }
 }

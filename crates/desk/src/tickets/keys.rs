@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::once::UNDER_WAY;
 use super::work::Work;
 use crate::error::StoreError;
-use crate::row::signed;
-use crate::statement::{Connection, execute, rows};
+use crate::row::{signed, unsigned};
+use crate::statement::{Connection, defer, execute, rows};
 
 /// How long an answer is kept, in milliseconds.
 const KEEP_MS: u64 = 24 * 60 * 60 * 1000;
@@ -125,23 +125,27 @@ impl Claim {
         [&self.caller, &self.route, &self.key]
     }
 
-    /// Looks for an earlier answer, and keeps other processes from the same request until the transaction ends.
+    /// Keeps other processes from the same request until the transaction ends; returns the time where the store has a
+    /// clock, and nothing where another process is at it.
+    pub(super) async fn enter(
+        &self,
+        connection: &mut Connection<'_>,
+    ) -> Result<Option<Option<StoreMs>>, StoreError> {
+        const LOCK: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)),
+            floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+        let Connection::Postgres(connection) = connection else { return Ok(Some(None)) };
+        let scope = format!("{}\u{1f}{}\u{1f}{}", self.caller, self.route, self.key);
+        let (is_free, now): (bool, i64) =
+            sqlx::query_as(LOCK).bind(scope).fetch_one(&mut **connection).await?;
+        Ok(if is_free { Some(Some(StoreMs(unsigned(now)?))) } else { None })
+    }
+
+    /// Looks for an earlier answer, once others are kept from the same request.
     pub(super) async fn look(
         &self,
         connection: &mut Connection<'_>,
         now: StoreMs,
     ) -> Result<Found, StoreError> {
-        if let Connection::Postgres(connection) = connection {
-            let scope = format!("{}\u{1f}{}\u{1f}{}", self.caller, self.route, self.key);
-            let free: bool =
-                sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))")
-                    .bind(scope)
-                    .fetch_one(&mut **connection)
-                    .await?;
-            if !free {
-                return Ok(Found::Running);
-            }
-        }
         let found: Option<(String, i64, String, Option<String>, i64)> = rows!(
             connection,
             fetch_optional,
@@ -173,7 +177,7 @@ impl Claim {
         answer: &StoredAnswer,
         now: StoreMs,
     ) -> Result<(), StoreError> {
-        execute!(
+        defer!(
             connection,
             "INSERT INTO idempotency_keys (caller, route, key, request_hash, status, body, location, at_ms)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)

@@ -240,9 +240,9 @@ impl Tickets {
         }
         let mut reader = self.pens.reader().await?;
         let found: Vec<Kept<Ticket>> = match reader.connection() {
-            Connection::Sqlite(connection) => {
+            Connection::Sqlite(mut lite) => {
                 let mut query = list_query!(Sqlite, filter, order, page);
-                query.build_query_as().fetch_all(connection).await?
+                query.build_query_as().fetch_all(lite.connection()).await?
             }
             Connection::Postgres(connection) => {
                 let mut query = list_query!(Postgres, filter, order, page);

@@ -44,7 +44,12 @@ impl Tickets {
         key.check()?;
         let Some(claim) = self.running.claim(key) else { return Ok(Once::Running) };
         let (mut transaction, at) = self.pens.begin().await?;
-        let found = match claim.look(&mut transaction.connection(), at).await? {
+        let is_free = claim.enter(&mut transaction.connection()).await?.is_some();
+        let found = match is_free {
+            true => claim.look(&mut transaction.connection(), at).await?,
+            false => Found::Running,
+        };
+        let found = match found {
             Found::Nothing => None,
             Found::Answer(answer) => Some(Once::Again(answer)),
             Found::Other => Some(Once::Differs),

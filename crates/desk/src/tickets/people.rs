@@ -124,9 +124,9 @@ impl Tickets {
         }
         let mut reader = self.pens.reader().await?;
         let found: Vec<Kept<KnownPerson>> = match reader.connection() {
-            Connection::Sqlite(connection) => {
+            Connection::Sqlite(mut connection) => {
                 let mut query = people_query!(Sqlite, "name", filter, page);
-                query.build_query_as().fetch_all(connection).await?
+                query.build_query_as().fetch_all(connection.connection()).await?
             }
             Connection::Postgres(connection) => {
                 let mut query = people_query!(Postgres, "name COLLATE \"C\"", filter, page);
@@ -172,8 +172,10 @@ impl Tickets {
         }
         let mut transaction = self.pens.transaction().await?;
         match transaction.connection() {
-            Connection::Sqlite(connection) => {
-                upsert!(Sqlite, people.into_values()).build().execute(connection).await?;
+            Connection::Sqlite(mut lite) => {
+                let mut query = upsert!(Sqlite, people.into_values());
+                let put = query.build().execute(lite.connection()).await;
+                lite.seen(put)?;
             }
             Connection::Postgres(connection) => {
                 upsert!(Postgres, people.into_values()).build().execute(connection).await?;

@@ -25,6 +25,25 @@ macro_rules! select_ticket {
 }
 pub(super) use select_ticket;
 
+/// Locks a ticket, which the inner query does, and after that reads the clock. The name of the assignee is left out.
+pub(super) const LOCKED: &str = "
+    SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms,
+        t.id, t.title, t.description, t.category, t.status, t.priority, t.slug, t.user_id,
+        t.guest, t.assigned_to_id, '' AS assignee_name, t.comment_count, t.metadata,
+        t.version, t.resolved_ms, t.closed_ms, t.created_ms, t.updated_ms, t.public_updated_ms
+    FROM (SELECT * FROM tickets WHERE id = $1 OFFSET 0 FOR UPDATE) AS t";
+
+/// A ticket that is locked, without the name of its assignee, and when it was.
+pub(super) struct Locked(pub(super) Ticket, pub(super) StoreMs);
+
+impl sqlx::FromRow<'_, sqlx::postgres::PgRow> for Locked {
+    fn from_row(row: &sqlx::postgres::PgRow) -> sqlx::Result<Self> {
+        use sqlx::Row as _;
+        let at = count(row.try_get("now_ms")?)?;
+        Ok(Self(Kept::<Ticket>::from_row(row)?.0, StoreMs(at)))
+    }
+}
+
 /// The columns of a comment.
 macro_rules! select_comment {
     ($rest:literal) => {

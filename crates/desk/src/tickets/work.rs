@@ -8,6 +8,7 @@ use penholder_ticket::{
     Status, StatusChange, Ticket, TicketId, collision, numbered, slug, ticket_topic,
 };
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::error::TicketError;
@@ -15,10 +16,10 @@ use super::keys::{Begun, Claim, Found, Key, StoredAnswer};
 use super::row::folded;
 use super::{Tickets, find_assignee, find_to_write};
 use crate::error::StoreError;
-use crate::events::{self, Source, Told, Trace};
+use crate::events::{self, Appended, Source, Told, Trace};
 use crate::pens::{Transaction, check_actor};
 use crate::row::{signed, unsigned};
-use crate::statement::{Connection, execute, rows};
+use crate::statement::{Connection, defer, execute, rows, together};
 
 /// Who asks for something to be done, and in which trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +46,15 @@ pub enum Updated {
 /// What one request does to tickets: all of it or nothing. Dropped, it has done nothing, and nobody is told.
 ///
 /// It is short: while it lasts nobody else writes to SQLite, and PostgreSQL breaks it off when nothing is done in it
-/// for a second. An operation that is refused has changed nothing, and the work can go on.
+/// for a second. An operation that is refused has changed nothing, and the work can go on. Works on SQLite that wait for
+/// one another are committed together, so each of them waits for those that came meanwhile, for some milliseconds.
 #[derive(Debug)]
 pub struct Work {
     pub(super) tickets: Tickets,
     pub(super) transaction: Transaction,
     request: Request,
-    at: StoreMs,
+    /// When it is done; on PostgreSQL read with the first statement that can tell.
+    at: Option<StoreMs>,
     pub(super) events: Vec<Event>,
     claim: Option<Claim>,
 }
@@ -64,7 +67,7 @@ impl Tickets {
     /// See [`StoreError`].
     pub async fn begin(&self, request: Request) -> Result<Work, StoreError> {
         check_actor(&request.actor.person)?;
-        let (transaction, at) = self.pens.begin().await?;
+        let (transaction, at) = self.pens.join().await?;
         let tickets = self.clone();
         Ok(Work { tickets, transaction, request, at, events: Vec::new(), claim: None })
     }
@@ -78,8 +81,15 @@ impl Tickets {
         key.check()?;
         let Some(claim) = self.running.claim(key) else { return Ok(Begun::Running) };
         let mut work = self.begin(request).await?;
-        let at = work.at;
-        let begun = match claim.look(&mut work.transaction.connection(), at).await? {
+        let found = match claim.enter(&mut work.transaction.connection()).await? {
+            Some(at) => {
+                work.at = work.at.or(at);
+                let at = work.moment().await?;
+                claim.look(&mut work.transaction.connection(), at).await?
+            }
+            None => Found::Running,
+        };
+        let begun = match found {
             Found::Nothing => {
                 return Ok(Begun::First(Box::new(Work { claim: Some(claim), ..work })));
             }
@@ -94,10 +104,29 @@ impl Tickets {
 }
 
 impl Work {
-    /// Returns by whom and when it is done.
-    #[must_use]
-    pub fn occasion(&self) -> Occasion<'_> {
-        Occasion { by: &self.request.actor, at: self.at }
+    /// Returns by whom and when it is done, once the time was read.
+    pub(super) fn occasion(&self) -> Occasion<'_> {
+        let at = self.at.expect("every operation reads the time first");
+        Occasion { by: &self.request.actor, at }
+    }
+
+    /// Returns when it is done, by the store's clock.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn moment(&mut self) -> Result<StoreMs, StoreError> {
+        let at = match self.at {
+            Some(at) => at,
+            None => self.tickets.pens.moment(&mut self.transaction).await?,
+        };
+        self.at = Some(at);
+        Ok(at)
+    }
+
+    /// Who does it.
+    pub(super) fn actor(&self) -> &Actor {
+        &self.request.actor
     }
 
     /// Returns the topics that hear of what was done so far, each once.
@@ -111,7 +140,8 @@ impl Work {
     ///
     /// # Errors
     ///
-    /// See [`StoreError`]. With [`Unavailable`](StoreError::Unavailable) it may have been kept.
+    /// See [`StoreError`]. With [`Unavailable`](StoreError::Unavailable) it may have been kept. So it may when the
+    /// future is dropped.
     ///
     /// # Panics
     ///
@@ -127,27 +157,35 @@ impl Work {
     ///
     /// As [`commit`](Self::commit).
     pub async fn commit_answered(mut self, answer: &StoredAnswer) -> Result<Vec<Told>, StoreError> {
-        if let Some(claim) = &self.claim {
-            claim.keep(&mut self.transaction.connection(), answer, self.at).await?;
+        if self.claim.is_some() {
+            self.moment().await?;
+        }
+        if let (Some(claim), Some(at)) = (&self.claim, self.at) {
+            claim.keep(&mut self.transaction.connection(), answer, at).await?;
         }
         self.append_and_commit().await
     }
 
     /// Undoes everything, so that whoever asks next finds nothing under way. A work that is dropped is undone as
-    /// well, but some time later.
+    /// well, but some time later. What was read in it, and why it was refused, has been committed when this returns.
     ///
     /// # Errors
     ///
-    /// See [`StoreError`]. Nothing is kept all the same.
+    /// See [`StoreError`]. Nothing is kept all the same, but what was read may have come to nothing, too.
     pub async fn abandon(self) -> Result<(), StoreError> {
         self.transaction.rollback().await
     }
 
     async fn append_and_commit(mut self) -> Result<Vec<Told>, StoreError> {
-        let trace = self.request.trace.as_ref();
-        let source = Source { by: &self.request.actor, at: self.at, trace };
-        let mut connection = self.transaction.connection();
-        let appended = events::append(&mut connection, &self.events, source).await?;
+        let appended = if self.events.is_empty() {
+            Appended::default()
+        } else {
+            let Occasion { by, at } = self.occasion();
+            let source = Source { by: &by.clone(), at, trace: self.request.trace.as_ref() };
+            let known = self.tickets.pens.known()?;
+            let mut connection = self.transaction.connection();
+            events::append(&mut connection, (&self.events, source), known).await?
+        };
         self.transaction.commit().await?;
         if appended.is_owed {
             self.tickets.news.notify_one();
@@ -161,14 +199,15 @@ impl Work {
     ///
     /// See [`StoreError`].
     pub async fn create(&mut self, new: NewTicket) -> Result<Ticket, TicketError> {
+        self.moment().await?;
         let id = TicketId::new(Uuid::now_v7().as_u128());
         let files = new.attachments().to_vec();
         let slug = reserve_slug(&mut self.transaction.connection(), &slug(new.title())).await?;
         let changed = Ticket::create(new, (id, slug), self.occasion());
         let mut connection = self.transaction.connection();
-        insert(&mut connection, &changed.ticket).await?;
+        insert(&mut connection, &changed).await?;
         attach(&mut connection, (id, None), &files).await?;
-        self.keep(changed).await
+        Ok(self.keep(changed))
     }
 
     /// Reads a ticket that nobody else writes until the work ends.
@@ -177,7 +216,9 @@ impl Work {
     ///
     /// There is none, or see [`StoreError`].
     pub async fn ticket(&mut self, id: TicketId) -> Result<Ticket, TicketError> {
-        find_to_write(&mut self.transaction.connection(), id).await
+        let (ticket, at) = find_to_write(&mut self.transaction.connection(), id).await?;
+        self.at = self.at.or(at);
+        Ok(ticket)
     }
 
     /// Changes fields of a ticket. `version` is what the caller has read, `fence` that of the pen under which they write.
@@ -280,18 +321,14 @@ impl Work {
         if changed.events.is_empty() {
             return Ok(changed.ticket);
         }
-        update(&mut self.transaction.connection(), &changed.ticket).await?;
-        self.keep(changed).await
+        update(&mut self.transaction.connection(), &changed).await?;
+        Ok(self.keep(changed))
     }
 
-    /// Writes the history of a ticket, and remembers what is to be told.
-    async fn keep(&mut self, changed: Changed) -> Result<Ticket, TicketError> {
-        let mut connection = self.transaction.connection();
-        for change in &changed.history {
-            append_history(&mut connection, changed.ticket.id, change).await?;
-        }
+    /// Remembers what is to be told of a ticket that is written.
+    fn keep(&mut self, changed: Changed) -> Ticket {
         self.events.extend(changed.events);
-        Ok(changed.ticket)
+        changed.ticket
     }
 }
 
@@ -326,12 +363,28 @@ async fn reserve_slug(connection: &mut Connection<'_>, slug: &str) -> Result<Str
     }
 }
 
-async fn insert(connection: &mut Connection<'_>, ticket: &Ticket) -> Result<(), StoreError> {
-    execute!(
-        connection,
+/// Appends to the history of ticket $1: from, to, why, by whom and when.
+macro_rules! history {
+    ($($value:literal),+) => {
+        concat!(
+            "INSERT INTO ticket_history
+                 (ticket_id, position, from_status, to_status, reason, by_person, at_ms)
+             SELECT $1, count(*)", $(", ", $value),+, " FROM ticket_history WHERE ticket_id = $1"
+        )
+    };
+}
+
+async fn insert(connection: &mut Connection<'_>, changed: &Changed) -> Result<(), StoreError> {
+    const INSERT: &str =
         "INSERT INTO tickets (id, title, description, category, status, priority, slug, user_id, guest,
              comment_count, metadata, version, created_ms, updated_ms, public_updated_ms, folded)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    let ticket = &changed.ticket;
+    let (first, rest) = changed.history.split_first().expect("it begins with a status");
+    let sql = together(connection, [INSERT, history!("$17", "$18", "$19", "$20", "$21")]);
+    defer!(
+        connection,
+        AssertSqlSafe(sql),
         ticket.id.to_string(),
         &ticket.title,
         &ticket.description,
@@ -348,17 +401,25 @@ async fn insert(connection: &mut Connection<'_>, ticket: &Ticket) -> Result<(), 
         signed(ticket.updated_at.0),
         signed(ticket.public_updated_at.0),
         folded(ticket),
+        first.from.map(Status::as_str),
+        first.to.as_str(),
+        first.reason.as_deref(),
+        json!(first.by).to_string(),
+        signed(first.at.0),
     );
-    Ok(())
+    append_history(connection, ticket.id, rest).await
 }
 
-async fn update(connection: &mut Connection<'_>, ticket: &Ticket) -> Result<(), StoreError> {
-    execute!(
-        connection,
+async fn update(connection: &mut Connection<'_>, changed: &Changed) -> Result<(), StoreError> {
+    const UPDATE: &str =
         "UPDATE tickets SET title = $2, description = $3, category = $4, status = $5, priority = $6,
              assigned_to_id = $7, metadata = $8, version = $9, resolved_ms = $10, closed_ms = $11,
              updated_ms = $12, public_updated_ms = $13, folded = $14
-         WHERE id = $1",
+         WHERE id = $1";
+    let ticket = &changed.ticket;
+    defer!(
+        connection,
+        UPDATE,
         ticket.id.to_string(),
         &ticket.title,
         &ticket.description,
@@ -374,25 +435,26 @@ async fn update(connection: &mut Connection<'_>, ticket: &Ticket) -> Result<(), 
         signed(ticket.public_updated_at.0),
         folded(ticket),
     );
-    Ok(())
+    append_history(connection, ticket.id, &changed.history).await
 }
 
 async fn append_history(
     connection: &mut Connection<'_>,
     ticket: TicketId,
-    change: &StatusChange,
+    changes: &[StatusChange],
 ) -> Result<(), StoreError> {
-    execute!(
-        connection,
-        "INSERT INTO ticket_history (ticket_id, position, from_status, to_status, reason, by_person, at_ms)
-         SELECT $1, count(*), $2, $3, $4, $5, $6 FROM ticket_history WHERE ticket_id = $1",
-        ticket.to_string(),
-        change.from.map(Status::as_str),
-        change.to.as_str(),
-        change.reason.as_deref(),
-        json!(change.by).to_string(),
-        signed(change.at.0),
-    );
+    for change in changes {
+        execute!(
+            connection,
+            history!("$2", "$3", "$4", "$5", "$6"),
+            ticket.to_string(),
+            change.from.map(Status::as_str),
+            change.to.as_str(),
+            change.reason.as_deref(),
+            json!(change.by).to_string(),
+            signed(change.at.0),
+        );
+    }
     Ok(())
 }
 

@@ -200,6 +200,29 @@ pub(crate) async fn consumer_is_owed_every_write_since_it_was_made(site: Site) -
     Ok(())
 }
 
+/// One process changes the consumers, another writes and thinks that it knows them.
+pub(crate) async fn consumer_is_owed_what_other_processes_write(site: Site) -> Result<()> {
+    let other = match &site.place.0 {
+        Storage::Postgres { .. } => Site::open(site.place.clone()).await?,
+        // One process writes a file.
+        Storage::Sqlite { .. } => site.clone(),
+    };
+    story(&other).await?;
+    let (consumers, all) = make(&site, "all", &["*"]).await?;
+    story(&other).await?;
+    let everything = ["ticket.created", "ticket.updated", "comment.created"];
+    assert_eq!(names(&drain(&consumers, &all).await?), everything);
+    let filter = Some(EventFilter::parse(vec!["comment.*".to_owned()])?);
+    consumers.change(&all.id, &ConsumerChanges { filter, ..ConsumerChanges::default() }).await?;
+    story(&other).await?;
+    assert_eq!(names(&drain(&consumers, &all).await?), ["comment.created"]);
+    consumers.remove(&all.id).await?;
+    story(&other).await?;
+    let waits = "SELECT id FROM event_log WHERE processed_ms IS NULL";
+    assert!(texts(&site.place, waits).await?.is_empty(), "nobody is waited for");
+    Ok(())
+}
+
 pub(crate) async fn rolled_back_is_owed_to_nobody(site: Site) -> Result<()> {
     let (consumers, all) = make(&site, "all", &["*"]).await?;
     let mut work = site.by("eve").await?;

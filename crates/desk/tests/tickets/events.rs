@@ -88,7 +88,7 @@ pub(crate) async fn rolled_back_tells_nothing(site: Site) -> Result<()> {
 pub(crate) async fn log_has_who_and_which_trace(site: Site) -> Result<()> {
     let mut work = site.by("eve").await?;
     let id = work.create(ticket("t", Some("carl"))?).await?.id;
-    let at = work.occasion().at.0;
+    let at = work.moment().await?.0;
     work.comment(id, notes("hm")?).await?;
     work.commit().await?;
     let rows = texts(

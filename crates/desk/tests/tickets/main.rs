@@ -3,6 +3,7 @@
 //! Each rule runs against a file of SQLite as a test of its own, and against a database of its own of one
 //! server.
 
+mod cohorts;
 mod consumers;
 mod events;
 #[macro_use]
@@ -61,6 +62,7 @@ contract! {
     events::trace_is_read_in_pages,
     consumers::consumer_is_owed_what_it_wants_and_nothing_else,
     consumers::consumer_is_owed_every_write_since_it_was_made,
+    consumers::consumer_is_owed_what_other_processes_write,
     consumers::rolled_back_is_owed_to_nobody,
     consumers::event_has_the_same_bytes_for_all,
     consumers::line_goes_on_when_the_one_before_is_done,

@@ -228,9 +228,10 @@ impl Visit {
             Err(error) => {
                 let refusal = self.refused(&error);
                 if !is_kept || matches!(error, TicketError::Store(_)) {
-                    // Dropped it would be undone as well, but later.
-                    work.abandon().await.inspect_err(log_away).ok();
-                    return Err(refusal);
+                    // Dropped it would be undone as well, but later. Where that fails, what it was refused for may have
+                    // come to nothing, too.
+                    let lost = work.abandon().await.inspect_err(log_away).err();
+                    return Err(lost.map_or(refusal, |error| self.refused(&error.into())));
                 }
                 let (status, body) = refusal.parts();
                 (answer(status, body), Some(refusal))

@@ -1,0 +1,227 @@
+//! Appends to the log: all events of a work in one statement, since the counter of a topic that everybody counts on is
+//! locked from there to the commit.
+
+mod together;
+
+use std::collections::BTreeMap;
+
+use penholder_lease::{Kind, Role, StoreMs};
+use penholder_ticket::{ALL_TOPIC, Actor, Audience, Event, EventId, PERSON_TOPICS};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use self::together::keep_together;
+use super::{Told, Trace, numbered};
+use crate::consumers::outbox::{Entry, Known, Owed, Roster};
+use crate::error::StoreError;
+use crate::row::{signed, unsigned};
+use crate::statement::{Connection, Lite, Place};
+
+/// Where writes come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) by: &'a Actor,
+    pub(crate) at: StoreMs,
+    pub(crate) trace: Option<&'a Trace>,
+}
+
+/// What was appended to the log.
+#[derive(Debug, Default)]
+pub(crate) struct Appended {
+    /// What the topics are owed.
+    pub(crate) told: Vec<Told>,
+    /// Whether consumers are owed anything.
+    pub(crate) is_owed: bool,
+}
+
+/// A row of the log that is yet to be numbered.
+#[derive(Debug)]
+struct Line<'a> {
+    id: String,
+    event: &'a Event,
+    entity_id: String,
+    data: String,
+    previous: Option<String>,
+    /// The topic of what was written: not that of all tickets, nor of a person.
+    own_topic: Option<&'a str>,
+    /// The consumers that want it.
+    consumers: String,
+}
+
+/// The numbers of topics after everything: for the staff, and how many of them are the staff's alone.
+type Numbers = BTreeMap<String, (u64, u64)>;
+
+/// Appends events to the log, numbers them, and enters what consumers are owed of them. The counters stay locked
+/// until the transaction ends, so this is the last thing that it does.
+pub(crate) async fn append(
+    connection: &mut Connection<'_>,
+    (events, source): (&[Event], Source<'_>),
+    known: &Known,
+) -> Result<Appended, StoreError> {
+    let mut roster = known.roster(connection).await?;
+    loop {
+        let lines: Vec<_> = events.iter().map(|event| Line::new(event, &roster)).collect();
+        let is_owed = lines.iter().any(|line| !line.consumers.is_empty());
+        let kept = match connection {
+            Connection::Sqlite(lite) => Ok(keep_one_by_one(lite, &lines, source, is_owed).await?),
+            Connection::Postgres(connection) => {
+                keep_together(connection, &lines, source, &roster).await?
+            }
+        };
+        match kept {
+            Ok(mut told) => {
+                told.sort_by_key(|(event, _)| *event);
+                if is_owed {
+                    owe(connection, (&lines, &told), source.at).await?;
+                }
+                let told = told.into_iter().map(|(_, told)| told).collect();
+                return Ok(Appended { told, is_owed });
+            }
+            // It does not change any more: its lock is had.
+            Err(other) => roster = known.learn(other),
+        }
+    }
+}
+
+impl<'a> Line<'a> {
+    fn new(event: &'a Event, roster: &Roster) -> Self {
+        let mut topics = event.routes.iter().map(|route| route.topic.as_str());
+        let own = |topic: &&str| *topic != ALL_TOPIC && !topic.starts_with(PERSON_TOPICS);
+        Self {
+            id: EventId::new(Uuid::now_v7().as_u128()).to_string(),
+            event,
+            entity_id: event.entity.id(),
+            data: event.row.to_string(),
+            previous: event.previous.as_ref().map(ToString::to_string),
+            own_topic: topics.find(own),
+            consumers: roster.who_wants(&format!("{}.{}", event.entity.kind(), event.op)),
+        }
+    }
+
+    /// When all consumers are done with it, if none wants it.
+    fn processed(&self, at: StoreMs) -> Option<i64> {
+        self.consumers.is_empty().then(|| signed(at.0))
+    }
+
+    /// What a route is told, and what of that is its own.
+    fn told(&self, route: usize, (seq, seq_public): (u64, u64)) -> Told {
+        let route = &self.event.routes[route];
+        let bodies = route.own.as_ref().unwrap_or(&self.event.bodies);
+        let public = bodies.public.as_ref().filter(|_| route.audience == Audience::Public);
+        Told {
+            topic: route.topic.clone(),
+            name: self.event.name,
+            seq_staff: seq,
+            staff: numbered(seq, &bodies.staff),
+            public: public.map(|body| (seq_public, numbered(seq_public, body))),
+        }
+    }
+
+    /// Whether the public hears of it at a route, and the texts that are that route's own.
+    fn texts(&self, route: usize) -> (bool, Option<&'a str>, Option<&'a str>) {
+        let route = &self.event.routes[route];
+        let bodies = route.own.as_ref().unwrap_or(&self.event.bodies);
+        let public = bodies.public.as_deref().filter(|_| route.audience == Audience::Public);
+        let own = route.own.as_ref();
+        (public.is_some(), own.map(|own| own.staff.as_str()), own.and(public))
+    }
+}
+
+fn kind(by: &Actor) -> &'static str {
+    match by.person.kind {
+        Kind::Human => "human",
+        Kind::Ai => "ai",
+    }
+}
+
+fn numbers(counted: Vec<(String, i64, i64)>) -> Result<Numbers, StoreError> {
+    let number = |(topic, seq, hidden)| Ok((topic, (unsigned(seq)?, unsigned(hidden)?)));
+    counted.into_iter().map(number).collect()
+}
+
+/// A row of the log $1 to $18, told to topics $19: the name, whether it is the staff's alone, whether the public hears of
+/// it, and the texts of its own.
+const KEEP_ONE: &str = "
+    INSERT INTO topics (topic, seq, staff_only)
+    SELECT value ->> 0, 1, value ->> 1 FROM json_each($19) WHERE true
+    ON CONFLICT (topic) DO UPDATE SET seq = seq + 1, staff_only = staff_only + excluded.staff_only
+    RETURNING topic, seq, staff_only;
+    INSERT INTO event_log (id, event, entity_type, entity_id, op, data, previous_data, audience, identity_id,
+        actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body, topic, seq, processed_ms,
+        is_signed_in)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+        (SELECT seq FROM topics WHERE topic = $16), $17, $18);
+    INSERT INTO event_topics (topic, seq_staff, seq_public, event_id, occurred_ms, staff_body, public_body)
+    SELECT t.topic, t.seq, CASE WHEN r.value ->> 2 THEN t.seq - t.staff_only END, $1, $13,
+        r.value ->> 3, r.value ->> 4
+    FROM json_each($19) AS r JOIN topics AS t ON t.topic = r.value ->> 0";
+
+/// Keeps the rows in their order: nobody else counts meanwhile. Returns what is told, with the place of the row.
+async fn keep_one_by_one(
+    lite: &mut Lite<'_>,
+    lines: &[Line<'_>],
+    source: Source<'_>,
+    is_owed: bool,
+) -> Result<Vec<(usize, Told)>, StoreError> {
+    let mut all = Vec::new();
+    for (place, line) in lines.iter().enumerate() {
+        let event = line.event;
+        let routes = event.routes.iter().enumerate().map(|(route, to)| {
+            let (is_public, staff, public) = line.texts(route);
+            let staff_only = u8::from(to.audience == Audience::Staff);
+            (to.topic.as_str(), staff_only, is_public, staff, public)
+        });
+        let is_last = !is_owed && place + 1 == lines.len();
+        let place_of_it = if is_last { Place::Last } else { Place::Within };
+        let (sql, deferred) = lite.after_deferred(KEEP_ONE, place_of_it)?;
+        let keep = sqlx::query_as_with(sql, deferred)
+            .bind(&line.id)
+            .bind(event.name.as_str())
+            .bind(event.entity.kind())
+            .bind(&line.entity_id)
+            .bind(event.op.as_str())
+            .bind(&line.data)
+            .bind(&line.previous)
+            .bind(event.audience.as_str())
+            .bind(source.by.person.id.as_str())
+            .bind(kind(source.by))
+            .bind(source.trace.map(|trace| trace.trace_id.as_str()))
+            .bind(source.trace.map(|trace| trace.traceparent.as_str()))
+            .bind(signed(source.at.0))
+            .bind(&event.bodies.staff)
+            .bind(&event.bodies.public)
+            .bind(line.own_topic)
+            .bind(line.processed(source.at))
+            .bind(i64::from(source.by.role != Role::Guest))
+            .bind(Json(routes.collect::<Vec<_>>()));
+        let counted = keep.fetch_all(lite.connection()).await;
+        let numbers = numbers(lite.seen(counted)?)?;
+        for (route, to) in event.routes.iter().enumerate() {
+            let (seq, hidden) = numbers[&to.topic];
+            all.push((place, line.told(route, (seq, seq - hidden))));
+        }
+    }
+    Ok(all)
+}
+
+/// Enters what consumers are owed.
+async fn owe(
+    connection: &mut Connection<'_>,
+    (lines, told): (&[Line<'_>], &[(usize, Told)]),
+    at: StoreMs,
+) -> Result<(), StoreError> {
+    let mut owed = Owed::default();
+    for (place, line) in lines.iter().enumerate() {
+        let own = told
+            .iter()
+            .find(|(it, told)| *it == place && Some(told.topic.as_str()) == line.own_topic);
+        let name = || format!("{}:{}", line.event.entity.kind(), line.entity_id);
+        let entry = Entry {
+            event_id: &line.id,
+            line: &line.own_topic.map_or_else(name, str::to_owned),
+            seq: own.map_or(0, |(_, told)| told.seq_staff),
+        };
+        owed.owe(connection, entry, &line.consumers).await?;
+    }
+    owed.call(connection, at).await
+}

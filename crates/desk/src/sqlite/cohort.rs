@@ -1,0 +1,458 @@
+//! The right to write to a file, and who shares a commit.
+//!
+//! A commit waits for the disk, whatever is in it. So those who write one after the other, each in a savepoint, are a
+//! *cohort* that is committed once: whoever has done their part hands the open transaction to the next who waits, and is
+//! told with all others what came of the commit. It comes when nobody waits, when the cohort is full, or when it has
+//! lasted for long enough.
+//!
+//! - Nobody is told anything before the commit: neither who has written, nor who was refused on what others of the
+//!   cohort have written.
+//! - A part that is undone, or whose owner has gone away in the middle, is undone alone. Where that cannot be done,
+//!   as SQLite has undone everything by itself, everybody of the cohort is told that the store is unavailable.
+//! - The connection is always in somebody's hands: with whoever has the turn, on its way to the next, with the keeper,
+//!   or free. A turn that is dropped goes to the keeper, a task, which also makes the commits, so none of them is broken off.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Sqlite, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::WAIT;
+use crate::error::StoreError;
+use crate::statement::{Connection, Course, Lite, Place, member};
+
+/// Most parts of a cohort.
+const PARTS_MAX: usize = 256;
+
+/// How long a cohort takes on others.
+const SPAN: Duration = Duration::from_millis(20);
+
+/// How long those of a cohort wait for its commit: long enough for a slow disk, not for one of them who stalls.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most who wait for their turn.
+const WAITING_MAX: usize = 4096;
+
+/// Who may write together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Company {
+    /// With others, in a cohort.
+    Shared,
+    /// In a transaction of its own.
+    Alone,
+}
+
+/// The right to write to a file. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Cohorts(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    pool: SqlitePool,
+    queue: Mutex<Queue>,
+    keeper: mpsc::UnboundedSender<Returned>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    /// Nobody writes.
+    free: Option<Lead>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    company: Company,
+    grant: oneshot::Sender<Turn>,
+}
+
+/// What a commit has come to, for each of the cohort.
+type Outcome = Result<(), Arc<sqlx::Error>>;
+
+/// What only one has at a time.
+#[derive(Debug)]
+struct Lead {
+    /// None before it is opened, and after it was given up.
+    connection: Option<PoolConnection<Sqlite>>,
+    /// Since when a transaction is open.
+    open_since: Option<Instant>,
+    /// Those whose parts are in it.
+    cohort: Vec<oneshot::Sender<Outcome>>,
+}
+
+/// What the keeper gets.
+#[derive(Debug)]
+struct Returned {
+    cohorts: Cohorts,
+    lead: Lead,
+    how: How,
+}
+
+#[derive(Debug)]
+enum How {
+    /// The cohort is to be committed.
+    Complete,
+    /// The last part is to be undone. Whoever asked for it is told when that is done and committed.
+    Undone(Option<oneshot::Sender<Outcome>>),
+}
+
+/// A part of a transaction that nobody else writes in meanwhile. Dropped, it is undone.
+#[derive(Debug)]
+pub struct Turn {
+    /// None when it has ended.
+    lead: Option<Lead>,
+    cohorts: Cohorts,
+    company: Company,
+    course: Course,
+}
+
+impl Cohorts {
+    /// Starts the task that keeps the connection in order; it ends with the last clone of this value.
+    pub(super) fn start(pool: SqlitePool) -> Self {
+        let (keeper, returned) = mpsc::unbounded_channel();
+        let lead = Lead { connection: None, open_since: None, cohort: Vec::new() };
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), free: Some(lead) });
+        tokio::spawn(keep(returned));
+        Self(Arc::new(Parts { pool, queue, keeper }))
+    }
+
+    /// Waits for a turn. What begins it is sent with its first statement.
+    pub(super) async fn turn(&self, company: Company) -> Result<Turn, StoreError> {
+        let granted = match self.enter(company)? {
+            Ok(turn) => return turn.connected().await,
+            Err(granted) => granted,
+        };
+        let granted = timeout(WAIT, granted).await.map_err(|_| too_late())?;
+        granted.map_err(|_| gone())?.connected().await
+    }
+
+    /// Gives the connection back, when everybody who is waiting has had their turn. Nobody gets another.
+    pub(super) async fn close(&self) {
+        let turn = match self.enter(Company::Alone) {
+            Ok(Ok(turn)) => Some(turn),
+            Ok(Err(granted)) => granted.await.ok(),
+            Err(_) => None,
+        };
+        let Some(mut lead) = turn.and_then(|mut turn| turn.lead.take()) else { return };
+        drop(lead.connection.take());
+        self.advance(lead);
+    }
+
+    /// Takes the turn where nobody has it, or else a place in the line.
+    fn enter(&self, company: Company) -> Result<Result<Turn, oneshot::Receiver<Turn>>, StoreError> {
+        let mut queue = self.queue();
+        if let Some(lead) = queue.free.take() {
+            return Ok(Ok(Turn::new(self, lead, company)));
+        }
+        if queue.waiting.len() >= WAITING_MAX {
+            queue.waiting.retain(|waiting| !waiting.grant.is_closed());
+            if queue.waiting.len() >= WAITING_MAX {
+                return Err(too_late());
+            }
+        }
+        let (grant, granted) = oneshot::channel();
+        queue.waiting.push_back(Waiting { company, grant });
+        Ok(Err(granted))
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody waits who may be the next of a cohort.
+    fn goes_on(&self, lead: &Lead) -> bool {
+        let is_young = lead.open_since.is_none_or(|since| since.elapsed() < SPAN);
+        let mut queue = self.queue();
+        while queue.waiting.front().is_some_and(|waiting| waiting.grant.is_closed()) {
+            queue.waiting.pop_front();
+        }
+        let next = queue.waiting.front().map(|waiting| waiting.company);
+        is_young && lead.cohort.len() < PARTS_MAX && next == Some(Company::Shared)
+    }
+
+    /// Hands an open transaction to the next, or lets it be committed.
+    fn pass(&self, mut lead: Lead) {
+        while self.goes_on(&lead) {
+            let Some(next) = self.queue().waiting.pop_front() else { break };
+            match next.grant.send(Turn::new(self, lead, next.company)) {
+                Ok(()) => return,
+                // They have gone away just now.
+                Err(mut turn) => match turn.lead.take() {
+                    Some(back) => lead = back,
+                    None => return,
+                },
+            }
+        }
+        self.give_back(lead, How::Complete);
+    }
+
+    /// Gives the turn to the next when no transaction is open, or notes that nobody writes.
+    fn advance(&self, mut lead: Lead) {
+        loop {
+            let mut queue = self.queue();
+            let Some(next) = queue.waiting.pop_front() else {
+                queue.free = Some(lead);
+                return;
+            };
+            drop(queue);
+            match next.grant.send(Turn::new(self, lead, next.company)) {
+                Ok(()) => return,
+                Err(mut turn) => match turn.lead.take() {
+                    Some(back) => lead = back,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn give_back(&self, lead: Lead, how: How) {
+        let cohorts = self.clone();
+        // Where there is no keeper any more the runtime ends, and whoever waits with it.
+        self.0.keeper.send(Returned { cohorts, lead, how }).ok();
+    }
+}
+
+impl Turn {
+    fn new(cohorts: &Cohorts, lead: Lead, company: Company) -> Self {
+        let prelude = match (company, lead.open_since) {
+            (Company::Shared, None) => concat!("BEGIN IMMEDIATE; SAVEPOINT ", member!()),
+            (Company::Shared, Some(_)) => concat!("SAVEPOINT ", member!()),
+            (Company::Alone, _) => "BEGIN IMMEDIATE",
+        };
+        let course =
+            Course { prelude: Some(prelude), is_lost: false, is_released: false, deferred: None };
+        Self { lead: Some(lead), cohorts: cohorts.clone(), company, course }
+    }
+
+    /// Opens the connection, where there is none.
+    async fn connected(mut self) -> Result<Self, StoreError> {
+        if let Some(lead) = &mut self.lead
+            && lead.connection.is_none()
+        {
+            lead.connection = Some(self.cohorts.0.pool.acquire().await?);
+        }
+        Ok(self)
+    }
+
+    /// Begins it now, in a statement of its own.
+    pub(super) async fn begun(mut self) -> Result<Self, StoreError> {
+        let mut lite = self.lite();
+        let sql = lite.sql("")?;
+        let begun = sqlx::raw_sql(sql).execute(lite.connection()).await;
+        lite.seen(begun)?;
+        Ok(self)
+    }
+
+    pub(crate) fn connection(&mut self) -> Connection<'_> {
+        Connection::Sqlite(self.lite())
+    }
+
+    fn lite(&mut self) -> Lite<'_> {
+        let lead = self.lead.as_mut().expect("it has not ended");
+        // It may be, from the first statement on.
+        lead.open_since.get_or_insert_with(Instant::now);
+        let connection = lead.connection.as_mut().expect("it is connected");
+        Lite::within(connection, &mut self.course)
+    }
+
+    /// Whether nothing was sent yet.
+    fn is_fresh(&self) -> bool {
+        self.course.prelude.is_some()
+    }
+
+    /// Keeps what was written in it for good, with all others of the cohort.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`]. With [`Unavailable`](StoreError::Unavailable) it may have been kept.
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        if self.course.is_lost {
+            return Err(StoreError::Unavailable(sqlx::Error::Protocol("it was undone".to_owned())));
+        }
+        self.lite().flush().await?;
+        let goes_on = self.company == Company::Shared
+            && self.lead.as_ref().is_some_and(|lead| self.cohorts.goes_on(lead));
+        if goes_on && !self.is_fresh() && !self.course.is_released {
+            let mut lite = self.lite();
+            let (sql, _) = lite.after_deferred("", Place::Last)?;
+            let released = sqlx::raw_sql(sql).execute(lite.connection()).await;
+            lite.seen(released)?;
+        }
+        let is_fresh = self.is_fresh();
+        let Some(mut lead) = self.lead.take() else { return Ok(()) };
+        if is_fresh && lead.cohort.is_empty() {
+            lead.open_since = None;
+            self.cohorts.advance(lead);
+            return Ok(());
+        }
+        let (kept, told) = oneshot::channel();
+        lead.cohort.push(kept);
+        if goes_on {
+            self.cohorts.pass(lead)
+        } else {
+            self.cohorts.give_back(lead, How::Complete)
+        }
+        outcome(told).await
+    }
+
+    /// Undoes it, before it returns.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`]. It is undone all the same, and what others of the cohort have written may be, too.
+    pub async fn rollback(mut self) -> Result<(), StoreError> {
+        let Some(lead) = self.take() else { return Ok(()) };
+        let (kept, told) = oneshot::channel();
+        self.cohorts.give_back(lead, How::Undone(Some(kept)));
+        outcome(told).await
+    }
+
+    /// Takes what is to be undone; nothing where nothing was sent.
+    fn take(&mut self) -> Option<Lead> {
+        let is_fresh = self.is_fresh();
+        let mut lead = self.lead.take()?;
+        if !is_fresh {
+            return Some(lead);
+        }
+        if lead.cohort.is_empty() {
+            lead.open_since = None;
+            self.cohorts.advance(lead);
+        } else {
+            self.cohorts.pass(lead);
+        }
+        None
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(lead) = self.take() {
+            self.cohorts.give_back(lead, How::Undone(None));
+        }
+    }
+}
+
+impl Deref for Turn {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        let lead = self.lead.as_ref().expect("it has not ended");
+        lead.connection.as_ref().expect("it is connected")
+    }
+}
+
+impl DerefMut for Turn {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        let lead = self.lead.as_mut().expect("it has not ended");
+        lead.connection.as_mut().expect("it is connected")
+    }
+}
+
+/// Waits for what came of a commit, but not for those who stall within its cohort.
+async fn outcome(told: oneshot::Receiver<Outcome>) -> Result<(), StoreError> {
+    let told = timeout(PATIENCE, told).await.map_err(|_| too_late())?;
+    told.map_err(|_| gone())?
+        .map_err(|error| StoreError::Unavailable(sqlx::Error::Io(io::Error::other(error))))
+}
+
+fn too_late() -> StoreError {
+    StoreError::Unavailable(sqlx::Error::PoolTimedOut)
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable(sqlx::Error::WorkerCrashed)
+}
+
+/// Commits, and undoes what was given up, until nobody can write any more.
+async fn keep(mut returned: mpsc::UnboundedReceiver<Returned>) {
+    while let Some(Returned { cohorts, mut lead, how }) = returned.recv().await {
+        match how {
+            How::Complete => lead.complete().await,
+            How::Undone(told) if lead.cohort.is_empty() => {
+                lead.roll_back().await;
+                told.map(|told| told.send(Ok(())));
+            }
+            How::Undone(told) => match lead.undo_part().await {
+                Ok(()) => {
+                    lead.cohort.extend(told);
+                    cohorts.pass(lead);
+                    continue;
+                }
+                Err(error) => {
+                    lead.cohort.extend(told);
+                    lead.roll_back().await;
+                    lead.tell(&Err(Arc::new(error)));
+                }
+            },
+        }
+        cohorts.advance(lead);
+    }
+}
+
+impl Lead {
+    /// Commits, and tells the cohort.
+    async fn complete(&mut self) {
+        let committed = match self.connection.as_mut() {
+            Some(connection) => sqlx::raw_sql("COMMIT").execute(&mut **connection).await.map(drop),
+            None => Err(sqlx::Error::WorkerCrashed),
+        };
+        self.open_since = None;
+        if committed.is_err() {
+            self.roll_back().await;
+        }
+        self.tell(&committed.map_err(Arc::new));
+    }
+
+    /// Undoes everything.
+    async fn roll_back(&mut self) {
+        self.open_since = None;
+        let Some(mut connection) = self.connection.take() else { return };
+        // Whether or not there is anything: what was sent before is done by now, and SQLite may have undone it.
+        let undone = sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await;
+        if undone.is_ok() || is_over(&mut connection).await {
+            self.connection = Some(connection);
+        } else {
+            // The next opens another.
+            connection.close().await.ok();
+        }
+    }
+
+    /// Undoes the last part of a cohort. Where it has just been released, or was never begun, there is nothing to undo:
+    /// then it is kept with the others, or is nothing.
+    async fn undo_part(&mut self) -> Result<(), sqlx::Error> {
+        let connection = self.connection.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
+        let undo = concat!("ROLLBACK TO ", member!(), "; RELEASE ", member!());
+        match sqlx::raw_sql(undo).execute(&mut **connection).await {
+            Err(error) if is_missing(&error) && !is_over(connection).await => Ok(()),
+            undone => undone.map(drop),
+        }
+    }
+
+    fn tell(&mut self, outcome: &Outcome) {
+        for one in self.cohort.drain(..) {
+            // Whoever asked may have gone away.
+            one.send(outcome.clone()).ok();
+        }
+    }
+}
+
+/// Whether there is no such savepoint.
+fn is_missing(error: &sqlx::Error) -> bool {
+    let message = error.as_database_error().map(sqlx::error::DatabaseError::message);
+    message.is_some_and(|message| message.starts_with("no such savepoint"))
+}
+
+/// Whether no transaction is open. What tells is that a second one is refused.
+async fn is_over(connection: &mut SqliteConnection) -> bool {
+    if sqlx::raw_sql("BEGIN").execute(&mut *connection).await.is_err() {
+        return false;
+    }
+    sqlx::raw_sql("ROLLBACK").execute(connection).await.is_ok()
+}
