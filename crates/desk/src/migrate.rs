@@ -9,12 +9,14 @@ const SQLITE: &[(i64, &str, &str)] = &[
     (1, "pens", include_str!("../migrations/sqlite/0001_pens.sql")),
     (2, "tickets", include_str!("../migrations/sqlite/0002_tickets.sql")),
     (3, "consumers", include_str!("../migrations/sqlite/0003_consumers.sql")),
+    (4, "pen events", include_str!("../migrations/sqlite/0004_pen_events.sql")),
 ];
 
 const POSTGRES: &[(i64, &str, &str)] = &[
     (1, "pens", include_str!("../migrations/postgres/0001_pens.sql")),
     (2, "tickets", include_str!("../migrations/postgres/0002_tickets.sql")),
     (3, "consumers", include_str!("../migrations/postgres/0003_consumers.sql")),
+    (4, "pen events", include_str!("../migrations/postgres/0004_pen_events.sql")),
 ];
 
 pub(crate) fn sqlite() -> Migrator {

@@ -37,7 +37,7 @@ macro_rules! insist {
     };
 }
 
-fn new(name: &str, patterns: &[&str]) -> Result<NewConsumer> {
+pub(crate) fn new(name: &str, patterns: &[&str]) -> Result<NewConsumer> {
     let patterns = patterns.iter().map(|it| (*it).to_owned()).collect();
     let destination = Destination::Webhook {
         url: "https://example.org/hook".to_owned(),
@@ -58,7 +58,11 @@ async fn slow_commits(site: &Site) -> Result<()> {
     Ok(())
 }
 
-async fn make(site: &Site, name: &str, patterns: &[&str]) -> Result<(Consumers, Consumer)> {
+pub(crate) async fn make(
+    site: &Site,
+    name: &str,
+    patterns: &[&str],
+) -> Result<(Consumers, Consumer)> {
     let consumers = Consumers::new(&site.tickets);
     let made = consumers.create(new(name, patterns)?).await?;
     Ok((consumers, made))
@@ -68,17 +72,17 @@ fn settled(claimed: Claimed, outcome: DeliveryOutcome) -> Vec<Settled> {
     vec![Settled { claimed, outcome }]
 }
 
-fn delivered(claimed: Claimed) -> Vec<Settled> {
+pub(crate) fn delivered(claimed: Claimed) -> Vec<Settled> {
     settled(claimed, DeliveryOutcome::Delivered { status: Some(204) })
 }
 
-fn failed(claimed: Claimed, retry_in_ms: Option<u64>) -> Vec<Settled> {
+pub(crate) fn failed(claimed: Claimed, retry_in_ms: Option<u64>) -> Vec<Settled> {
     let error = "no answer".to_owned();
     settled(claimed, DeliveryOutcome::Failed { status: Some(500), error, retry_in_ms })
 }
 
 /// Delivers everything that is due, and returns it in order.
-async fn drain(consumers: &Consumers, to: &Consumer) -> Result<Vec<Claimed>> {
+pub(crate) async fn drain(consumers: &Consumers, to: &Consumer) -> Result<Vec<Claimed>> {
     let mut all = Vec::new();
     loop {
         let claimed = consumers.claim(&to.id, 16, LEASE_MS).await?;
@@ -92,17 +96,17 @@ async fn drain(consumers: &Consumers, to: &Consumer) -> Result<Vec<Claimed>> {
     }
 }
 
-fn only(mut claimed: Vec<Claimed>) -> Result<Claimed> {
+pub(crate) fn only(mut claimed: Vec<Claimed>) -> Result<Claimed> {
     ensure!(claimed.len() == 1, "{claimed:?}");
     claimed.pop().context("nothing is due")
 }
 
-fn names(claimed: &[Claimed]) -> Vec<&str> {
+pub(crate) fn names(claimed: &[Claimed]) -> Vec<&str> {
     claimed.iter().map(|it| it.name.as_str()).collect()
 }
 
 /// A ticket with an update and a comment: three events.
-async fn story(site: &Site) -> Result<TicketId> {
+pub(crate) async fn story(site: &Site) -> Result<TicketId> {
     let mut work = site.by("eve").await?;
     let id = work.create(ticket("t", Some("carl"))?).await?.id;
     work.update(id, &changes(&json!({ "title": "u" }))?, (None, None)).await?;

@@ -9,6 +9,7 @@ mod events;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod keys;
+mod pens;
 mod rules;
 mod stage;
 mod streams;
@@ -69,6 +70,14 @@ contract! {
     consumers::replay_sends_what_the_log_has,
     consumers::names_and_numbers_of_consumers_are_bounded,
     consumers::what_waits_is_kept_while_the_log_is,
+    pens::pen_is_heard_in_line_with_its_ticket,
+    pens::event_has_the_pen_before_it_also_within_a_decision,
+    pens::guest_with_a_pen_is_nobody_who_has_signed_in,
+    pens::filters_of_pens_say_what_they_say_of_tickets,
+    pens::consumer_is_owed_every_event_of_pens_since_it_was_made,
+    pens::what_pens_owe_is_told_to_who_serves_it,
+    pens::events_of_pens_are_replayed,
+    pens::what_pens_owe_is_kept_while_the_log_is,
 }
 
 #[tokio::test(flavor = "multi_thread")]
