@@ -322,5 +322,5 @@ impl Site {
 fn renewal(place: u64, fences: &[Fence]) -> Result<Renewal> {
     let fence = *fences.get(usize::try_from(place)?).context("no such pen")?;
     let session = claimant(0, 0).session;
-    Ok(Renewal { topic: topic(place), session, fence, input_ms_ago: 0 })
+    Ok(Renewal { topic: topic(place), session, fence, input_ms_ago: 0, trace: None })
 }

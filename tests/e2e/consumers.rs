@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod managing;
+mod pens;
 mod private;
 mod receiver;
 mod restarts;

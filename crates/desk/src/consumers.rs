@@ -10,9 +10,12 @@
 //! Consumers come, go and change their filters under a lock that every write shares until it ends. So a consumer
 //! gets every write that commits after the answer to its making, also of those that were under way.
 //!
+//! The log has two parts: `pen_log` for pens, which enter what they owe within the statements that write them, and
+//! `event_log` for all else. The view `written` has both.
+//!
 //! # Lines
 //!
-//! What belongs to one ticket is one *line* for each consumer: the next of it is delivered when the one before is
+//! What belongs to one topic, such as a ticket with its pen, is one *line* for each consumer: the next of it is delivered when the one before is
 //! delivered or given up. A line is a row while something waits in it. Whoever adds to a line and whoever takes
 //! from it write that row: or the last could be taken while another is added, and nobody would come for that one.
 //! A worker [claims](Consumers::claim) lines for a while by the store's clock; who dies leaves them to the next.

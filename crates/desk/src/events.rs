@@ -1,6 +1,6 @@
 //! The event log: what was written, and what each topic was told of it, in order.
 //!
-//! A row of `event_log` is one write; rows of `event_topics` are the topics that hear of it. Each topic has one
+//! A row of `event_log` is one write, but for those of pens, which are rows of `pen_log`; rows of `event_topics` are the topics that hear of it. Each topic has one
 //! counter, `topics.seq`, which its pen's log counts on as well. It numbers what the staff hears. What the
 //! public hears has that number less the events before it that were the staff's alone, so both numberings are
 //! dense, and the public's is the same whatever the staff says among itself.

@@ -87,9 +87,13 @@
 //! - A consumer is owed every write that it wants and that is committed after the answer to its making, and no other:
 //!   `consumer_is_owed_what_it_wants_and_nothing_else`, `consumer_is_owed_every_write_since_it_was_made`,
 //!   `consumer_is_owed_what_other_processes_write`, `rolled_back_is_owed_to_nobody`.
-//! - What is owed to a consumer of one ticket is delivered in order, and holds up nothing of other tickets:
+//! - What is owed to a consumer of one topic is delivered in order, and holds up nothing of other topics:
 //!   `line_goes_on_when_the_one_before_is_done`, `parked_one_lets_the_next_go`.
 //! - What was not settled is delivered again, with the same bytes: `unsettled_is_delivered_again`.
+//! - Events of pens are owed as those of tickets are, in one line with them, whatever statement writes them:
+//!   `pen_is_heard_in_line_with_its_ticket`, `consumer_is_owed_every_event_of_pens_since_it_was_made`,
+//!   `filters_of_pens_say_what_they_say_of_tickets`; each has the pen right before it: `store_keeps_what_is_decided`,
+//!   `event_has_the_pen_before_it_also_within_a_decision`.
 //! - Nothing is left behind, however many write and deliver at once: `everything_is_delivered_in_order_by_many`,
 //!   `next_of_a_line_is_seen_by_whoever_takes_the_last`.
 //!
@@ -139,6 +143,7 @@ pub use self::renewal::Renewal;
 pub use self::sqlite::Turn;
 pub use self::stream::{Entry, Look, Owned, Position, Stretch};
 pub use self::tickets::{
-    Assigned, Begun, Filter, Key, KnownPerson, Listed, Once, Order, Page, PeopleFilter, PeoplePage,
-    Request, Stats, StoredAnswer, TicketError, Tickets, TracedEvent, Unanswered, Updated, Work,
+    Assigned, Begun, Filter, Key, KnownPerson, Listed, Once, Order, Page, PenChange, PeopleFilter,
+    PeoplePage, Request, Stats, StoredAnswer, TicketError, Tickets, TracedEvent, Unanswered,
+    Updated, Work,
 };

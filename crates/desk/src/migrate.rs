@@ -11,6 +11,7 @@ const SQLITE: &[(i64, &str, &str)] = &[
     (3, "consumers", include_str!("../migrations/sqlite/0003_consumers.sql")),
     (4, "people", include_str!("../migrations/sqlite/0004_people.sql")),
     (5, "secrets", include_str!("../migrations/sqlite/0005_secrets.sql")),
+    (6, "pen events", include_str!("../migrations/sqlite/0006_pen_events.sql")),
 ];
 
 const POSTGRES: &[(i64, &str, &str)] = &[
@@ -19,6 +20,7 @@ const POSTGRES: &[(i64, &str, &str)] = &[
     (3, "consumers", include_str!("../migrations/postgres/0003_consumers.sql")),
     (4, "people", include_str!("../migrations/postgres/0004_people.sql")),
     (5, "secrets", include_str!("../migrations/postgres/0005_secrets.sql")),
+    (6, "pen events", include_str!("../migrations/postgres/0006_pen_events.sql")),
 ];
 
 pub(crate) fn sqlite() -> Migrator {

@@ -1,5 +1,6 @@
 //! The pens of all topics.
 
+pub(crate) mod noted;
 mod within;
 
 use std::path::PathBuf;
@@ -9,15 +10,20 @@ use penholder_lease::{
     Answer, Claimant, Command, DraftReaders, Fence, Person, PersonId, Policies, Policy, SessionId,
     StoreMs, Terms, Timeline, WriteCheck, WriteClaim,
 };
+use tokio::sync::Notify;
 
 use crate::answer::{Answered, Draft, Due, Logged, Reading};
 use crate::error::StoreError;
+use crate::events::Trace;
 use crate::postgres::PostgresStore;
 use crate::renewal::Renewal;
 use crate::sqlite::{SqliteStore, Turn};
 
 use self::within::Judged;
 pub(crate) use self::within::check_actor;
+
+/// Events that are forgotten in one transaction, at most: others wait for it.
+const EXPIRE_AT_ONCE: u32 = 5_000;
 
 /// The longest draft that is kept, in bytes.
 pub const DRAFT_BYTES_MAX: usize = 64 * 1024;
@@ -51,6 +57,8 @@ pub enum Storage {
 pub struct Pens {
     store: Arc<OnceLock<Store>>,
     policies: Arc<Policies>,
+    /// Rung when consumers are owed something.
+    news: Arc<Notify>,
 }
 
 #[derive(Debug, Clone)]
@@ -85,7 +93,7 @@ impl Pens {
     /// had of them but [`NotOpen`](StoreError::NotOpen).
     #[must_use]
     pub fn unopened(policies: Policies) -> Self {
-        Self { store: Arc::default(), policies: Arc::new(policies) }
+        Self { store: Arc::default(), policies: Arc::new(policies), news: Arc::default() }
     }
 
     /// Opens the store and brings its tables to this version. Once it has succeeded, for all clones, it is
@@ -95,18 +103,23 @@ impl Pens {
     ///
     /// As [`open`](Self::open); it may be tried again.
     pub async fn connect(&self, storage: &Storage) -> Result<(), StoreError> {
+        let news = Arc::clone(&self.news);
         let store = match storage {
             Storage::Sqlite { path, timeline } => {
                 let policies = Arc::clone(&self.policies);
-                Store::Sqlite(SqliteStore::open(path, *timeline, policies).await?)
+                Store::Sqlite(SqliteStore::open(path, *timeline, policies, news).await?)
             }
             Storage::Postgres { url, connections } => {
-                Store::Postgres(PostgresStore::open(url, *connections).await?)
+                Store::Postgres(PostgresStore::open(url, *connections, news).await?)
             }
         };
         // Of two that open it at once one is enough.
         self.store.set(store).ok();
         Ok(())
+    }
+
+    pub(crate) fn news(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
     }
 
     fn opened(&self) -> Result<&Store, StoreError> {
@@ -134,8 +147,22 @@ impl Pens {
     ///
     /// See [`StoreError`]. With [`Unavailable`](StoreError::Unavailable) it may have been done.
     pub async fn obey(&self, topic: &str, command: &Command) -> Result<Answered, StoreError> {
+        self.obey_traced(topic, command, None).await
+    }
+
+    /// Does what a command says; its events belong to the trace, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`obey`](Self::obey).
+    pub async fn obey_traced(
+        &self,
+        topic: &str,
+        command: &Command,
+        trace: Option<&Trace>,
+    ) -> Result<Answered, StoreError> {
         check_texts(topic, command)?;
-        store!(self.obey(topic, command, self.policies.of(topic)))
+        store!(self.obey(topic, command, self.policies.of(topic), trace))
     }
 
     /// Asks for the pen.
@@ -361,13 +388,20 @@ impl Pens {
     }
 
     /// Forgets drafts that have been kept for long enough, and what of the log is older than `log_keep_ms`;
-    /// returns how many rows that was.
+    /// returns how many rows that was. What consumers are owed of it goes with it.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
     pub async fn expire(&self, log_keep_ms: u64) -> Result<u64, StoreError> {
-        store!(self.expire(log_keep_ms))
+        let mut count = 0;
+        loop {
+            let (drafts, events): (u64, u64) = store!(self.expire(log_keep_ms, EXPIRE_AT_ONCE))?;
+            count += drafts + events;
+            if events < u64::from(EXPIRE_AT_ONCE) {
+                return Ok(count);
+            }
+        }
     }
 
     /// Begins a write under a fence: judges it, in the transaction in which it is to be written if it may be.

@@ -16,19 +16,25 @@ mod release;
 mod renew;
 mod sql;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use penholder_lease::{
-    Claims, Command, Decision, Policies, Policy, StoreMs, StoreTime, TIMELINE_MAX, Timeline, decide,
+    Claims, Command, Decision, Event, Policies, Policy, StoreMs, StoreTime, TIMELINE_MAX, Timeline,
+    decide,
 };
+use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use tokio::sync::Notify;
 
 use crate::answer::{Answered, Due, Logged, Reading};
 use crate::consumers::outbox::{self, Known};
 use crate::error::StoreError;
+use crate::events::Trace;
 use crate::migrate;
+use crate::pens::noted::{Noted, noted};
 use crate::renewal::Renewal;
 use crate::row::{Kept, Row, answered, logged, signed, unsigned};
 
@@ -51,10 +57,15 @@ pub(crate) struct PostgresStore {
     pool: PgPool,
     /// Who the consumers are, as this process knows it.
     pub(crate) known: Known,
+    news: Arc<Notify>,
 }
 
 impl PostgresStore {
-    pub(crate) async fn open(url: &str, connections: u32) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        url: &str,
+        connections: u32,
+        news: Arc<Notify>,
+    ) -> Result<Self, StoreError> {
         let options: PgConnectOptions = url.parse()?;
         let pool = |connections| {
             let pool = PgPoolOptions::new().max_connections(connections);
@@ -65,7 +76,7 @@ impl PostgresStore {
         migrate::postgres().run(&setup).await.map_err(StoreError::Schema)?;
         setup.close().await;
         let pool = pool(connections).connect_with(options.options(SESSION)).await?;
-        Ok(Self { pool, known: Known::default() })
+        Ok(Self { pool, known: Known::default(), news })
     }
 
     pub(crate) async fn close(&self) {
@@ -77,14 +88,16 @@ impl PostgresStore {
         topic: &str,
         command: &Command,
         policy: &Policy,
+        trace: Option<&Trace>,
     ) -> Result<Answered, StoreError> {
         if let Command::Acquire { claimant, terms } = command
-            && let Some(answered) = self.acquire_free(topic, (claimant, terms), policy).await?
+            && let Some(answered) =
+                self.acquire_free(topic, (claimant, terms), policy, trace).await?
         {
             return Ok(answered);
         }
         if let Command::Release { session, fence } = command
-            && let Some(answered) = self.release_plain(topic, (session, *fence)).await?
+            && let Some(answered) = self.release_plain(topic, (session, *fence), trace).await?
         {
             return Ok(answered);
         }
@@ -97,9 +110,19 @@ impl PostgresStore {
             transaction.rollback().await?;
             return Ok(answered(decision, time, (row.due, 0)));
         };
-        let last = keep(&mut transaction, topic, Kept::new(&after), &decision).await?;
+        let written =
+            Written { after: &after, noted: noted(&row.lease, command, &decision.events), trace };
+        let (last, is_owed) = keep(&mut transaction, topic, &decision, written).await?;
         transaction.commit().await?;
+        self.ring(is_owed);
         Ok(answered(decision, time, (after.due, last)))
+    }
+
+    /// Wakes whoever serves consumers, when these are owed something that has been committed.
+    fn ring(&self, is_owed: bool) {
+        if is_owed {
+            self.news.notify_one();
+        }
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
@@ -124,7 +147,8 @@ impl PostgresStore {
                 // What needs a decision gets one.
                 None => {
                     let policy = policies.of(&renewal.topic);
-                    self.obey(&renewal.topic, &renewal.command(), policy).await?
+                    let trace = renewal.trace.as_ref();
+                    self.obey(&renewal.topic, &renewal.command(), policy, trace).await?
                 }
             });
         }
@@ -231,14 +255,33 @@ pub(crate) async fn locked(
     read(sqlx::query_as(statement).bind(topic).fetch_one(connection).await?)
 }
 
-/// Writes a lease and appends the events to the log; returns the number of the last, 0 when there is none.
+/// What is written of a decision.
+struct Written<'a> {
+    after: &'a Row,
+    noted: Vec<Noted>,
+    trace: Option<&'a Trace>,
+}
+
+/// An event, and what is kept of it beside.
+#[derive(Serialize)]
+struct Entry<'a> {
+    body: &'a Event,
+    #[serde(flatten)]
+    noted: &'a Noted,
+}
+
+/// Writes a lease and appends the events to the log; returns the number of the last, 0 when there is none, and
+/// whether consumers are owed any.
 async fn keep(
     connection: &mut PgConnection,
     topic: &str,
-    kept: Kept<'_>,
     decision: &Decision,
-) -> Result<u64, StoreError> {
-    let last: Option<i64> = sqlx::query_scalar(sql::KEEP)
+    Written { after, noted, trace }: Written<'_>,
+) -> Result<(u64, bool), StoreError> {
+    let kept = Kept::new(after);
+    let events = decision.events.iter().zip(&noted);
+    let events: Vec<_> = events.map(|(body, noted)| Entry { body, noted }).collect();
+    let last: Option<(i64, bool)> = sqlx::query_as(sql::KEEP)
         .bind(topic)
         .bind(kept.fence)
         .bind(kept.since)
@@ -247,9 +290,12 @@ async fn keep(
         .bind(kept.due)
         .bind(kept.holder)
         .bind(kept.claims)
-        .bind(signed(decision.events.len() as u64))
-        .bind(Json(&decision.events))
+        .bind(signed(events.len() as u64))
+        .bind(Json(events))
+        .bind(trace.map(|trace| &trace.trace_id))
+        .bind(trace.map(|trace| &trace.traceparent))
         .fetch_optional(connection)
         .await?;
-    unsigned(last.unwrap_or_default())
+    let (last, is_owed) = last.unwrap_or_default();
+    Ok((unsigned(last)?, is_owed))
 }

@@ -2,6 +2,8 @@
 
 use penholder_lease::{Command, Fence, SessionId};
 
+use crate::events::Trace;
+
 /// A holder who is connected and wants to keep the pen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
@@ -13,6 +15,8 @@ pub struct Renewal {
     pub fence: Fence,
     /// How long ago the person last touched the thing.
     pub input_ms_ago: u64,
+    /// The trace that it belongs to, if there is one.
+    pub trace: Option<Trace>,
 }
 
 impl Renewal {

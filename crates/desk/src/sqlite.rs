@@ -22,6 +22,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::types::Json;
+use tokio::sync::Notify;
 
 use self::clock::Clock;
 pub use self::cohort::Turn;
@@ -30,6 +31,7 @@ use self::writer::{Ground, Writer};
 use crate::answer::{Answered, Draft, Due, Logged, Reading};
 use crate::consumers::outbox::Known;
 use crate::error::StoreError;
+use crate::events::Trace;
 use crate::migrate;
 use crate::renewal::Renewal;
 use crate::row::{LeaseColumns, Row, logged, signed};
@@ -80,6 +82,7 @@ impl SqliteStore {
         path: &Path,
         timeline: Timeline,
         policies: Arc<Policies>,
+        news: Arc<Notify>,
     ) -> Result<Self, StoreError> {
         create_private(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
@@ -92,7 +95,8 @@ impl SqliteStore {
         migrate::sqlite().run(&only).await.map_err(StoreError::Schema)?;
         let readers = connect(READERS, options.read_only(true)).await?;
         let cohorts = Cohorts::start(only.clone());
-        let ground = Ground { pool: only, cohorts, clock: Clock::start(), timeline, policies };
+        let clock = Clock::start();
+        let ground = Ground { pool: only, cohorts, clock, timeline, policies, news };
         let writer = Writer::start(ground.clone());
         Ok(Self { writer, ground, readers, known: Known::default() })
     }
@@ -108,8 +112,9 @@ impl SqliteStore {
         topic: &str,
         command: &Command,
         _: &Policy,
+        trace: Option<&Trace>,
     ) -> Result<Answered, StoreError> {
-        self.writer.ask(topic, command.clone()).await?.told().await
+        self.writer.ask(topic, command.clone(), trace).await?.told().await
     }
 
     pub(crate) async fn renew(
@@ -119,7 +124,8 @@ impl SqliteStore {
     ) -> Result<Vec<Answered>, StoreError> {
         let mut pending = Vec::with_capacity(renewals.len());
         for renewal in renewals {
-            pending.push(self.writer.ask(&renewal.topic, renewal.command()).await?);
+            let trace = renewal.trace.as_ref();
+            pending.push(self.writer.ask(&renewal.topic, renewal.command(), trace).await?);
         }
         let mut all = Vec::with_capacity(renewals.len());
         for pending in pending {
@@ -256,19 +262,28 @@ impl SqliteStore {
         row.map(Draft::read).transpose()
     }
 
-    pub(crate) async fn expire(&self, log_keep_ms: u64) -> Result<u64, StoreError> {
+    /// Returns how many drafts and how many events were forgotten.
+    pub(crate) async fn expire(
+        &self,
+        log_keep_ms: u64,
+        limit: u32,
+    ) -> Result<(u64, u64), StoreError> {
         let mut transaction = self.begin().await?;
         let at = self.ground.clock.now();
         let drafts = sqlx::query("DELETE FROM pen_drafts WHERE expires_ms <= ?")
             .bind(signed(at.0))
             .execute(&mut *transaction)
             .await?;
-        let log = sqlx::query("DELETE FROM pen_log WHERE at_ms <= ?")
-            .bind(signed(at.before(log_keep_ms).0))
-            .execute(&mut *transaction)
-            .await?;
+        let log = sqlx::query(
+            "DELETE FROM pen_log WHERE (topic, seq) IN (
+                 SELECT topic, seq FROM pen_log WHERE at_ms <= ? ORDER BY at_ms LIMIT ?)",
+        )
+        .bind(signed(at.before(log_keep_ms).0))
+        .bind(limit)
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
-        Ok(drafts.rows_affected() + log.rows_affected())
+        Ok((drafts.rows_affected(), log.rows_affected()))
     }
 }
 

@@ -26,7 +26,7 @@ pub use self::list::{Assigned, Filter, Listed, Order, Page, Stats};
 pub use self::once::{Once, Unanswered};
 pub use self::people::{KnownPerson, PeopleFilter, PeoplePage};
 use self::row::{Kept, LOCKED, Locked, role_of, select_comment, select_ticket};
-pub use self::trace::TracedEvent;
+pub use self::trace::{PenChange, TracedEvent};
 pub use self::work::{Request, Updated, Work};
 use crate::consumers::retention;
 use crate::error::StoreError;
@@ -56,7 +56,7 @@ impl Tickets {
     /// Opens the tickets in the store of the pens.
     #[must_use]
     pub fn new(pens: &Pens, rules: Rules) -> Self {
-        Self { pens: pens.clone(), rules, running: Running::default(), news: Arc::default() }
+        Self { pens: pens.clone(), rules, running: Running::default(), news: pens.news() }
     }
 
     pub(crate) fn pens(&self) -> &Pens {

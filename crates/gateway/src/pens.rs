@@ -16,7 +16,7 @@ mod timeline;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use penholder_desk::{Answered, Draft, Logged, Pens, Renewal, Storage, StoreError, Tickets};
+use penholder_desk::{Answered, Draft, Logged, Pens, Renewal, Storage, StoreError, Tickets, Trace};
 use penholder_hub::{
     Input, News, PenAsk, PenAsker, PenReply, PenTask, Position, Reading, Source, Stretch, brief,
 };
@@ -163,17 +163,18 @@ impl PenDesk {
             return Err(Box::new(PenAsk { topic, task, asker }));
         }
         let asker = asker.map_or(Asker::Nobody, Asker::Member);
-        self.enter(Job { topic, task, asker });
+        self.enter(Job { topic, task, trace: None, asker });
         Ok(())
     }
 
     /// Obeys a command of a caller over HTTP.
-    pub(crate) async fn call(&self, topic: &TopicName, task: PenTask) -> Told {
+    pub(crate) async fn call(&self, topic: &TopicName, task: PenTask, trace: Trace) -> Told {
         if self.0.lanes.is_full(topic) {
             return Err(away());
         }
         let (answer, told) = oneshot::channel();
-        self.enter(Job { topic: topic.clone(), task, asker: Asker::Caller(answer) });
+        let (topic, asker) = (topic.clone(), Asker::Caller(answer));
+        self.enter(Job { topic, task, trace: Some(trace), asker });
         told.await.unwrap_or_else(|_| Err(away()))
     }
 
@@ -189,18 +190,19 @@ impl PenDesk {
     }
 
     async fn serve(&self, job: Job) {
-        let Job { topic, task, asker } = job;
+        let Job { topic, task, trace, asker } = job;
         match task {
             PenTask::Obey(command) => {
                 let started = Instant::now();
-                let answered = self.0.store.obey(topic.as_str(), &command).await;
+                let trace = trace.as_ref();
+                let answered = self.0.store.obey_traced(topic.as_str(), &command, trace).await;
                 let answered = answered.inspect_err(log_away).map_err(|error| refused(&error));
                 metrics::pen_store(started.elapsed());
                 self.conclude(&topic, (&command, answered), asker).await;
             }
             PenTask::Renew { session, fence, input_ms_ago } => {
                 let (name, holder) = (topic.as_str().to_owned(), session.clone());
-                let renewal = Renewal { topic: name, session: holder, fence, input_ms_ago };
+                let renewal = Renewal { topic: name, session: holder, fence, input_ms_ago, trace };
                 let answered = self.0.renewing.renew(renewal).await;
                 let command = Command::Renew { session, fence, input_ms_ago };
                 self.conclude(&topic, (&command, answered), asker).await;

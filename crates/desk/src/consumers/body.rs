@@ -20,13 +20,32 @@ pub(super) struct Logged {
     op: String,
     data: String,
     previous_data: Option<String>,
-    identity_id: String,
+    /// None where the clock did it.
+    identity_id: Option<String>,
     is_signed_in: i64,
     pub(super) traceparent: Option<String>,
     occurred_ms: i64,
     topic: Option<String>,
     seq: Option<i64>,
+    /// What has happened to a pen, and why.
+    change: Option<String>,
+    rule: Option<String>,
+    reason: Option<String>,
 }
+
+/// The columns of [`Logged`] of the view `written`, to be continued.
+macro_rules! select_logged {
+    ($rest:literal) => {
+        concat!(
+            "SELECT e.id, e.entity_type, e.entity_id, e.op, e.data, e.previous_data, e.identity_id,
+                 e.is_signed_in, e.traceparent, e.occurred_ms, e.topic, e.seq AS log_seq, e.change,
+                 e.rule, e.reason",
+            $rest
+        )
+    };
+}
+
+pub(super) use select_logged;
 
 from_row!(Logged, |row| {
     Ok(Self {
@@ -42,6 +61,9 @@ from_row!(Logged, |row| {
         occurred_ms: row.try_get("occurred_ms")?,
         topic: row.try_get("topic")?,
         seq: row.try_get("log_seq")?,
+        change: row.try_get("change")?,
+        rule: row.try_get("rule")?,
+        reason: row.try_get("reason")?,
     })
 });
 
@@ -58,6 +80,17 @@ struct Body<'a> {
     topic: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<Change<'a>>,
+}
+
+/// What has happened to a pen: its rows alone do not say why.
+#[derive(Serialize)]
+struct Change<'a> {
+    r#type: &'a str,
+    rule: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -98,10 +131,11 @@ impl Logged {
     /// Returns the event.
     pub(super) fn body(&self) -> Result<String, StoreError> {
         let wrong = |error| sqlx::Error::Decode(Box::new(error));
+        let change = self.change.as_deref().zip(self.rule.as_deref());
         let body = Body {
             event_name: &self.name(),
             occurred_at: Moment(StoreMs(unsigned(self.occurred_ms)?)),
-            identity_id: Some(self.identity_id.as_str()).filter(|_| self.is_signed_in != 0),
+            identity_id: self.identity_id.as_deref().filter(|_| self.is_signed_in != 0),
             target: Target {
                 id: &self.entity_id,
                 r#type: camel(&self.entity_type, true),
@@ -111,6 +145,11 @@ impl Logged {
             id: &self.id,
             topic: self.topic.as_deref(),
             seq: self.seq,
+            change: change.map(|(r#type, rule)| Change {
+                r#type,
+                rule,
+                reason: self.reason.as_deref(),
+            }),
         };
         Ok(serde_json::to_string(&body).map_err(wrong)?)
     }
@@ -152,12 +191,15 @@ mod tests {
             data: r#"{"assigned_to_id":"u2","metadata":{"a_b":1.0,"z":[ 1 ]},"version":2}"#
                 .to_owned(),
             previous_data: Some(r#"{"assigned_to_id":null}"#.to_owned()),
-            identity_id: "u1".to_owned(),
+            identity_id: Some("u1".to_owned()),
             is_signed_in: 1,
             traceparent: None,
             occurred_ms: 1_767_323_045_678,
             topic: Some("tickets:t".to_owned()),
             seq: Some(17),
+            change: None,
+            rule: None,
+            reason: None,
         };
         let expected = concat!(
             r#"{"eventName":"support_message.updated","occurredAt":"2026-01-02T03:04:05.678Z","#,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use penholder_lease::StoreMs;
 use uuid::Uuid;
 
-use super::body::Logged;
+use super::body::{Logged, select_logged};
 use super::{Consumer, ConsumerId, ConsumerState, Consumers, Destination, Row};
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
@@ -89,13 +89,13 @@ const CLAIM_POSTGRES: &str = "
     UPDATE delivery_lines AS l SET claim = $4, next_ms = $5 FROM due
     WHERE l.consumer_id = $1 AND l.line = due.line RETURNING l.line";
 
-const HEAD: &str = "
-    SELECT e.id, e.entity_type, e.entity_id, e.op, e.data, e.previous_data, e.identity_id, e.is_signed_in,
-        e.traceparent,
-        e.occurred_ms, e.topic, e.seq AS log_seq, d.attempts, d.first_ms
-    FROM deliveries AS d JOIN event_log AS e ON e.id = d.event_id
-    WHERE d.consumer_id = $1 AND d.line = $2 AND d.state = 'pending'
-    ORDER BY d.seq, d.event_id LIMIT 1";
+const HEAD: &str = select_logged!(
+    ", d.attempts, d.first_ms FROM (
+        SELECT event_id, attempts, first_ms FROM deliveries
+        WHERE consumer_id = $1 AND line = $2 AND state = 'pending'
+        ORDER BY seq, event_id LIMIT 1
+    ) AS d JOIN written AS e ON e.id = d.event_id"
+);
 
 /// The first of a line, with how often and since when it was tried.
 struct Head(Logged, i64, Option<i64>);
@@ -277,8 +277,16 @@ pub(super) async fn lock_events(
 ) -> Result<(), StoreError> {
     if let Connection::Postgres(connection) = connection {
         for id in ids {
-            let lock = sqlx::query("SELECT 1 FROM event_log WHERE id = $1 FOR UPDATE").bind(*id);
-            lock.execute(&mut **connection).await?;
+            // Of the two parts of the log one has it.
+            for part in [
+                "SELECT 1 FROM event_log WHERE id = $1 FOR UPDATE",
+                "SELECT 1 FROM pen_log WHERE id = $1 FOR UPDATE",
+            ] {
+                let found = sqlx::query(part).bind(*id).fetch_optional(&mut **connection).await?;
+                if found.is_some() {
+                    break;
+                }
+            }
         }
     }
     Ok(())
@@ -350,13 +358,32 @@ pub(super) async fn finish(
     event: &str,
     now: StoreMs,
 ) -> Result<(), StoreError> {
-    execute!(
-        connection,
+    for part in [
         "UPDATE event_log SET processed_ms = $2 WHERE id = $1 AND NOT EXISTS (
              SELECT 1 FROM deliveries WHERE event_id = $1 AND state = 'pending')",
-        event,
-        signed(now.0),
-    );
+        "UPDATE pen_log SET processed_ms = $2 WHERE id = $1 AND NOT EXISTS (
+             SELECT 1 FROM deliveries WHERE event_id = $1 AND state = 'pending')",
+    ] {
+        if execute!(connection, part, event, signed(now.0)) > 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Notes that consumers wait for a row of the log again.
+pub(super) async fn begin_again(
+    connection: &mut Connection<'_>,
+    event: &str,
+) -> Result<(), StoreError> {
+    for part in [
+        "UPDATE event_log SET processed_ms = NULL WHERE id = $1",
+        "UPDATE pen_log SET processed_ms = NULL WHERE id = $1",
+    ] {
+        if execute!(connection, part, event) > 0 {
+            break;
+        }
+    }
     Ok(())
 }
 

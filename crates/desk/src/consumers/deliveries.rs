@@ -127,9 +127,12 @@ impl Consumers {
             fetch_all,
             "SELECT d.event_id, e.entity_type, e.op, e.topic, e.seq, e.occurred_ms, d.state, d.attempts,
                  d.last_ms, d.next_ms, d.status, d.error
-             FROM deliveries AS d JOIN event_log AS e ON e.id = d.event_id
-             WHERE d.consumer_id = $1 AND ($2 = '' OR d.state = $2) AND ($3 = '' OR d.event_id < $3)
-             ORDER BY d.event_id DESC LIMIT $4",
+             FROM (
+                 SELECT * FROM deliveries
+                 WHERE consumer_id = $1 AND ($2 = '' OR state = $2) AND ($3 = '' OR event_id < $3)
+                 ORDER BY event_id DESC LIMIT $4
+             ) AS d JOIN written AS e ON e.id = d.event_id
+             ORDER BY d.event_id DESC",
             consumer.as_str(),
             state.map_or("", DeliveryState::as_str),
             before.unwrap_or_default(),
@@ -160,8 +163,8 @@ impl Consumers {
                       WHERE consumer_id = $1 AND state = 'pending' LIMIT $2) AS p),
                      (SELECT count(*) FROM (SELECT 1 FROM deliveries
                       WHERE consumer_id = $1 AND state = 'failed' LIMIT $2) AS f),
-                     (SELECT e.occurred_ms FROM deliveries AS d JOIN event_log AS e ON e.id = d.event_id
-                      WHERE d.consumer_id = $1 AND d.state = 'pending' ORDER BY d.event_id LIMIT 1)",
+                     (SELECT occurred_ms FROM written WHERE id = (SELECT min(event_id) FROM deliveries
+                      WHERE consumer_id = $1 AND state = 'pending'))",
                 &id,
                 COUNTED_MAX,
             );

@@ -10,7 +10,8 @@ use crate::error::StoreError;
 use crate::row::signed;
 use crate::statement::{Connection, execute, rows};
 
-/// The lock that a write shares while it lasts, and that whoever changes the consumers has alone. Drawn once.
+/// The lock that a write shares while it lasts, and that whoever changes the consumers has alone. Drawn once; the
+/// function `consumers_wanting` of PostgreSQL has it as well, for pens.
 const ROSTER_LOCK: i64 = 0x5065_6e68_636f_6e73;
 
 /// A row of the log as its consumers get it in line.

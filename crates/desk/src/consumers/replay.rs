@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use penholder_lease::StoreMs;
 use sqlx::AssertSqlSafe;
 
-use super::body::Logged;
-use super::claim::lock_events;
+use super::body::{Logged, select_logged};
+use super::claim::{begin_again, lock_events};
 use super::{ConsumerError, ConsumerId, Consumers, EventFilter, find};
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
@@ -23,7 +23,7 @@ const STEP: u32 = 200;
 pub enum Replay {
     /// What was written at or after a time.
     FromTime(StoreMs),
-    /// What was written to a ticket, from a number of its topic on.
+    /// What was written to a topic, from one of its numbers on.
     FromSeq {
         /// The ticket's own topic.
         topic: String,
@@ -36,17 +36,6 @@ pub enum Replay {
 
 /// A replay that is under way.
 type Cursor = (String, String, Option<String>, i64, i64, String, i64);
-
-/// The columns of [`Logged`], to be continued.
-macro_rules! select_logged {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, entity_type, entity_id, op, data, previous_data, identity_id, is_signed_in,
-                 traceparent, occurred_ms, topic, seq AS log_seq FROM event_log ",
-            $rest
-        )
-    };
-}
 
 impl Consumers {
     /// Sends a consumer the events again that its filter lets through and that the log still has: those it
@@ -64,7 +53,7 @@ impl Consumers {
         let consumer = find(&mut connection, id).await?;
         let (topic, seq, from) = match replay {
             Replay::Event(event) => {
-                const SQL: &str = select_logged!("WHERE id = $1");
+                const SQL: &str = select_logged!(" FROM written AS e WHERE id = $1");
                 let found: Option<Logged> = rows!(&mut connection, fetch_optional, SQL, event);
                 let found = found.filter(|logged| consumer.filter.wants(&logged.name()));
                 let logged = found.ok_or(ConsumerError::NotFound)?;
@@ -152,10 +141,10 @@ async fn read(
     until: i64,
 ) -> Result<Vec<Logged>, StoreError> {
     const OF_TOPIC: &str = select_logged!(
-        "WHERE topic = $1 AND seq >= $2 AND occurred_ms <= $3 ORDER BY seq LIMIT $4"
+        " FROM written AS e WHERE topic = $1 AND seq >= $2 AND occurred_ms <= $3 ORDER BY seq LIMIT $4"
     );
     const OF_ALL: &str = select_logged!(
-        "WHERE occurred_ms >= $1 AND (occurred_ms > $1 OR id > $2) AND occurred_ms <= $3
+        " FROM written AS e WHERE occurred_ms >= $1 AND (occurred_ms > $1 OR id > $2) AND occurred_ms <= $3
          ORDER BY occurred_ms, id LIMIT $4"
     );
     let limit = i64::from(STEP);
@@ -192,7 +181,7 @@ async fn enter(
         execute!(
             connection,
             "INSERT INTO deliveries AS d (consumer_id, event_id, line, seq, state, attempts)
-             SELECT $1, id, $3, $4, 'pending', 0 FROM event_log WHERE id = $2
+             SELECT $1, id, $3, $4, 'pending', 0 FROM written WHERE id = $2
              ON CONFLICT (consumer_id, event_id) DO UPDATE SET state = 'pending', attempts = 0,
                  first_ms = NULL, last_ms = NULL, next_ms = NULL, status = NULL, error = NULL
              WHERE d.state <> 'pending'",
@@ -201,7 +190,7 @@ async fn enter(
             row.line(),
             seq,
         );
-        execute!(connection, "UPDATE event_log SET processed_ms = NULL WHERE id = $1", &row.id);
+        begin_again(connection, &row.id).await?;
     }
     for line in &lines {
         // What comes first now may have to wait for nothing.

@@ -1,7 +1,8 @@
 //! The uncontended acquire: one atomic statement.
 
 use penholder_lease::{
-    Claimant, Command, Fence, Lease, Outcome, Policy, StoreMs, StoreTime, Terms, Timeline, decide,
+    Claimant, Command, Fence, Lease, Outcome, Policy, Role, StoreMs, StoreTime, Terms, Timeline,
+    decide,
 };
 use serde_json::json;
 use sqlx::types::Json;
@@ -9,6 +10,8 @@ use sqlx::types::Json;
 use super::{PostgresStore, sql};
 use crate::answer::{Answered, Logged};
 use crate::error::StoreError;
+use crate::events::Trace;
+use crate::pens::noted::new_id;
 use crate::row::{signed, unsigned};
 
 impl PostgresStore {
@@ -21,6 +24,7 @@ impl PostgresStore {
         topic: &str,
         (claimant, terms): (&Claimant, &Terms),
         policy: &Policy,
+        trace: Option<&Trace>,
     ) -> Result<Option<Answered>, StoreError> {
         let command = Command::Acquire { claimant: claimant.clone(), terms: terms.clone() };
         let never = StoreTime { at: StoreMs(0), timeline: Timeline(0) };
@@ -31,16 +35,21 @@ impl PostgresStore {
         let request = terms.request_id.as_ref();
         let spent =
             request.map(|id| Json(json!([{ "session": claimant.session, "request_id": id }])));
-        let row: Option<(i64, i64, i64, i64)> = sqlx::query_as(sql::ACQUIRE_FREE)
+        let row: Option<(i64, i64, i64, i64, bool)> = sqlx::query_as(sql::ACQUIRE_FREE)
             .bind(topic)
             .bind(signed(granted.lease.deadline.0))
             .bind(claimant.person.id.as_str())
             .bind(Json(&granted.lease.claims))
             .bind(spent)
             .bind(Json(&event))
+            .bind(new_id())
+            .bind(i64::from(claimant.role != Role::Guest))
+            .bind(trace.map(|trace| &trace.trace_id))
+            .bind(trace.map(|trace| &trace.traceparent))
             .fetch_optional(&self.pool)
             .await?;
-        let Some((fence, since, deadline, seq)) = row else { return Ok(None) };
+        let Some((fence, since, deadline, seq, is_owed)) = row else { return Ok(None) };
+        self.ring(is_owed);
         let (fence, at) = (Fence(unsigned(fence)?), StoreMs(unsigned(since)?));
         let deadline = StoreMs(unsigned(deadline)?);
         (event.fence, event.at) = (fence, at);

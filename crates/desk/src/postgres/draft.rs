@@ -42,10 +42,15 @@ impl PostgresStore {
         row.map(Draft::read).transpose()
     }
 
-    pub(crate) async fn expire(&self, log_keep_ms: u64) -> Result<u64, StoreError> {
+    /// Returns how many drafts and how many events were forgotten.
+    pub(crate) async fn expire(
+        &self,
+        log_keep_ms: u64,
+        limit: u32,
+    ) -> Result<(u64, u64), StoreError> {
         let drafts = sqlx::query(sql::EXPIRE_DRAFTS).execute(&self.pool).await?;
-        let log =
-            sqlx::query(sql::EXPIRE_LOG).bind(signed(log_keep_ms)).execute(&self.pool).await?;
-        Ok(drafts.rows_affected() + log.rows_affected())
+        let log = sqlx::query(sql::EXPIRE_LOG).bind(signed(log_keep_ms)).bind(i64::from(limit));
+        let log = log.execute(&self.pool).await?;
+        Ok((drafts.rows_affected(), log.rows_affected()))
     }
 }

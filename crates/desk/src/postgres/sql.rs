@@ -68,25 +68,69 @@ pub(super) const BEGIN_ROW: &str = "
     INSERT INTO pens (topic, fence, since_ms, deadline_ms, active_ms, claims)
     VALUES ($1, 0, 0, 0, 0, $2) ON CONFLICT (topic) DO NOTHING";
 
-/// Writes a lease, and if there are events, counts the topic on by $9 and appends them, $10.
-pub(super) const KEEP: &str = "
-    WITH kept AS (
+/// What pens owe to consumers, of the rows of `told`: lines first, as all who lock both do. A line is
+/// written also where it is there: whoever takes its last has to wait, and then sees what was added.
+macro_rules! owe {
+    () => {
+        "called AS (
+        INSERT INTO delivery_lines (consumer_id, line, next_ms)
+        SELECT DISTINCT consumer, topic, ms FROM told, unnest(consumers) AS consumer
+        ORDER BY topic, consumer
+        ON CONFLICT (consumer_id, line) DO UPDATE SET line = excluded.line
+    ), owed AS (
+        INSERT INTO deliveries (consumer_id, event_id, line, seq, state, attempts)
+        SELECT consumer, id, topic, seq, 'pending', 0 FROM told, unnest(consumers) AS consumer
+    )"
+    };
+}
+
+/// Appends the rows of `told` to the log.
+macro_rules! append {
+    () => {
+        "appended AS (
+        INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body, id, op, previous,
+            is_signed_in, trace_id, traceparent, processed_ms)
+        SELECT topic, seq, (body ->> 'fence')::bigint, body ->> 'type', body ->> 'rule',
+            body #>> '{by,id}', ms, body, id, CASE WHEN previous IS NULL THEN 'created' ELSE 'updated' END,
+            previous, is_signed_in, trace_id, traceparent, CASE WHEN consumers = '{}' THEN ms END
+        FROM told
+    )"
+    };
+}
+
+/// Writes a lease, and if there are events, counts the topic on by $9 and appends them, $10, under a trace.
+///
+/// Who wants them is asked when the row of the pen has been locked and before the counter is: in the order of
+/// all who lock these, or two would wait for each other.
+pub(super) const KEEP: &str = concat!(
+    "WITH kept AS (
         UPDATE pens SET fence = $2, since_ms = $3, deadline_ms = $4, active_ms = $5, due_ms = $6,
             holder = $7, claims = $8
         WHERE topic = $1
+    ), heard AS MATERIALIZED (
+        SELECT consumers_wanting('pen.created') AS created, consumers_wanting('pen.updated') AS updated
+        WHERE $9 > 0
     ), counted AS (
-        INSERT INTO topics AS t (topic, seq) SELECT $1, $9::bigint WHERE $9 > 0
+        INSERT INTO topics AS t (topic, seq) SELECT $1, $9::bigint FROM heard
         ON CONFLICT (topic) DO UPDATE SET seq = t.seq + $9 RETURNING seq
-    ), appended AS (
-        INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
-        SELECT $1, seq - $9 + place, (body ->> 'fence')::bigint, body ->> 'type', body ->> 'rule',
-            body #>> '{by,id}', (body ->> 'at')::bigint, body
-        FROM counted, jsonb_array_elements($10) WITH ORDINALITY AS event (body, place)
-    )
-    SELECT seq FROM counted";
+    ), told AS MATERIALIZED (
+        SELECT $1 AS topic, seq - $9 + place AS seq, event -> 'body' AS body,
+            (event #>> '{body,at}')::bigint AS ms, event ->> 'id' AS id,
+            nullif(event -> 'previous', 'null') AS previous,
+            (event ->> 'is_signed_in')::bigint AS is_signed_in,
+            $11::text AS trace_id, $12::text AS traceparent,
+            CASE event ->> 'op' WHEN 'created' THEN created ELSE updated END AS consumers
+        FROM heard, counted, jsonb_array_elements($10) WITH ORDINALITY AS event (event, place)
+    ), ",
+    append!(),
+    ", ",
+    owe!(),
+    " SELECT seq, EXISTS (SELECT FROM told WHERE consumers <> '{}') FROM counted"
+);
 
 /// Grants a pen that is free: topic, time to live, holder, claims, the request that must not have been
-/// answered before, and the event. What of them depends on the clock and the fence is filled in here.
+/// answered before, the event, its id, whether the holder is no guest, and the trace. What of the event depends
+/// on the clock and the fence is filled in here.
 ///
 /// A row that is free stays so by itself, so no deadline is compared. The clock is read in the branch
 /// that writes, and there after the lock.
@@ -110,33 +154,45 @@ pub(super) const ACQUIRE_FREE: &str = concat!(
     timeline!(),
     " AS line OFFSET 0) AS time
             ),
+            fence_before = pen.fence,
             holder = $3,
             claims = jsonb_set($4, '{spent}', pen.claims -> 'spent')
         WHERE pen.claims #>> '{state,is}' = 'free'
             AND ($5::jsonb IS NULL OR NOT pen.claims -> 'spent' @> $5)
-        RETURNING fence, since_ms, deadline_ms
+        RETURNING fence, fence_before, since_ms, deadline_ms
+    ), heard AS MATERIALIZED (
+        SELECT granted.*, consumers_wanting(
+            CASE fence_before WHEN 0 THEN 'pen.created' ELSE 'pen.updated' END) AS consumers
+        FROM granted
     ), counted AS (
-        INSERT INTO topics AS t (topic, seq) SELECT $1, 1 FROM granted
+        INSERT INTO topics AS t (topic, seq) SELECT $1, 1 FROM heard
         ON CONFLICT (topic) DO UPDATE SET seq = t.seq + 1 RETURNING seq
-    ), appended AS (
-        INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
-        SELECT $1, seq, fence, $6 ->> 'type', $6 ->> 'rule', $6 #>> '{by,id}', since_ms,
+    ), told AS MATERIALIZED (
+        SELECT $1 AS topic, seq, fence, since_ms AS ms, deadline_ms, $7::text AS id,
             $6 || jsonb_build_object('fence', fence::text, 'at', since_ms, 'pen',
                 ($6 -> 'pen') || jsonb_build_object(
-                    'fence', fence::text, 'since', since_ms, 'deadline', deadline_ms))
-        FROM granted, counted
-    )
-    SELECT fence, since_ms, deadline_ms, seq FROM granted, counted"
+                    'fence', fence::text, 'since', since_ms, 'deadline', deadline_ms)) AS body,
+            CASE WHEN fence_before <> 0 THEN jsonb_build_object('state', 'free', 'holder', NULL,
+                'session', NULL, 'fence', fence_before::text, 'since', NULL, 'deadline', NULL,
+                'queue', '[]'::jsonb) END AS previous,
+            $8::bigint AS is_signed_in, $9::text AS trace_id, $10::text AS traceparent, consumers
+        FROM heard, counted
+    ), ",
+    append!(),
+    ", ",
+    owe!(),
+    " SELECT fence, ms, deadline_ms, seq, consumers <> '{}' FROM told"
 );
 
-/// Gives a pen back: topic, session, fence, and how many requests are remembered. Only where nobody waits
-/// and it is plain that a decision would do just that. The clock is read after the lock.
+/// Gives a pen back: topic, session, fence, how many requests are remembered, the event's id, and the trace. Only
+/// where nobody waits and it is plain that a decision would do just that. The clock is read after the lock.
 pub(super) const RELEASE: &str = concat!(
     "WITH timed AS MATERIALIZED (
         SELECT locked.*, ",
     clock!(),
     " AS ms FROM (
-            SELECT topic, claims -> 'state' -> 'tenure' AS tenure,
+            SELECT topic, claims -> 'state' -> 'tenure' AS tenure, since_ms AS held_since_ms,
+                deadline_ms AS held_until_ms,
                 CASE WHEN jsonb_array_length(claims -> 'spent') < $4 THEN claims -> 'spent'
                     ELSE (claims -> 'spent') - 0 END AS spent
             FROM pens WHERE topic = $1 OFFSET 0 FOR UPDATE
@@ -155,38 +211,48 @@ pub(super) const RELEASE: &str = concat!(
             AND pen.claims #>> '{state,tenure,holder,session}' = $2
             AND pen.claims -> 'queue' = '[]'
             AND pen.deadline_ms > ms
-        RETURNING pen.topic, pen.fence, ms, tenure #> '{holder,person}' AS person
+        RETURNING pen.topic, pen.fence, ms, held_since_ms, held_until_ms, tenure -> 'holder' AS holder
+    ), heard AS MATERIALIZED (
+        SELECT released.*, consumers_wanting('pen.updated') AS consumers FROM released
     ), counted AS (
-        INSERT INTO topics AS t (topic, seq) SELECT topic, 1 FROM released
+        INSERT INTO topics AS t (topic, seq) SELECT topic, 1 FROM heard
         ON CONFLICT (topic) DO UPDATE SET seq = t.seq + 1 RETURNING seq
-    ), told AS (
-        SELECT topic, seq, fence, ms, jsonb_build_object(
-            'type', 'released', 'rule', 'released', 'by', person, 'fence', fence::text, 'at', ms,
+    ), told AS MATERIALIZED (
+        SELECT topic, seq, ms, consumers, $5::text AS id, jsonb_build_object(
+            'type', 'released', 'rule', 'released', 'by', holder -> 'person', 'fence', fence::text,
+            'at', ms,
             'pen', jsonb_build_object('state', 'free', 'holder', NULL, 'session', NULL,
-                'fence', fence::text, 'since', NULL, 'deadline', NULL, 'queue', '[]'::jsonb)) AS body
-        FROM released, counted
-    ), appended AS (
-        INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
-        SELECT topic, seq, fence, body ->> 'type', body ->> 'rule', body #>> '{by,id}', ms, body
-        FROM told
-    )
-    SELECT seq, body FROM told"
+                'fence', fence::text, 'since', NULL, 'deadline', NULL, 'queue', '[]'::jsonb)) AS body,
+            jsonb_build_object('state', 'held', 'holder', holder -> 'person',
+                'session', holder -> 'session', 'fence', fence::text, 'since', held_since_ms,
+                'deadline', held_until_ms, 'queue', '[]'::jsonb) AS previous,
+            (holder ->> 'role' <> 'guest')::int::bigint AS is_signed_in,
+            $6::text AS trace_id, $7::text AS traceparent
+        FROM heard, counted
+    ), ",
+    append!(),
+    ", ",
+    owe!(),
+    " SELECT seq, body, consumers <> '{}' FROM told"
 );
 
-/// Renews the pens of many: topics, sessions, fences, milliseconds since the last input. Only where it
-/// is plain that a decision would do just that; the others are left out of the answer.
+/// Renews the pens of many: topics, sessions, fences, milliseconds since the last input, ids of the events, traces.
+/// Only where it is plain that a decision would do just that; the others are left out of the answer.
 ///
 /// Rows are locked in the order of topics, so that two such statements never wait for each other, and
 /// each row's clock is read after its lock.
 pub(super) const RENEW: &str = concat!(
     "WITH asked AS (
-        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
-            WITH ORDINALITY AS asked (topic, session, fence, input_ms_ago, place)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
+            $7::text[])
+            WITH ORDINALITY AS asked
+            (topic, session, fence, input_ms_ago, id, trace_id, traceparent, place)
     ), timed AS MATERIALIZED (
         SELECT locked.*, ",
     clock!(),
     " AS ms FROM (
-            SELECT asked.*, (pen.claims #>> '{state,tenure,ttl_ms}')::bigint AS ttl_ms
+            SELECT asked.*, (pen.claims #>> '{state,tenure,ttl_ms}')::bigint AS ttl_ms,
+                pen.deadline_ms AS held_until_ms
             FROM pens AS pen JOIN asked ON pen.topic = asked.topic COLLATE \"C\"
             ORDER BY pen.topic OFFSET 0 FOR UPDATE OF pen
         ) AS locked
@@ -199,25 +265,32 @@ pub(super) const RENEW: &str = concat!(
             AND pen.claims #>> '{state,tenure,holder,session}' = timed.session
             AND pen.claims -> 'queue' = '[]'
             AND pen.deadline_ms > ms AND pen.deadline_ms < ms + ttl_ms
-        RETURNING pen.*, place, ms
+        RETURNING pen.*, place, ms, held_until_ms, id, trace_id, traceparent
+    ), heard AS MATERIALIZED (
+        SELECT consumers_wanting('pen.updated') AS consumers
+        FROM (SELECT count(*) AS renewals FROM renewed) AS counted WHERE renewals > 0
     ), counted AS (
-        INSERT INTO topics AS t (topic, seq) SELECT topic, 1 FROM renewed
+        INSERT INTO topics AS t (topic, seq) SELECT topic, 1 FROM heard, renewed ORDER BY topic
         ON CONFLICT (topic) DO UPDATE SET seq = t.seq + 1 RETURNING topic, seq
-    ), told AS (
-        SELECT topic, place, seq, fence, ms, jsonb_build_object(
-            'type', 'renewed', 'rule', claims #> '{state,tenure,rule}',
-            'by', claims #> '{state,tenure,holder,person}', 'fence', fence::text, 'at', ms,
-            'pen', jsonb_build_object(
-                'state', 'held', 'holder', claims #> '{state,tenure,holder,person}',
+    ), shown AS (
+        SELECT renewed.*, seq, consumers, claims #> '{state,tenure,holder}' AS tenant,
+            jsonb_build_object('state', 'held',
+                'holder', claims #> '{state,tenure,holder,person}',
                 'session', claims #> '{state,tenure,holder,session}', 'fence', fence::text,
-                'since', since_ms, 'deadline', deadline_ms, 'queue', claims -> 'queue')) AS body
-        FROM renewed JOIN counted USING (topic)
-    ), appended AS (
-        INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
-        SELECT topic, seq, fence, body ->> 'type', body ->> 'rule', body #>> '{by,id}', ms, body
-        FROM told
-    )
-    SELECT place, seq, body FROM told"
+                'since', since_ms, 'deadline', deadline_ms, 'queue', claims -> 'queue') AS pen
+        FROM heard, renewed JOIN counted USING (topic)
+    ), told AS MATERIALIZED (
+        SELECT topic, place, seq, ms, id, trace_id, traceparent, consumers, jsonb_build_object(
+            'type', 'renewed', 'rule', claims #> '{state,tenure,rule}', 'by', tenant -> 'person',
+            'fence', fence::text, 'at', ms, 'pen', pen) AS body,
+            pen || jsonb_build_object('deadline', held_until_ms) AS previous,
+            (tenant ->> 'role' <> 'guest')::int::bigint AS is_signed_in
+        FROM shown
+    ), ",
+    append!(),
+    ", ",
+    owe!(),
+    " SELECT place, seq, body, consumers <> '{}' FROM told"
 );
 
 pub(super) const HELD_BY: &str = concat!(
@@ -268,5 +341,11 @@ pub(super) const DRAFT: &str = concat!(
 pub(super) const EXPIRE_DRAFTS: &str =
     concat!("DELETE FROM pen_drafts WHERE expires_ms <= ", clock!());
 
-pub(super) const EXPIRE_LOG: &str =
-    concat!("DELETE FROM pen_log WHERE at_ms <= ", clock!(), " - $1");
+/// Forgets up to $2 events that are as old as $1.
+pub(super) const EXPIRE_LOG: &str = concat!(
+    "DELETE FROM pen_log USING (
+        SELECT topic, seq FROM pen_log WHERE at_ms <= (SELECT ",
+    clock!(),
+    " - $1) ORDER BY at_ms LIMIT $2
+    ) AS old WHERE pen_log.topic = old.topic AND pen_log.seq = old.seq"
+);

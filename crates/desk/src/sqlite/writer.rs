@@ -17,12 +17,14 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::types::Json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Clock;
 use super::cohort::{Cohorts, Company, Turn};
 use crate::answer::{Answered, Logged};
 use crate::error::StoreError;
+use crate::events::Trace;
+use crate::pens::noted::{Noted, noted};
 use crate::row::{Kept, Row, answered, signed, unsigned};
 
 /// Most commands of one transaction.
@@ -39,6 +41,7 @@ pub(super) struct Ground {
     pub(super) clock: Clock,
     pub(super) timeline: Timeline,
     pub(super) policies: Arc<Policies>,
+    pub(super) news: Arc<Notify>,
 }
 
 /// Where commands are left.
@@ -50,6 +53,7 @@ pub(super) struct Writer(mpsc::Sender<Asked>);
 struct Asked {
     topic: String,
     command: Command,
+    trace: Option<Trace>,
     answer: oneshot::Sender<Told>,
 }
 
@@ -65,9 +69,14 @@ impl Writer {
     }
 
     /// Leaves a command for the next transaction; those of one caller are obeyed in order.
-    pub(super) async fn ask(&self, topic: &str, command: Command) -> Result<Pending, StoreError> {
+    pub(super) async fn ask(
+        &self,
+        topic: &str,
+        command: Command,
+        trace: Option<&Trace>,
+    ) -> Result<Pending, StoreError> {
         let (answer, told) = oneshot::channel();
-        let asked = Asked { topic: topic.to_owned(), command, answer };
+        let asked = Asked { topic: topic.to_owned(), command, trace: trace.cloned(), answer };
         self.0.send(asked).await.map_err(|_| gone())?;
         Ok(Pending(told))
     }
@@ -161,8 +170,11 @@ impl Ground {
             transaction.rollback().await.map_err(Failed::Away)?;
             return Ok(told);
         }
-        turns.write(&mut transaction).await.map_err(Failed::Refused)?;
+        let is_owed = turns.write(&mut transaction).await.map_err(Failed::Refused)?;
         transaction.commit().await.map_err(Failed::Away)?;
+        if is_owed {
+            self.news.notify_one();
+        }
         Ok(told)
     }
 
@@ -180,7 +192,16 @@ impl Ground {
 #[derive(Debug)]
 struct Turns {
     places: BTreeMap<String, Place>,
-    log: Vec<(String, Logged)>,
+    log: Vec<Entry>,
+}
+
+/// An event, and what is kept of it beside.
+#[derive(Debug)]
+struct Entry {
+    topic: String,
+    logged: Logged,
+    noted: Noted,
+    trace: Option<Trace>,
 }
 
 #[derive(Debug)]
@@ -209,7 +230,8 @@ const READ: &str = "
         LEFT JOIN topics ON topics.topic = asked.value
         LEFT JOIN pens ON pens.topic = asked.value";
 
-/// Pens $1, the numbers of topics $2, events $3. One round for all.
+/// Pens $1, the numbers of topics $2, events $3, and what consumers are owed of these. One round for all; says
+/// whether anything is owed.
 const WRITE: &str = "
     INSERT INTO pens (topic, fence, since_ms, deadline_ms, active_ms, due_ms, holder, claims)
     SELECT value ->> 0, value ->> '$[1][0]', value ->> '$[1][1]', value ->> '$[1][2]',
@@ -221,10 +243,22 @@ const WRITE: &str = "
     INSERT INTO topics (topic, seq)
     SELECT value ->> 0, value ->> 1 FROM json_each($2) WHERE true
     ON CONFLICT (topic) DO UPDATE SET seq = excluded.seq;
-    INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body)
+    INSERT INTO pen_log (topic, seq, fence, type, rule, actor, at_ms, body, id, op, previous, is_signed_in,
+        trace_id, traceparent, processed_ms)
     SELECT value ->> 0, value ->> '$[1][0]', value ->> '$[1][1]', value ->> 2, value ->> 3,
-        value ->> 4, value ->> '$[1][2]', value ->> 5
-    FROM json_each($3)";
+        value ->> 4, value ->> '$[1][2]', value ->> 5, value ->> 6, value ->> 7, value ->> 8,
+        value ->> '$[1][3]', value ->> 9, value ->> 10,
+        CASE WHEN value ->> 7 IN (SELECT op FROM pen_consumers) THEN NULL ELSE value ->> '$[1][2]' END
+    FROM json_each($3);
+    INSERT INTO deliveries (consumer_id, event_id, line, seq, state, attempts)
+    SELECT c.consumer, value ->> 6, value ->> 0, value ->> '$[1][0]', 'pending', 0
+    FROM pen_consumers AS c CROSS JOIN json_each($3) WHERE value ->> 7 = c.op;
+    INSERT INTO delivery_lines (consumer_id, line, next_ms)
+    SELECT c.consumer, value ->> 0, value ->> '$[1][2]'
+    FROM pen_consumers AS c CROSS JOIN json_each($3) WHERE value ->> 7 = c.op
+    ON CONFLICT (consumer_id, line) DO NOTHING;
+    SELECT EXISTS (
+        SELECT 1 FROM pen_consumers AS c CROSS JOIN json_each($3) WHERE value ->> 7 = c.op)";
 
 impl Turns {
     async fn read(
@@ -252,12 +286,18 @@ impl Turns {
         let Asked { topic, command, .. } = asked;
         let place = self.places.get_mut(topic).expect("every topic that is asked about was read");
         let decision = decide(&place.row.lease, command, time, policy);
+        let noted = noted(&place.row.lease, command, &decision.events);
         if let Some(row) = place.row.after(&decision, policy) {
             *place = Place { row, seq: place.seq + decision.events.len() as u64, is_changed: true };
         }
         let answered = answered(decision, time, (place.row.due, place.seq));
-        let events = answered.events.iter().cloned();
-        self.log.extend(events.map(|logged| (topic.clone(), logged)));
+        let events = answered.events.iter().cloned().zip(noted);
+        self.log.extend(events.map(|(logged, noted)| Entry {
+            topic: topic.clone(),
+            logged,
+            noted,
+            trace: asked.trace.clone(),
+        }));
         answered
     }
 
@@ -265,7 +305,8 @@ impl Turns {
         !self.places.values().any(|place| place.is_changed)
     }
 
-    async fn write(self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    /// Writes everything; returns whether consumers are owed anything of it.
+    async fn write(self, connection: &mut SqliteConnection) -> Result<bool, StoreError> {
         let (mut pens, mut topics) = (Vec::new(), Vec::new());
         for (topic, place) in self.places.iter().filter(|(_, place)| place.is_changed) {
             let Kept { fence, since, deadline, active, due, holder, claims } =
@@ -275,21 +316,25 @@ impl Turns {
             topics.push((topic, signed(place.seq)));
         }
         let mut log = Vec::new();
-        for (topic, Logged { seq, event }) in &self.log {
-            let numbers = (signed(*seq), signed(event.fence.0), signed(event.at.0));
-            let actor = event.by.as_ref().map(|by| by.id.as_str());
+        for Entry { topic, logged: Logged { seq, event }, noted, trace } in &self.log {
+            let Noted { id, op, previous, is_signed_in } = noted;
+            let numbers = (signed(*seq), signed(event.fence.0), signed(event.at.0), is_signed_in);
             log.push((
                 topic,
                 numbers,
                 event.kind.as_str(),
                 event.rule.as_str(),
-                actor,
+                event.by.as_ref().map(|by| by.id.as_str()),
                 text(event)?,
+                id,
+                op,
+                previous.as_ref().map(text).transpose()?,
+                trace.as_ref().map(|trace| &trace.trace_id),
+                trace.as_ref().map(|trace| &trace.traceparent),
             ));
         }
-        let write = sqlx::query(WRITE).bind(Json(pens)).bind(Json(topics)).bind(Json(log));
-        write.execute(connection).await?;
-        Ok(())
+        let write = sqlx::query_scalar(WRITE).bind(Json(pens)).bind(Json(topics)).bind(Json(log));
+        Ok(write.fetch_one(connection).await?)
     }
 }
 

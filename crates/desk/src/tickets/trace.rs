@@ -14,7 +14,7 @@ use crate::statement::{from_row, rows};
 pub struct TracedEvent {
     /// Which.
     pub id: EventId,
-    /// What sort of row was written: `ticket`, `comment`, `collision`.
+    /// What sort of row was written: `ticket`, `comment`, `collision`, `pen`.
     pub entity: String,
     /// Which.
     pub entity_id: String,
@@ -24,12 +24,25 @@ pub struct TracedEvent {
     pub row: Value,
     /// The row before it.
     pub previous: Option<Value>,
-    /// By whom.
-    pub by: String,
+    /// By whom; of a pen, by the clock when nobody.
+    pub by: Option<String>,
     /// When.
     pub at: StoreMs,
-    /// The topic of the ticket, and the number there for the staff; none when that is forgotten already.
+    /// The topic of what was written, and the number there for the staff; none where it has no topic of its own.
     pub place: Option<(String, u64)>,
+    /// What has happened to a pen, and why; none of anything else.
+    pub change: Option<PenChange>,
+}
+
+/// What an event of a pen says beside the pen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PenChange {
+    /// What has happened: `granted`, `released`.
+    pub kind: String,
+    /// Why: `free`, `taken_over`.
+    pub rule: String,
+    /// What they said.
+    pub reason: Option<String>,
 }
 
 from_row!(TracedEvent, |row| {
@@ -41,7 +54,10 @@ from_row!(TracedEvent, |row| {
     let id: String = row.try_get("id")?;
     let previous: Option<String> = row.try_get("previous_data")?;
     let topic: Option<String> = row.try_get("topic")?;
-    let seq: Option<i64> = row.try_get("seq_staff")?;
+    let seq: Option<i64> = row.try_get("seq")?;
+    let (kind, rule): (Option<String>, Option<String>) =
+        (row.try_get("change")?, row.try_get("rule")?);
+    let reason = row.try_get("reason")?;
     let place = |(topic, seq)| -> sqlx::Result<_> { Ok((topic, number(seq)?)) };
     Ok(Self {
         id: EventId::parse(&id).ok_or_else(|| wrong(format!("no id: {id:?}")))?,
@@ -53,6 +69,7 @@ from_row!(TracedEvent, |row| {
         by: row.try_get("identity_id")?,
         at: StoreMs(number(row.try_get("occurred_ms")?)?),
         place: topic.zip(seq).map(place).transpose()?,
+        change: kind.zip(rule).map(|(kind, rule)| PenChange { kind, rule, reason }),
     })
 });
 
@@ -71,12 +88,10 @@ impl Tickets {
         let found: Vec<TracedEvent> = rows!(
             &mut self.pens.reader().await?.connection(),
             fetch_all,
-            "SELECT e.id, e.entity_type, e.entity_id, e.op, e.data, e.previous_data, e.identity_id,
-                 e.occurred_ms, t.topic, t.seq_staff
-             FROM event_log AS e LEFT JOIN event_topics AS t ON t.event_id = e.id
-                 AND t.topic <> 'tickets:all' AND t.topic NOT LIKE 'tickets:user:%'
-             WHERE e.trace_id = $1 AND (e.occurred_ms, e.id) > ($2, $3)
-             ORDER BY e.occurred_ms, e.id LIMIT $4",
+            "SELECT id, entity_type, entity_id, op, data, previous_data, identity_id, occurred_ms, topic, seq,
+                 change, rule, reason
+             FROM written WHERE trace_id = $1 AND (occurred_ms, id) > ($2, $3)
+             ORDER BY occurred_ms, id LIMIT $4",
             trace_id,
             ms,
             id,

@@ -214,7 +214,7 @@ pub(crate) async fn pens_that_last_too_long_are_brought_back(site: Site) -> Resu
 }
 
 fn renewal(topic: &str, name: &str, fence: Fence) -> Renewal {
-    Renewal { topic: topic.to_owned(), session: name.into(), fence, input_ms_ago: 0 }
+    Renewal { topic: topic.to_owned(), session: name.into(), fence, input_ms_ago: 0, trace: None }
 }
 
 pub(crate) async fn many_are_renewed_at_once(site: Site) -> Result<()> {

@@ -64,7 +64,8 @@ async fn one_that_cannot_be_kept_takes_none_with_it() -> Result<()> {
     let dir = Directory::new()?;
     let pens = Place::file(dir.path()).open(policies()).await?;
     // The number that its next event will have is taken.
-    let taken = "INSERT INTO pen_log VALUES ('doc:7', 1, 1, 'granted', 'free', NULL, 0, '{}')";
+    let taken = "INSERT INTO pen_log (topic, seq, fence, type, rule, at_ms, body)
+        VALUES ('doc:7', 1, 1, 'granted', 'free', 0, '{}')";
     sqlx::query(taken).execute(&mut connect(&dir).await?).await?;
     let held = hold_writer(&pens).await?;
     let tasks: Vec<_> =

@@ -153,7 +153,7 @@ impl Writer {
                 0 => sleep(STOP).await,
                 1..=2 => {
                     let (topic, session) = (topic.to_owned(), self.name.as_str().into());
-                    let renewal = Renewal { topic, session, fence, input_ms_ago: 0 };
+                    let renewal = Renewal { topic, session, fence, input_ms_ago: 0, trace: None };
                     let _ = tolerated(self.pens.renew(&[renewal]).await)?;
                 }
                 _ => {

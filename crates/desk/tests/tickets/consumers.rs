@@ -37,7 +37,7 @@ macro_rules! insist {
     };
 }
 
-fn new(name: &str, patterns: &[&str]) -> Result<NewConsumer> {
+pub(crate) fn new(name: &str, patterns: &[&str]) -> Result<NewConsumer> {
     let patterns = patterns.iter().map(|it| (*it).to_owned()).collect();
     let destination = Destination::Webhook {
         url: "https://example.org/hook".to_owned(),
@@ -83,7 +83,7 @@ pub(crate) fn failed(claimed: Claimed, retry_in_ms: Option<u64>) -> Vec<Settled>
 }
 
 /// Delivers everything that is due, and returns it in order.
-async fn drain(consumers: &Consumers, to: &Consumer) -> Result<Vec<Claimed>> {
+pub(crate) async fn drain(consumers: &Consumers, to: &Consumer) -> Result<Vec<Claimed>> {
     let mut all = Vec::new();
     loop {
         let claimed = consumers.claim(&to.id, 16, LEASE_MS).await?;
@@ -102,7 +102,7 @@ pub(crate) fn only(mut claimed: Vec<Claimed>) -> Result<Claimed> {
     claimed.pop().context("nothing is due")
 }
 
-fn names(claimed: &[Claimed]) -> Vec<&str> {
+pub(crate) fn names(claimed: &[Claimed]) -> Vec<&str> {
     claimed.iter().map(|it| it.name.as_str()).collect()
 }
 

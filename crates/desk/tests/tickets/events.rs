@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, ensure};
-use penholder_desk::{Page, Replay, Retention, StoreError, TicketError};
+use anyhow::{Context, Result, ensure};
+use penholder_desk::{Page, Replay, Retention, Storage, StoreError, TicketError};
 use penholder_ticket::{ALL_TOPIC, Audience, Status, ticket_topic};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::harness::acquire;
 use crate::stage::{Site, changes, execute, notes, numbers, says, texts, ticket};
 
 const PUBLIC: Audience = Audience::Public;
@@ -136,10 +137,10 @@ pub(crate) async fn trace_is_read_in_pages(site: Site) -> Result<()> {
     assert_eq!(seen, expected);
     let none = site.tickets.traced(&"0".repeat(32), &Page::new(2, None)?).await?;
     assert!(none.items.is_empty() && none.next_cursor.is_none());
-    // What the log has forgotten of the topic leaves the row.
+    // What the log has forgotten of the topic is known of the row.
     execute(&site.place, "DELETE FROM event_topics WHERE topic <> 'tickets:all'").await?;
     let listed = site.tickets.traced(&trace, &Page::new(10, None)?).await?;
-    assert!(listed.items.len() == 4 && listed.items.iter().all(|it| it.place.is_none()));
+    assert!(listed.items.len() == 4 && listed.items.iter().all(|it| it.place.is_some()));
     Ok(())
 }
 
@@ -308,7 +309,19 @@ pub(crate) async fn many_are_forgotten_in_steps(site: Site) -> Result<()> {
 
 /// The tables and rows of the version that knew pens only.
 pub(crate) async fn database_of_the_version_before_is_brought_forward(site: Site) -> Result<()> {
+    let first = acquire(&site.pens, "doc:1", "ada/1").await?.context("not granted")?;
     site.pens.close().await;
+    let of_this_store: &[&str] = match site.place.0 {
+        Storage::Sqlite { .. } => &["DROP VIEW pen_consumers", "DROP TRIGGER pen_log_gone"],
+        Storage::Postgres { .. } => &[
+            "DROP FUNCTION consumers_wanting",
+            "DROP FUNCTION forget_deliveries CASCADE",
+            "ALTER TABLE pens DROP COLUMN fence_before",
+        ],
+    };
+    for sql in ["DROP VIEW written"].iter().chain(of_this_store) {
+        execute(&site.place, sql).await?;
+    }
     let tables = [
         "delivery_lines",
         "deliveries",
@@ -329,6 +342,13 @@ pub(crate) async fn database_of_the_version_before_is_brought_forward(site: Site
     for column in ["staff_only", "pruned"] {
         execute(&site.place, &format!("ALTER TABLE topics DROP COLUMN {column}")).await?;
     }
+    for index in ["pen_log_id", "pen_log_trace"] {
+        execute(&site.place, &format!("DROP INDEX {index}")).await?;
+    }
+    let added = ["id", "op", "previous", "is_signed_in", "trace_id", "traceparent", "processed_ms"];
+    for column in added {
+        execute(&site.place, &format!("ALTER TABLE pen_log DROP COLUMN {column}")).await?;
+    }
     execute(&site.place, "DELETE FROM _sqlx_migrations WHERE version > 1").await?;
     execute(&site.place, "INSERT INTO topics (topic, seq) VALUES ('tickets:all', 41)").await?;
 
@@ -337,5 +357,10 @@ pub(crate) async fn database_of_the_version_before_is_brought_forward(site: Site
     work.create(ticket("t", None)?).await?;
     let told = work.commit().await?;
     assert_eq!(numbers(&told, ALL_TOPIC), [("ticket_created".to_owned(), 42, Some(42))]);
+    let next = acquire(&site.pens, "doc:1", "ada/2").await?.context("not granted")?;
+    assert!(next > first, "{next} after {first}");
+    assert_eq!(site.pens.log("doc:1", 0, 9).await?.len(), 2);
+    let kept = "SELECT op || seq FROM pen_log WHERE id IS NOT NULL AND previous IS NOT NULL";
+    assert_eq!(texts(&site.place, kept).await?, ["updated2"], "the first one was there before");
     Ok(())
 }

@@ -11,6 +11,7 @@ mod events;
 mod harness;
 mod keys;
 mod mending;
+mod pens;
 mod people;
 mod rules;
 mod stage;
@@ -80,6 +81,14 @@ contract! {
     mending::failure_of_the_old_address_is_no_reason_to_wait,
     mending::parked_one_does_not_wait_behind_the_next,
     mending::replaced_secret_signs_for_a_day,
+    pens::pen_is_heard_in_line_with_its_ticket,
+    pens::event_has_the_pen_before_it_also_within_a_decision,
+    pens::guest_with_a_pen_is_nobody_who_has_signed_in,
+    pens::filters_of_pens_say_what_they_say_of_tickets,
+    pens::consumer_is_owed_every_event_of_pens_since_it_was_made,
+    pens::what_pens_owe_is_told_to_who_serves_it,
+    pens::events_of_pens_are_replayed,
+    pens::what_pens_owe_is_kept_while_the_log_is,
 }
 
 #[tokio::test(flavor = "multi_thread")]

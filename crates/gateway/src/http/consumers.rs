@@ -43,7 +43,7 @@ const RETRY_SECS: u64 = 1;
 pub(super) struct ConsumerBody {
     /// What it is called: 1 to 64 of the characters A-Z a-z 0-9 _ . ~ -, and no other is called that.
     name: String,
-    /// Which events it wants: 1 to 32 of `*`, `ticket.*`, `comment.created`.
+    /// Which events it wants: 1 to 32 of `*`, `ticket.*`, `pen.*`, `comment.created`.
     #[schema(example = json!(["ticket.*"]))]
     filter: Vec<String>,
     /// Where they go.
@@ -201,7 +201,7 @@ pub(super) struct DeliveryList {
     next_cursor: Option<String>,
 }
 
-/// What is to be sent again: from a time on, from a number of a ticket's topic on, or one event.
+/// What is to be sent again: from a time on, from a number of a topic on, or one event.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReplayBody {
@@ -210,7 +210,7 @@ pub(super) struct ReplayBody {
     from_time: Option<String>,
     /// What was written to `topic`, which goes with it, with this number (`seq` of an event) or a larger one.
     from_seq: Option<u64>,
-    /// The topic of an event, `tickets:{id}`: numbers are counted for each. Only with `from_seq`.
+    /// The topic of a ticket, `tickets:{id}`, or of a pen: numbers are counted for each. Only with `from_seq`.
     topic: Option<String>,
     /// One event, such as one whose delivery has failed.
     event_id: Option<String>,

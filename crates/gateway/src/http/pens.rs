@@ -3,11 +3,12 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, http};
-use penholder_desk::StoreError;
+use penholder_desk::{StoreError, Trace};
 use penholder_hub::{Audience, PenTask};
 use penholder_lease::{Claimant, Command, Fence, Kind, Person, PersonId, Role, SessionId, Terms};
 use penholder_protocol::{
@@ -27,6 +28,7 @@ use crate::auth::{Caller, Capability};
 use crate::log::Replay;
 use crate::pens::asked;
 use crate::pens::{Jwk, Said, log_away, refused, wire};
+use crate::telemetry;
 
 impl Caller {
     /// The caller as somebody who may hold a pen.
@@ -68,18 +70,37 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
     json.parse_into().map_err(|error| ApiError::new(ErrorCode::InvalidPayload, error.detail))
 }
 
-async fn obey(app: &App, topic: &TopicName, command: Command) -> Result<Response, ApiError> {
-    ask(app, topic, PenTask::Obey(command)).await
+/// A request about a pen: who asks, and the trace that what comes of it belongs to.
+pub(super) struct Asking {
+    app: App,
+    caller: Caller,
+    trace: Trace,
 }
 
-async fn ask(app: &App, topic: &TopicName, task: PenTask) -> Result<Response, ApiError> {
-    match app.pens.call(topic, task).await? {
-        Said::Done(json) => Ok(Json(json).into_response()),
-        Said::Held(json) => {
-            let reply = json.parse_into::<PenAcquireReply>().map_err(|_| ErrorCode::Internal)?;
-            let (code, message) = (ErrorCode::PenHeld, ErrorCode::PenHeld.message());
-            let body = NotGranted { code: code.code(), message, reply };
-            Ok((StatusCode::CONFLICT, Json(body)).into_response())
+impl FromRequestParts<App> for Asking {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        Ok(Self { app: app.clone(), caller, trace: telemetry::trace::of(&parts.headers) })
+    }
+}
+
+impl Asking {
+    async fn obey(self, topic: &TopicName, command: Command) -> Result<Response, ApiError> {
+        self.ask(topic, PenTask::Obey(command)).await
+    }
+
+    async fn ask(self, topic: &TopicName, task: PenTask) -> Result<Response, ApiError> {
+        match self.app.pens.call(topic, task, self.trace).await? {
+            Said::Done(json) => Ok(Json(json).into_response()),
+            Said::Held(json) => {
+                let reply = json.parse_into::<PenAcquireReply>();
+                let reply = reply.map_err(|_| ErrorCode::Internal)?;
+                let (code, message) = (ErrorCode::PenHeld, ErrorCode::PenHeld.message());
+                let body = NotGranted { code: code.code(), message, reply };
+                Ok((StatusCode::CONFLICT, Json(body)).into_response())
+            }
         }
     }
 }
@@ -131,15 +152,14 @@ pub(super) async fn pen(
     ),
 )]
 pub(super) async fn acquire(
-    State(app): State<App>,
-    caller: Caller,
+    asking: Asking,
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = caller.pen_topic(path)?;
+    let topic = asking.caller.pen_topic(path)?;
     let terms: Terms = asked::terms(read::<PenAcquire>(&body)?)?;
-    let claimant = caller.claimant();
-    obey(&app, &topic, Command::Acquire { claimant, terms }).await
+    let claimant = asking.caller.claimant();
+    asking.obey(&topic, Command::Acquire { claimant, terms }).await
 }
 
 /// Renews the pen that the caller holds.
@@ -157,16 +177,15 @@ pub(super) async fn acquire(
     ),
 )]
 pub(super) async fn renew(
-    State(app): State<App>,
-    caller: Caller,
+    asking: Asking,
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = caller.pen_topic(path)?;
+    let topic = asking.caller.pen_topic(path)?;
     let PenHeld { fence } = read(&body)?;
-    let (session, fence) = (caller.claimant().session, Fence(fence.0));
+    let (session, fence) = (asking.caller.claimant().session, Fence(fence.0));
     // Who calls is there.
-    ask(&app, &topic, PenTask::Renew { session, fence, input_ms_ago: 0 }).await
+    asking.ask(&topic, PenTask::Renew { session, fence, input_ms_ago: 0 }).await
 }
 
 /// Gives back the pen that the caller holds.
@@ -184,15 +203,14 @@ pub(super) async fn renew(
     ),
 )]
 pub(super) async fn release(
-    State(app): State<App>,
-    caller: Caller,
+    asking: Asking,
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = caller.pen_topic(path)?;
+    let topic = asking.caller.pen_topic(path)?;
     let PenHeld { fence } = read(&body)?;
-    let (session, fence) = (caller.claimant().session, Fence(fence.0));
-    obey(&app, &topic, Command::Release { session, fence }).await
+    let (session, fence) = (asking.caller.claimant().session, Fence(fence.0));
+    asking.obey(&topic, Command::Release { session, fence }).await
 }
 
 /// Asks the holder to give way, and waits in the queue.
@@ -209,15 +227,14 @@ pub(super) async fn release(
     ),
 )]
 pub(super) async fn request(
-    State(app): State<App>,
-    caller: Caller,
+    asking: Asking,
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = caller.pen_topic(path)?;
+    let topic = asking.caller.pen_topic(path)?;
     let PenReason { reason } = read(&body)?;
-    let (claimant, reason) = (caller.claimant(), asked::reason(reason)?);
-    obey(&app, &topic, Command::Request { claimant, reason }).await
+    let (claimant, reason) = (asking.caller.claimant(), asked::reason(reason)?);
+    asking.obey(&topic, Command::Request { claimant, reason }).await
 }
 
 /// Takes the pen over, once its holder has had time to save. For roles that may.
@@ -234,15 +251,14 @@ pub(super) async fn request(
     ),
 )]
 pub(super) async fn take_over(
-    State(app): State<App>,
-    caller: Caller,
+    asking: Asking,
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = caller.pen_topic(path)?;
+    let topic = asking.caller.pen_topic(path)?;
     let PenReason { reason } = read(&body)?;
-    let (claimant, reason) = (caller.claimant(), asked::reason(reason)?);
-    obey(&app, &topic, Command::TakeOver { claimant, reason }).await
+    let (claimant, reason) = (asking.caller.claimant(), asked::reason(reason)?);
+    asking.obey(&topic, Command::TakeOver { claimant, reason }).await
 }
 
 /// Takes the pen away from whoever has it. Needs `manage`, or a key of the scope `pens:write`.
@@ -259,19 +275,18 @@ pub(super) async fn take_over(
     ),
 )]
 pub(super) async fn revoke(
-    State(app): State<App>,
-    caller: Caller,
+    asking: Asking,
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = match &caller {
-        Caller::Person(_) => caller.topic(&path?, Capability::Manage)?,
-        Caller::Backend(_) => caller.pen_topic(path)?,
+    let topic = match &asking.caller {
+        Caller::Person(_) => asking.caller.topic(&path?, Capability::Manage)?,
+        Caller::Backend(_) => asking.caller.pen_topic(path)?,
     };
     let PenReason { reason } = read(&body)?;
-    let (by, reason) = (caller.claimant().person, asked::reason(reason)?);
+    let (by, reason) = (asking.caller.claimant().person, asked::reason(reason)?);
     tracing::info!(topic = topic.as_str(), "pen revoked");
-    obey(&app, &topic, Command::Revoke { by, reason }).await
+    asking.obey(&topic, Command::Revoke { by, reason }).await
 }
 
 /// The pens of somebody.
@@ -408,21 +423,20 @@ async fn log_of_public(
     ),
 )]
 pub(super) async fn leave_draft(
-    State(app): State<App>,
-    caller: Caller,
+    asking: Asking,
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = caller.pen_topic(path)?;
+    let topic = asking.caller.pen_topic(path)?;
     let PenDraft { draft } = read(&body)?;
     let draft =
         draft.ok_or_else(|| ApiError::new(ErrorCode::InvalidPayload, "missing field `draft`"))?;
-    let bytes_max = app.config.draft_bytes_max(&topic);
+    let bytes_max = asking.app.config.draft_bytes_max(&topic);
     if draft.len() > bytes_max {
         return Err(ApiError::too_large(format!("a draft has at most {bytes_max} bytes")));
     }
-    let (person, draft) = (caller.claimant().person, Some(draft));
-    ask(&app, &topic, PenTask::Draft { person, draft }).await
+    let (person, draft) = (asking.caller.claimant().person, Some(draft));
+    asking.ask(&topic, PenTask::Draft { person, draft }).await
 }
 
 /// Fetches the draft that the caller may read: their own, else that of the holder before them where the
@@ -439,12 +453,12 @@ pub(super) async fn leave_draft(
     ),
 )]
 pub(super) async fn draft(
-    State(app): State<App>,
-    caller: Caller,
+    asking: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    let topic = caller.pen_topic(path)?;
-    ask(&app, &topic, PenTask::Draft { person: caller.claimant().person, draft: None }).await
+    let topic = asking.caller.pen_topic(path)?;
+    let person = asking.caller.claimant().person;
+    asking.ask(&topic, PenTask::Draft { person, draft: None }).await
 }
 
 /// Public keys, as RFC 7517 lists them.

@@ -111,7 +111,7 @@ async fn tick(desk: &PenDesk, topics: &[String]) -> bool {
     for topic in topics.iter().filter_map(|name| TopicName::parse(name).ok()) {
         let (answer, told) = oneshot::channel();
         let (task, asker) = (PenTask::Obey(Command::Tick), Asker::Caller(answer));
-        desk.enter(Job { topic, task, asker });
+        desk.enter(Job { topic, task, trace: None, asker });
         ticks.push(told);
     }
     // A topic that is none can only have been written by others, and stays due.

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
+use penholder_desk::Trace;
 use penholder_hub::{PenAsker, PenTask};
 use penholder_protocol::TopicName;
 
@@ -22,6 +23,8 @@ const JOBS_MAX: usize = 4096;
 pub(super) struct Job {
     pub(super) topic: TopicName,
     pub(super) task: PenTask,
+    /// The trace of the request that it comes of, if there is one.
+    pub(super) trace: Option<Trace>,
     pub(super) asker: Asker,
 }
 
@@ -113,7 +116,7 @@ mod tests {
     }
 
     fn job(name: &str, after: u64) -> Job {
-        Job { topic: topic(name), task: PenTask::Follow(after), asker: Asker::Nobody }
+        Job { topic: topic(name), task: PenTask::Follow(after), trace: None, asker: Asker::Nobody }
     }
 
     fn next(lanes: &Lanes, name: &str) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use penholder_desk::{Page, TracedEvent};
+use penholder_desk::{Page, PenChange, TracedEvent};
 use penholder_protocol::ErrorCode;
 use penholder_ticket::{Audience, Moment};
 use serde::{Deserialize, Serialize};
@@ -37,15 +37,33 @@ pub(super) struct LogEvent {
     event_name: String,
     /// When, ISO 8601.
     occurred_at: String,
-    /// Who did it.
-    identity_id: String,
+    /// Who did it; absent where the clock did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_id: Option<String>,
     target: LogTarget,
     /// Which event.
     id: String,
-    /// The topic of the ticket; null when the log has forgotten its number there.
+    /// The topic of what was written; null where it has none of its own.
     topic: Option<String>,
     /// Its number there, for the staff.
     seq: Option<u64>,
+    /// What has happened to a pen, and why; absent of anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<LogPenChange>,
+}
+
+/// What an event of a pen says beside the pen.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LogPenChange {
+    /// What has happened.
+    #[schema(example = "taken_over")]
+    r#type: String,
+    /// Why.
+    #[schema(example = "taken_over")]
+    rule: String,
+    /// What they said, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// What was written.
@@ -123,6 +141,11 @@ fn shown(event: TracedEvent) -> LogEvent {
         id: event.id.to_string(),
         topic,
         seq,
+        change: event.change.map(|PenChange { kind, rule, reason }| LogPenChange {
+            r#type: kind,
+            rule,
+            reason,
+        }),
     }
 }
 
