@@ -34,16 +34,24 @@ function waitForFocus(page, testId) {
   );
 }
 
-function isInSight(locator) {
-  return locator.evaluate((element) => {
-    const { top, bottom } = element.getBoundingClientRect();
-    return top >= 0 && bottom <= innerHeight;
-  });
-}
-
 /** Where something is in the window. */
 async function topOf(locator) {
   return (await locator.boundingBox()).y;
+}
+
+/** Waits until something is where it was, and not anywhere else. */
+async function waitForTop(locator, top) {
+  const element = await locator.elementHandle();
+  const isThere = ([it, y]) => Math.abs(it.getBoundingClientRect().top - y) < 4;
+  await locator.page().waitForFunction(isThere, [element, top]);
+}
+
+async function waitForSight(locator) {
+  const isSeen = (it) => {
+    const { top, bottom } = it.getBoundingClientRect();
+    return top >= 0 && bottom <= innerHeight;
+  };
+  await locator.page().waitForFunction(isSeen, await locator.elementHandle());
 }
 
 test("the list keeps its place and the keyboard its own, whatever comes and is opened", async () => {
@@ -73,7 +81,7 @@ test("the list keeps its place and the keyboard its own, whatever comes and is o
   const before = await topOf(seen);
   const fresh = await make(`${word} on top`);
   await row(ada, fresh).waitFor({ state: "attached" });
-  assert.ok(Math.abs((await topOf(seen)) - before) < 4, "the rows in sight stay");
+  await waitForTop(seen, before);
 
   const scrolled = await ada.evaluate(() => scrollY);
   assert.ok(scrolled > 500, `scrolled by ${scrolled}`);
@@ -84,12 +92,10 @@ test("the list keeps its place and the keyboard its own, whatever comes and is o
   assert.ok(box.y > 0 && box.y < 800, `the open ticket is in sight in its list: ${box.y}`);
   const beside = await make(`${word} on top of that`);
   await row(ada, beside).waitFor({ state: "attached" });
-  assert.ok(Math.abs((await topOf(seen)) - box.y) < 4, "the rows beside a ticket stay too");
+  await waitForTop(seen, box.y);
   await ada.goBack();
   await ada.getByTestId("ticket-panel").waitFor({ state: "detached" });
-  // Further down by the row that has come above meanwhile, or not: what was in sight is.
-  await ada.waitForFunction((y) => Math.abs(scrollY - y) < 150, scrolled);
-  assert.ok(await isInSight(seen));
+  await waitForSight(seen);
 
   await seen.scrollIntoViewIfNeeded();
   await ada.getByTestId("page-topics").focus();

@@ -1,4 +1,4 @@
-import { memo, useEffect, useRef, useState } from "react";
+import { memo, type RefObject, useEffect, useRef, useState } from "react";
 import type { TicketActions, TicketAttachment, TicketComment } from "../../../src/index.ts";
 import { Avatar } from "../avatar.tsx";
 import { Files } from "./files.tsx";
@@ -69,41 +69,63 @@ export const CommentItem = memo(function CommentItem(props: CommentItemProps) {
         <Files files={files} />
         <Problem error={error} />
         {text === null && (
-          <div className="comment-actions">
-            {canReply && (
-              <button
-                type="button"
-                className="button link"
-                onClick={() => onReply(id)}
-                aria-label={`Reply to ${name}`}
-                data-testid="reply"
-              >
-                Reply
-              </button>
-            )}
-            {isOwn && (
-              <>
-                <button
-                  type="button"
-                  className="button link"
-                  ref={editButton}
-                  onClick={() => {
-                    setTakesFocus(true);
-                    setText(content);
-                  }}
-                  data-testid="edit-comment"
-                >
-                  Edit
-                </button>
-                <DeleteButton onDelete={() => void run(onDelete(id), () => undefined)} />
-              </>
-            )}
-          </div>
+          <CommentButtons
+            {...{ name, canReply, isOwn, editButton }}
+            onReply={() => onReply(id)}
+            onEdit={() => {
+              setTakesFocus(true);
+              setText(content);
+            }}
+            onDelete={() => void run(onDelete(id), () => undefined)}
+          />
         )}
       </div>
     </li>
   );
 });
+
+interface CommentButtonsProps {
+  readonly name: string;
+  readonly canReply: boolean;
+  readonly isOwn: boolean;
+  readonly editButton: RefObject<HTMLButtonElement | null>;
+  readonly onReply: () => void;
+  readonly onEdit: () => void;
+  readonly onDelete: () => void;
+}
+
+function CommentButtons(props: CommentButtonsProps) {
+  const { name, canReply, isOwn, editButton, onReply, onEdit, onDelete } = props;
+  return (
+    <div className="comment-actions">
+      {canReply && (
+        <button
+          type="button"
+          className="button link"
+          onClick={onReply}
+          aria-label={`Reply to ${name}`}
+          data-testid="reply"
+        >
+          Reply
+        </button>
+      )}
+      {isOwn && (
+        <>
+          <button
+            type="button"
+            className="button link"
+            ref={editButton}
+            onClick={onEdit}
+            data-testid="edit-comment"
+          >
+            Edit
+          </button>
+          <DeleteButton onDelete={onDelete} />
+        </>
+      )}
+    </div>
+  );
+}
 
 function CommentHead({ comment, name }: { comment: TicketComment; name: string }) {
   const now = useNow();

@@ -1,11 +1,5 @@
 import { type FormEvent, useId, useRef, useState } from "react";
-import {
-  TICKET_CATEGORIES,
-  TICKET_FILES_MAX,
-  TICKET_PRIORITIES,
-  type TicketDraft,
-  TicketsError,
-} from "../../../src/index.ts";
+import { TICKET_FILES_MAX, type TicketDraft, TicketsError } from "../../../src/index.ts";
 import { usePenholder } from "../../../src/react.tsx";
 import { FilesField, type FileText, fileDrafts, filesProblem } from "./files-field.tsx";
 import { Problem } from "./problem.tsx";
@@ -113,38 +107,20 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
         )}
       </Field>
       <div className="field-pair">
-        <Field label="Category" problem={null}>
-          {(aria) => (
-            <select
-              {...aria}
-              value={draft.category}
-              onChange={(event) => set({ category: event.target.value as Draft["category"] })}
-              data-testid="new-category"
-            >
-              {TICKET_CATEGORIES.map((word) => (
-                <option key={word} value={word}>
-                  {CATEGORY_WORDS[word]}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-        <Field label="Priority" problem={null}>
-          {(aria) => (
-            <select
-              {...aria}
-              value={draft.priority}
-              onChange={(event) => set({ priority: event.target.value as Draft["priority"] })}
-              data-testid="new-priority"
-            >
-              {TICKET_PRIORITIES.map((word) => (
-                <option key={word} value={word}>
-                  {PRIORITY_WORDS[word]}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
+        <WordField
+          label="Category"
+          testId="new-category"
+          value={draft.category}
+          words={CATEGORY_WORDS}
+          onChange={(category) => set({ category })}
+        />
+        <WordField
+          label="Priority"
+          testId="new-priority"
+          value={draft.priority}
+          words={PRIORITY_WORDS}
+          onChange={(priority) => set({ priority })}
+        />
       </div>
       <FilesField
         files={draft.files}
@@ -168,6 +144,37 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
         </button>
       </div>
     </form>
+  );
+}
+
+interface WordFieldProps<W extends string> {
+  readonly label: string;
+  readonly testId: string;
+  readonly value: W;
+  readonly words: Readonly<Record<W, string>>;
+  readonly onChange: (word: W) => void;
+}
+
+/** A choice of words, in their order. */
+function WordField<W extends string>(props: WordFieldProps<W>) {
+  const { label, testId, value, words, onChange } = props;
+  return (
+    <Field label={label} problem={null}>
+      {(aria) => (
+        <select
+          {...aria}
+          value={value}
+          onChange={(event) => onChange(event.target.value as W)}
+          data-testid={testId}
+        >
+          {(Object.entries(words) as [W, string][]).map(([word, text]) => (
+            <option key={word} value={word}>
+              {text}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
   );
 }
 

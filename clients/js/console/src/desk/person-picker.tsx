@@ -22,54 +22,13 @@ interface PersonPickerProps {
 
 /** A field in which somebody of the team is looked for, and chosen from a list. */
 export function PersonPicker(props: PersonPickerProps) {
-  const { label, testId, chosen, onChoose } = props;
+  const { label, testId, chosen } = props;
   const id = useId();
-  const field = useRef<HTMLInputElement>(null);
-  const [isOpen, setOpen] = useState(false);
-  const [text, setText] = useState("");
-  const people = usePeople(isOpen ? text : null);
-  const choices = choicesOf(props, people, text);
-  const [active, setActive] = useState(0);
-  const at = Math.min(active, choices.length - 1);
-  const close = () => {
-    setOpen(false);
-    setText("");
-  };
-  const open = () => {
-    if (isOpen) return;
-    setActive(
-      Math.max(
-        0,
-        choicesOf(props, people, "").findIndex(({ id: one }) => one === chosen.id),
-      ),
-    );
-    setOpen(true);
-  };
-  const choose = (choice: Choice | undefined) => {
-    if (choice === undefined) return;
-    close();
-    if (choice.id !== chosen.id) onChoose(choice);
-  };
-  const onKeyDown = (event: KeyboardEvent) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step !== undefined) {
-      event.preventDefault();
-      if (isOpen) setActive((at + step + choices.length) % choices.length);
-      else open();
-    } else if (event.key === "Enter") {
-      event.preventDefault();
-      if (isOpen) choose(choices[at]);
-      else open();
-    } else if (event.key === "Escape" && isOpen) {
-      event.preventDefault();
-      close();
-    }
-  };
+  const { isOpen, text, people, choices, at, open, close, type, choose, onKeyDown } =
+    usePicker(props);
   return (
     <div className="picker">
       <input
-        id={`${id}-field`}
-        ref={field}
         role="combobox"
         aria-label={label}
         aria-expanded={isOpen}
@@ -80,13 +39,9 @@ export function PersonPicker(props: PersonPickerProps) {
         spellCheck={false}
         value={isOpen ? text : chosen.label}
         placeholder="Type a name"
-        maxLength={100}
+        maxLength={TEXT_MAX}
         onClick={open}
-        onChange={(event) => {
-          setText(isOpen ? event.target.value : added(chosen.label, event.target.value));
-          setActive(0);
-          setOpen(true);
-        }}
+        onChange={(event) => type(event.target.value)}
         onKeyDown={onKeyDown}
         onBlur={close}
         data-testid={testId}
@@ -114,6 +69,59 @@ export function PersonPicker(props: PersonPickerProps) {
       )}
     </div>
   );
+}
+
+const TEXT_MAX = 100;
+
+/** What is typed, what can be chosen for it, and which of that the keys are at. */
+function usePicker(props: PersonPickerProps) {
+  const { chosen, onChoose } = props;
+  const [isOpen, setOpen] = useState(false);
+  const [text, setText] = useState("");
+  const [active, setActive] = useState(0);
+  const people = usePeople(isOpen ? text : null);
+  const choices = choicesOf(props, people, text);
+  const at = Math.min(active, choices.length - 1);
+  const close = () => {
+    setOpen(false);
+    setText("");
+  };
+  const open = () => {
+    if (isOpen) return;
+    setActive(
+      Math.max(
+        0,
+        choices.findIndex((choice) => choice.id === chosen.id),
+      ),
+    );
+    setOpen(true);
+  };
+  const type = (value: string) => {
+    setText(isOpen ? value : added(chosen.label, value));
+    setActive(0);
+    setOpen(true);
+  };
+  const choose = (choice: Choice | undefined) => {
+    if (choice === undefined) return;
+    close();
+    if (choice.id !== chosen.id) onChoose(choice);
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step !== undefined) {
+      if (!isOpen) open();
+      else if (choices.length > 0) setActive((at + step + choices.length) % choices.length);
+    } else if (event.key === "Enter") {
+      if (isOpen) choose(choices[at]);
+      else open();
+    } else if (event.key === "Escape" && isOpen) {
+      close();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  };
+  return { isOpen, text, people, choices, at, open, close, type, choose, onKeyDown };
 }
 
 interface OptionProps {
