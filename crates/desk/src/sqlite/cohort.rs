@@ -2,8 +2,8 @@
 //!
 //! A commit waits for the disk, whatever is in it. So those who write one after the other, each in a savepoint, are a
 //! *cohort* that is committed once: whoever has done their part hands the open transaction to the next who waits, and is
-//! told with all others what came of the commit. It comes when nobody waits, when the cohort is full, or when it has
-//! lasted for long enough.
+//! told with all others what came of the commit. It comes when those have had their turn who were waiting when the first of
+//! them was done, so nobody waits for whoever comes later; or when the cohort is full, or has lasted for long enough.
 //!
 //! - Nobody is told anything before the commit: neither who has written, nor who was refused on what others of the
 //!   cohort have written.
@@ -31,8 +31,8 @@ use crate::statement::{Connection, Course, Lite, Place, member};
 /// Most parts of a cohort.
 const PARTS_MAX: usize = 256;
 
-/// How long a cohort takes on others.
-const SPAN: Duration = Duration::from_millis(20);
+/// How long a cohort takes on others, whose parts are long.
+const SPAN: Duration = Duration::from_secs(1);
 
 /// How long those of a cohort wait for its commit: long enough for a slow disk, not for one of them who stalls.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,6 +85,8 @@ struct Lead {
     open_since: Option<Instant>,
     /// Those whose parts are in it.
     cohort: Vec<oneshot::Sender<Outcome>>,
+    /// How many these may be, once the first is done.
+    parts_max: usize,
 }
 
 /// What the keeper gets.
@@ -117,7 +119,8 @@ impl Cohorts {
     /// Starts the task that keeps the connection in order; it ends with the last clone of this value.
     pub(super) fn start(pool: SqlitePool) -> Self {
         let (keeper, returned) = mpsc::unbounded_channel();
-        let lead = Lead { connection: None, open_since: None, cohort: Vec::new() };
+        let lead =
+            Lead { connection: None, open_since: None, cohort: Vec::new(), parts_max: PARTS_MAX };
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), free: Some(lead) });
         tokio::spawn(keep(returned));
         Self(Arc::new(Parts { pool, queue, keeper }))
@@ -174,11 +177,14 @@ impl Cohorts {
             queue.waiting.pop_front();
         }
         let next = queue.waiting.front().map(|waiting| waiting.company);
-        is_young && lead.cohort.len() < PARTS_MAX && next == Some(Company::Shared)
+        is_young && lead.cohort.len() < lead.parts_max && next == Some(Company::Shared)
     }
 
     /// Hands an open transaction to the next, or lets it be committed.
     fn pass(&self, mut lead: Lead) {
+        if lead.cohort.len() == 1 {
+            lead.parts_max = PARTS_MAX.min(1 + self.queue().waiting.len());
+        }
         while self.goes_on(&lead) {
             let Some(next) = self.queue().waiting.pop_front() else { break };
             match next.grant.send(Turn::new(self, lead, next.company)) {
@@ -403,7 +409,7 @@ impl Lead {
             Some(connection) => sqlx::raw_sql("COMMIT").execute(&mut **connection).await.map(drop),
             None => Err(sqlx::Error::WorkerCrashed),
         };
-        self.open_since = None;
+        (self.open_since, self.parts_max) = (None, PARTS_MAX);
         if committed.is_err() {
             self.roll_back().await;
         }
@@ -412,7 +418,7 @@ impl Lead {
 
     /// Undoes everything.
     async fn roll_back(&mut self) {
-        self.open_since = None;
+        (self.open_since, self.parts_max) = (None, PARTS_MAX);
         let Some(mut connection) = self.connection.take() else { return };
         // Whether or not there is anything: what was sent before is done by now, and SQLite may have undone it.
         let undone = sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await;

@@ -47,7 +47,7 @@ pub enum Updated {
 ///
 /// It is short: while it lasts nobody else writes to SQLite, and PostgreSQL breaks it off when nothing is done in it
 /// for a second. An operation that is refused has changed nothing, and the work can go on. Works on SQLite that wait for
-/// one another are committed together, so each of them waits for those that came meanwhile, for some milliseconds.
+/// one another are committed together, so each of them waits for those that came meanwhile.
 #[derive(Debug)]
 pub struct Work {
     pub(super) tickets: Tickets,
