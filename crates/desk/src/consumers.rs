@@ -27,6 +27,7 @@ mod body;
 mod claim;
 mod deliveries;
 mod filter;
+mod hasten;
 pub(crate) mod outbox;
 mod replay;
 pub(crate) mod retention;
@@ -50,6 +51,9 @@ use crate::tickets::Tickets;
 
 /// Most consumers.
 pub const CONSUMERS_MAX: u32 = 100;
+
+/// For how long a secret that was replaced signs too, in milliseconds.
+const PREVIOUS_SECRET_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A consumer's id, a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +84,15 @@ impl fmt::Debug for SigningSecret {
     }
 }
 
+/// The secret before the one that signs, for receivers that do not know that one yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// The secret.
+    pub secret: SigningSecret,
+    /// From then on it signs nothing any more, and is forgotten.
+    pub until: StoreMs,
+}
+
 /// Where events go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -89,9 +102,21 @@ pub enum Destination {
         url: String,
         /// Signs what is sent there.
         secret: SigningSecret,
+        /// The secret before, where that signs too.
+        previous: Option<PreviousSecret>,
     },
     /// To the program that the server is built into.
     InProcess,
+}
+
+impl Destination {
+    /// As it is at a time, when a secret that was replaced may be forgotten.
+    fn at(mut self, now: StoreMs) -> Self {
+        if let Self::Webhook { previous, .. } = &mut self {
+            previous.take_if(|previous| previous.until <= now);
+        }
+        self
+    }
 }
 
 /// Whether a consumer is sent anything.
@@ -149,8 +174,19 @@ pub struct ConsumerChanges {
     pub filter: Option<EventFilter>,
     /// The address of a webhook.
     pub url: Option<String>,
+    /// What signs what is sent there. The one before signs too for a day.
+    pub secret: Option<SigningSecret>,
     /// Whether it is sent anything.
     pub state: Option<ConsumerState>,
+}
+
+impl ConsumerChanges {
+    /// Whether what has failed may succeed now: at another address, under another secret, or when it is active again.
+    #[must_use]
+    pub fn may_mend(&self) -> bool {
+        let is_active = self.state == Some(ConsumerState::Active);
+        self.url.is_some() || self.secret.is_some() || is_active
+    }
 }
 
 /// Nothing is different.
@@ -189,7 +225,8 @@ pub struct Consumers {
     news: Arc<Notify>,
 }
 
-struct Row(Consumer);
+/// A consumer, and how often it was mended.
+struct Row(Consumer, i64);
 
 from_row!(Row, |row| {
     let wrong = |what: &str| sqlx::Error::Decode(what.to_owned().into());
@@ -199,15 +236,24 @@ from_row!(Row, |row| {
     let state: String = row.try_get("state")?;
     let (url, secret): (Option<String>, Option<String>) =
         (row.try_get("url")?, row.try_get("secret")?);
+    let previous: Option<String> = row.try_get("previous_secret")?;
+    let until: Option<i64> = row.try_get("previous_until_ms")?;
     let replays_until: Option<i64> = row.try_get("replay_until_ms")?;
     let created: i64 = row.try_get("created_ms")?;
-    Ok(Self(Consumer {
+    let time = |ms: i64| u64::try_from(ms).map(StoreMs).map_err(|_| wrong("a time is negative"));
+    let consumer = Consumer {
         id: ConsumerId(id),
         name: row.try_get("name")?,
         filter: EventFilter::read(&filter).ok_or_else(|| wrong("a filter is none"))?,
         destination: match (kind.as_str(), url, secret) {
             ("webhook", Some(url), Some(secret)) => {
-                Destination::Webhook { url, secret: SigningSecret(secret) }
+                let previous = match previous.zip(until) {
+                    Some((secret, until)) => {
+                        Some(PreviousSecret { secret: SigningSecret(secret), until: time(until)? })
+                    }
+                    None => None,
+                };
+                Destination::Webhook { url, secret: SigningSecret(secret), previous }
             }
             ("in_process", None, None) => Destination::InProcess,
             _ => return Err(wrong("a destination is none")),
@@ -217,13 +263,15 @@ from_row!(Row, |row| {
             "paused" => ConsumerState::Paused,
             _ => return Err(wrong("a consumer has an unknown state")),
         },
-        created_at: StoreMs(u64::try_from(created).map_err(|_| wrong("a time is negative"))?),
+        created_at: time(created)?,
         is_replaying: replays_until.is_some(),
-    }))
+    };
+    Ok(Self(consumer, row.try_get("mended")?))
 });
 
 const SELECT: &str =
-    "SELECT id, name, filter, kind, url, secret, state, created_ms, replay_until_ms
+    "SELECT id, name, filter, kind, url, secret, previous_secret, previous_until_ms, state, created_ms,
+        replay_until_ms, mended
     FROM consumers WHERE state <> 'removed' AND ($1 = '' OR id = $1) ORDER BY id";
 
 async fn find(connection: &mut Connection<'_>, id: &ConsumerId) -> Result<Consumer, ConsumerError> {
@@ -341,7 +389,8 @@ impl Consumers {
         find(&mut self.pens.reader().await?.connection(), id).await
     }
 
-    /// Changes one.
+    /// Changes one. Where that [may mend](ConsumerChanges::may_mend) it, what waits to be tried again may be
+    /// [hastened](Self::hasten) then; what is being tried meanwhile, and fails, is tried again at once.
     ///
     /// # Errors
     ///
@@ -351,25 +400,39 @@ impl Consumers {
         id: &ConsumerId,
         changes: &ConsumerChanges,
     ) -> Result<Consumer, ConsumerError> {
-        if changes.url.as_ref().is_some_and(|url| url.contains('\0')) {
+        let secret = changes.secret.as_ref().map(|secret| secret.0.as_str());
+        if [changes.url.as_deref(), secret].into_iter().flatten().any(|it| it.contains('\0')) {
             return Err(StoreError::Unstorable.into());
         }
-        let mut transaction = self.pens.transaction().await?;
+        let (mut transaction, now) = self.pens.begin().await?;
         let mut connection = transaction.connection();
         outbox::lock_roster(&mut connection).await?;
         let before = find(&mut connection, id).await?;
-        if changes.url.is_some() && before.destination == Destination::InProcess {
+        let is_of_webhook = changes.url.is_some() || changes.secret.is_some();
+        if is_of_webhook && before.destination == Destination::InProcess {
             return Err(ConsumerError::NoWebhook);
         }
         execute!(
             &mut connection,
             "UPDATE consumers SET filter = coalesce($2, filter), url = coalesce($3, url),
-                 state = coalesce($4, state) WHERE id = $1",
+                 state = coalesce($4, state), mended = mended + $5 WHERE id = $1",
             id.as_str(),
             changes.filter.as_ref().map(EventFilter::to_text),
             changes.url.as_deref(),
             changes.state.map(ConsumerState::as_str),
+            i64::from(changes.may_mend()),
         );
+        if let Some(secret) = secret {
+            // The same again is no other: whoever asks twice keeps the one before.
+            execute!(
+                &mut connection,
+                "UPDATE consumers SET secret = $2, previous_secret = secret, previous_until_ms = $3
+                 WHERE id = $1 AND secret <> $2",
+                id.as_str(),
+                secret,
+                signed(now.after(PREVIOUS_SECRET_MS).0),
+            );
+        }
         let after = find(&mut connection, id).await?;
         transaction.commit().await?;
         self.news.notify_one();
@@ -389,7 +452,8 @@ impl Consumers {
         // The name is free again at once.
         let removed = execute!(
             &mut connection,
-            "UPDATE consumers SET state = 'removed', name = id, secret = NULL, replay_until_ms = NULL
+            "UPDATE consumers SET state = 'removed', name = id, secret = NULL, previous_secret = NULL,
+                 previous_until_ms = NULL, replay_until_ms = NULL
              WHERE id = $1 AND state <> 'removed'",
             id.as_str(),
         );

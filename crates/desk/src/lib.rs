@@ -125,7 +125,7 @@ pub use self::answer::{Answered, Draft, Due, Logged, Reading};
 pub use self::consumers::{
     Backlog, CONSUMERS_MAX, Claimed, Consumer, ConsumerChanges, ConsumerError, ConsumerId,
     ConsumerState, Consumers, Delivery, DeliveryState, Destination, EventFilter, FILTER_LEN_MAX,
-    InvalidFilter, NewConsumer, Outcome as DeliveryOutcome, PATTERN_BYTES_MAX,
+    InvalidFilter, NewConsumer, Outcome as DeliveryOutcome, PATTERN_BYTES_MAX, PreviousSecret,
     Replay as ConsumerReplay, Settled, SigningSecret, Waiting,
 };
 pub use self::error::StoreError;

@@ -6,7 +6,7 @@ use penholder_lease::StoreMs;
 use uuid::Uuid;
 
 use super::body::Logged;
-use super::{Consumer, ConsumerId, ConsumerState, Consumers, Row};
+use super::{Consumer, ConsumerId, ConsumerState, Consumers, Destination, Row};
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, execute, rows};
@@ -25,6 +25,8 @@ pub struct Waiting {
 pub struct Claimed {
     /// To whom.
     pub consumer: ConsumerId,
+    /// Where to.
+    pub destination: Destination,
     /// The event's id; the same at every attempt.
     pub event: String,
     /// What the event is called.
@@ -39,6 +41,8 @@ pub struct Claimed {
     pub tried_for_ms: u64,
     line: String,
     claim: String,
+    /// How often the consumer had been mended.
+    mended: i64,
 }
 
 /// What came of an attempt.
@@ -124,7 +128,7 @@ impl Consumers {
         }
         let all: Vec<Row> = rows!(&mut reader.connection(), fetch_all, super::SELECT, "");
         let mut waiting = Vec::with_capacity(next.len());
-        for Row(consumer) in all {
+        for Row(consumer, _) in all {
             if let Some(next) = next.remove(consumer.id.as_str()) {
                 waiting.push(Waiting {
                     consumer,
@@ -151,9 +155,11 @@ impl Consumers {
         let mut connection = transaction.connection();
         let found: Option<Row> =
             rows!(&mut connection, fetch_optional, super::SELECT, consumer.as_str());
-        if found.is_none_or(|row| row.0.state != ConsumerState::Active) {
+        let Some(Row(found, mended)) = found else { return Ok(Vec::new()) };
+        if found.state != ConsumerState::Active {
             return Ok(Vec::new());
         }
+        let destination = found.destination.at(now);
         let claim = Uuid::new_v4().as_simple().to_string();
         let lines = claim_lines(&mut connection, consumer, (now, limit, lease_ms), &claim).await?;
         let mut claimed = Vec::with_capacity(lines.len());
@@ -168,6 +174,7 @@ impl Consumers {
             let first = first.map_or(Ok(now.0), unsigned)?;
             claimed.push(Claimed {
                 consumer: consumer.clone(),
+                destination: destination.clone(),
                 name: logged.name(),
                 body: logged.body()?,
                 event: logged.id,
@@ -176,6 +183,7 @@ impl Consumers {
                 tried_for_ms: now.0.saturating_sub(first),
                 line,
                 claim: claim.clone(),
+                mended,
             });
         }
         transaction.commit().await?;
@@ -285,7 +293,9 @@ async fn keep(
         Outcome::Released => return end_line(connection, line, now).await,
         Outcome::Delivered { status } => ("delivered", status, None, None),
         Outcome::Failed { status, error, retry_in_ms: Some(ms) } => {
-            ("pending", status, Some(error.replace('\0', "")), Some(now.after(*ms)))
+            let is_mended = is_mended(connection, claimed).await?;
+            let next = if is_mended { now } else { now.after(*ms) };
+            ("pending", status, Some(error.replace('\0', "")), Some(next))
         }
         Outcome::Failed { status, error, retry_in_ms: None } => {
             ("failed", status, Some(error.replace('\0', "")), None)
@@ -304,18 +314,33 @@ async fn keep(
         status.map(i64::from),
         error,
     );
-    let Some(next) = next else {
+    if next.is_none() {
         finish(connection, &claimed.event, now).await?;
         return end_line(connection, line, now).await;
-    };
+    }
+    // What a replay has put before it meanwhile does not wait for it.
     execute!(
         connection,
-        "UPDATE delivery_lines SET next_ms = $3, claim = NULL WHERE consumer_id = $1 AND line = $2",
+        "UPDATE delivery_lines SET claim = NULL, next_ms = coalesce((SELECT d.next_ms FROM deliveries AS d
+             WHERE d.consumer_id = $1 AND d.line = $2 AND d.state = 'pending'
+             ORDER BY d.seq, d.event_id LIMIT 1), $3)
+         WHERE consumer_id = $1 AND line = $2",
         claimed.consumer.as_str(),
         &claimed.line,
-        signed(next.0),
+        signed(now.0),
     );
     Ok(())
+}
+
+/// Whether an attempt went where its consumer is not any more, or was signed otherwise.
+async fn is_mended(connection: &mut Connection<'_>, claimed: &Claimed) -> Result<bool, StoreError> {
+    let mended: Option<(i64,)> = rows!(
+        connection,
+        fetch_optional,
+        "SELECT mended FROM consumers WHERE id = $1",
+        claimed.consumer.as_str(),
+    );
+    Ok(mended.is_some_and(|(mended,)| mended != claimed.mended))
 }
 
 /// Notes that all consumers have finished with a row of the log, if they have.

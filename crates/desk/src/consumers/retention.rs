@@ -12,8 +12,9 @@ use crate::statement::{execute, rows};
 const AT_ONCE: usize = 500;
 
 /// Forgets what was owed to consumers that are gone, and rows of the log that were kept for deliveries only and are
-/// as old as `keep_ms`, whatever came of those. Returns how many rows of the log.
+/// as old as `keep_ms`, whatever came of those, and secrets that sign no more. Returns how many rows of the log.
 pub(crate) async fn forget(pens: &Pens, keep_ms: u64) -> Result<u64, StoreError> {
+    forget_secrets(pens).await?;
     loop {
         let (mut transaction, now) = pens.begin().await?;
         let is_done = forget_removed(&mut transaction.connection(), now).await?;
@@ -45,6 +46,16 @@ pub(crate) async fn forget(pens: &Pens, keep_ms: u64) -> Result<u64, StoreError>
             return Ok(count);
         }
     }
+}
+
+async fn forget_secrets(pens: &Pens) -> Result<(), StoreError> {
+    let (mut transaction, now) = pens.begin().await?;
+    execute!(
+        &mut transaction.connection(),
+        "UPDATE consumers SET previous_secret = NULL, previous_until_ms = NULL WHERE previous_until_ms <= $1",
+        signed(now.0),
+    );
+    transaction.commit().await
 }
 
 /// Forgets some of what was owed to a consumer that is gone, and the consumer itself when that was all; returns whether

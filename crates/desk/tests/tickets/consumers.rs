@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use crate::stage::{Site, changes, execute, notes, says, texts, ticket};
 
 /// Longer than any test takes.
-const LEASE_MS: u64 = 600_000;
+pub(crate) const LEASE_MS: u64 = 600_000;
 
 /// How often one tries again when the store is busy.
 const ATTEMPTS: u64 = 50;
@@ -42,6 +42,7 @@ fn new(name: &str, patterns: &[&str]) -> Result<NewConsumer> {
     let destination = Destination::Webhook {
         url: "https://example.org/hook".to_owned(),
         secret: SigningSecret("whsec_eA==".to_owned()),
+        previous: None,
     };
     Ok(NewConsumer { name: name.to_owned(), filter: EventFilter::parse(patterns)?, destination })
 }
@@ -58,7 +59,11 @@ async fn slow_commits(site: &Site) -> Result<()> {
     Ok(())
 }
 
-async fn make(site: &Site, name: &str, patterns: &[&str]) -> Result<(Consumers, Consumer)> {
+pub(crate) async fn make(
+    site: &Site,
+    name: &str,
+    patterns: &[&str],
+) -> Result<(Consumers, Consumer)> {
     let consumers = Consumers::new(&site.tickets);
     let made = consumers.create(new(name, patterns)?).await?;
     Ok((consumers, made))
@@ -68,11 +73,11 @@ fn settled(claimed: Claimed, outcome: DeliveryOutcome) -> Vec<Settled> {
     vec![Settled { claimed, outcome }]
 }
 
-fn delivered(claimed: Claimed) -> Vec<Settled> {
+pub(crate) fn delivered(claimed: Claimed) -> Vec<Settled> {
     settled(claimed, DeliveryOutcome::Delivered { status: Some(204) })
 }
 
-fn failed(claimed: Claimed, retry_in_ms: Option<u64>) -> Vec<Settled> {
+pub(crate) fn failed(claimed: Claimed, retry_in_ms: Option<u64>) -> Vec<Settled> {
     let error = "no answer".to_owned();
     settled(claimed, DeliveryOutcome::Failed { status: Some(500), error, retry_in_ms })
 }
@@ -92,7 +97,7 @@ async fn drain(consumers: &Consumers, to: &Consumer) -> Result<Vec<Claimed>> {
     }
 }
 
-fn only(mut claimed: Vec<Claimed>) -> Result<Claimed> {
+pub(crate) fn only(mut claimed: Vec<Claimed>) -> Result<Claimed> {
     ensure!(claimed.len() == 1, "{claimed:?}");
     claimed.pop().context("nothing is due")
 }
@@ -102,7 +107,7 @@ fn names(claimed: &[Claimed]) -> Vec<&str> {
 }
 
 /// A ticket with an update and a comment: three events.
-async fn story(site: &Site) -> Result<TicketId> {
+pub(crate) async fn story(site: &Site) -> Result<TicketId> {
     let mut work = site.by("eve").await?;
     let id = work.create(ticket("t", Some("carl"))?).await?.id;
     work.update(id, &changes(&json!({ "title": "u" }))?, (None, None)).await?;

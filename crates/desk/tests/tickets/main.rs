@@ -9,6 +9,7 @@ mod events;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod keys;
+mod mending;
 mod rules;
 mod stage;
 mod streams;
@@ -69,6 +70,10 @@ contract! {
     consumers::replay_sends_what_the_log_has,
     consumers::names_and_numbers_of_consumers_are_bounded,
     consumers::what_waits_is_kept_while_the_log_is,
+    mending::what_waits_is_tried_at_once_when_it_may_help,
+    mending::failure_of_the_old_address_is_no_reason_to_wait,
+    mending::parked_one_does_not_wait_behind_the_next,
+    mending::replaced_secret_signs_for_a_day,
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -103,11 +103,11 @@ impl Sender {
         Ok(Self { client, allows_private })
     }
 
-    /// Delivers an event; returns the status of the answer that acknowledges it.
+    /// Delivers an event, signed with each of the secrets; returns the status of the answer that acknowledges it.
     pub(super) async fn send(
         &self,
         claimed: &Claimed,
-        (url, secret): (&str, &SigningSecret),
+        (url, secrets): (&str, [Option<&SigningSecret>; 2]),
     ) -> Result<u16, Failure> {
         let url = Url::parse(url).map_err(|error| Failure::new(error.to_string()))?;
         // A number is not looked up, so the resolver does not see it.
@@ -115,16 +115,18 @@ impl Sender {
             return Err(Failure::new(PrivateAddress.to_string()));
         }
         let timestamp = i64::try_from(clock::wall().0 / 1_000).unwrap_or(i64::MAX);
-        let webhook = Webhook::new(&secret.0).map_err(|error| Failure::new(error.to_string()))?;
-        let signature = webhook.sign(&claimed.event, timestamp, claimed.body.as_bytes());
-        let signature = signature.map_err(|error| Failure::new(error.to_string()))?;
+        let sign = |secret: &SigningSecret| {
+            Webhook::new(&secret.0)?.sign(&claimed.event, timestamp, claimed.body.as_bytes())
+        };
+        let signatures: Result<Vec<String>, _> = secrets.into_iter().flatten().map(sign).collect();
+        let signatures = signatures.map_err(|error| Failure::new(error.to_string()))?;
         let mut request = self
             .client
             .post(url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(HEADER_WEBHOOK_ID, &claimed.event)
             .header(HEADER_WEBHOOK_TIMESTAMP, timestamp)
-            .header(HEADER_WEBHOOK_SIGNATURE, signature)
+            .header(HEADER_WEBHOOK_SIGNATURE, signatures.join(" "))
             .body(claimed.body.clone());
         let trace = claimed.traceparent.as_deref().map(HeaderValue::from_str);
         if let Some(Ok(trace)) = trace {

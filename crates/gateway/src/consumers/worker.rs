@@ -113,12 +113,7 @@ impl Work {
         let all = claimed.len() < free;
         for claimed in claimed {
             self.claimed.insert((consumer.id.clone(), claimed.event.clone()), claimed.clone());
-            let attempt = attempt(
-                self.desk.clone(),
-                claimed,
-                (consumer.name.clone(), consumer.destination.clone()),
-            );
-            self.attempts.spawn(attempt);
+            self.attempts.spawn(attempt(self.desk.clone(), claimed, consumer.name.clone()));
         }
         // Where all was had, a look tells when the next is due; what is locked just now is due still.
         Ok(all.then_some(SLEEP_MIN))
@@ -170,16 +165,12 @@ impl Work {
 }
 
 /// Tries to deliver, and says what came of it.
-async fn attempt(
-    desk: ConsumerDesk,
-    claimed: Claimed,
-    (name, destination): (String, Destination),
-) -> Settled {
+async fn attempt(desk: ConsumerDesk, claimed: Claimed, name: String) -> Settled {
     let started = Instant::now();
     let limits = desk.0.limits;
     let trying = {
         let (desk, claimed, name) = (desk.clone(), claimed.clone(), name.clone());
-        async move { deliver(&desk, &claimed, (name, destination)).await }
+        async move { deliver(&desk, &claimed, name).await }
     };
     // In a task of its own, so that what panics is a failure like any other.
     let trying = AbortOnDropHandle::new(tokio::spawn(timeout(limits.timeout, trying)));
@@ -209,11 +200,12 @@ async fn attempt(
 async fn deliver(
     desk: &ConsumerDesk,
     claimed: &Claimed,
-    (name, destination): (String, Destination),
+    name: String,
 ) -> Result<Option<u16>, Failure> {
-    match destination {
-        Destination::Webhook { url, secret } => {
-            desk.0.sender.send(claimed, (&url, &secret)).await.map(Some)
+    match &claimed.destination {
+        Destination::Webhook { url, secret, previous } => {
+            let previous = previous.as_ref().map(|previous| &previous.secret);
+            desk.0.sender.send(claimed, (url, [Some(secret), previous])).await.map(Some)
         }
         Destination::InProcess => {
             let gone = || Failure::new("no such consumer in this process");

@@ -26,6 +26,9 @@ use crate::auth::Caller;
 use crate::consumers::{fresh_secret, is_secret, refused_address};
 use crate::pens::{log_away, refused};
 
+/// What stands in the place of a secret that the server is to make.
+const NEW_SECRET: &str = "new";
+
 /// Longest name. Unit: bytes.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -71,20 +74,30 @@ pub(super) struct ConsumerPatch {
     /// Which events it wants from now on. What it is owed already stays owed.
     filter: Option<Vec<String>>,
     /// Where they go.
-    destination: Option<AddressPatch>,
+    destination: Option<WebhookPatch>,
     /// Whether it is sent anything. What a paused consumer wants waits for it, as long as the log is kept.
     state: Option<StateWord>,
 }
 
-/// Another address of a webhook; the secret stays.
-#[derive(Debug, Deserialize, ToSchema)]
+/// Another address of a webhook, or another secret. What is absent stays.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AddressPatch {
+pub(super) struct WebhookPatch {
     /// What it is already.
     #[expect(dead_code, reason = "there is one word, and reading it has checked it")]
     r#type: Option<DestinationWord>,
     /// The address.
-    url: String,
+    url: Option<String>,
+    /// Signs what is sent from now on: `whsec_` and 24 to 64 bytes in base64, or `new`, and the server makes one. The secret
+    /// before signs too, for 24 hours.
+    #[schema(example = "new")]
+    secret: Option<String>,
+}
+
+impl std::fmt::Debug for WebhookPatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookPatch").finish_non_exhaustive()
+    }
 }
 
 /// Where events can be sent to.
@@ -114,7 +127,7 @@ pub(super) struct ConsumerReply {
     replaying: bool,
     #[schema(example = "2026-01-02T03:04:05.678Z")]
     created_at: String,
-    /// The secret; told once, when the consumer is made, and not when that answer is sent again.
+    /// The secret; told once, when it is set, and not when that answer is sent again.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
@@ -127,6 +140,10 @@ pub(super) enum DestinationReply {
     Webhook {
         /// The address.
         url: String,
+        /// Until when the secret before signs too, where there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(example = "2026-01-02T03:04:05.678Z")]
+        previous_secret_until: Option<String>,
     },
     /// To the program that the server is built into.
     InProcess,
@@ -228,7 +245,7 @@ pub(super) async fn create(
         None => fresh_secret(),
     };
     let told = secret.0.clone();
-    let destination = Destination::Webhook { url, secret };
+    let destination = Destination::Webhook { url, secret, previous: None };
     let new = NewConsumer { name, filter: parse_filter(filter)?, destination };
     let made = app.consumers.store().create(new).await.map_err(fault)?;
     let location = format!("/v1/consumers/{}", made.id.as_str());
@@ -283,7 +300,8 @@ pub(super) async fn read(
     Ok(Json(reply(found.map_err(fault)?)))
 }
 
-/// Changes the filter or the address of a consumer, pauses it, or lets it go on.
+/// Changes the filter, the address or the secret of a consumer, pauses it, or lets it go on. With another address or
+/// secret, or active again, it is sent at once what waits to be tried again.
 #[utoipa::path(
     patch, path = "/v1/consumers/{id}", tag = "consumers", request_body = ConsumerPatch,
     params(("id" = String, Path, description = "The consumer's id.")),
@@ -305,20 +323,33 @@ pub(super) async fn change(
     require(&caller)?;
     let id = id(path)?;
     let ConsumerPatch { filter, destination, state } = body?.read()?;
-    let url = destination.map(|patch| patch.url);
+    let (url, secret) = destination.map_or((None, None), |patch| (patch.url, patch.secret));
     if let Some(url) = &url {
         check_address(&app, url)?;
     }
+    let secret = match secret {
+        Some(word) if word == NEW_SECRET => Some(fresh_secret()),
+        Some(secret) if is_secret(&secret) => Some(SigningSecret(secret)),
+        Some(_) => return Err(invalid("secret is whsec_ and 24 to 64 bytes in base64, or new")),
+        None => None,
+    };
+    let told = secret.as_ref().map(|secret| secret.0.clone());
     let changes = ConsumerChanges {
         filter: filter.map(parse_filter).transpose()?,
         url,
+        secret,
         state: state.map(|state| match state {
             StateWord::Active => ConsumerState::Active,
             StateWord::Paused => ConsumerState::Paused,
         }),
     };
-    let changed = app.consumers.store().change(&id, &changes).await;
-    Ok(Json(reply(changed.map_err(fault)?)))
+    let store = app.consumers.store();
+    let changed = store.change(&id, &changes).await.map_err(fault)?;
+    if changes.may_mend() {
+        // It was changed, whether what waits is sent at once or not.
+        store.hasten(&id).await.inspect_err(log_away).ok();
+    }
+    Ok(Json(ConsumerReply { secret: told, ..reply(changed) }))
 }
 
 /// Takes a consumer away. What it is owed is not delivered any more.
@@ -456,7 +487,10 @@ fn reply(consumer: Consumer) -> ConsumerReply {
         name: consumer.name,
         filter: consumer.filter.patterns().to_vec(),
         destination: match consumer.destination {
-            Destination::Webhook { url, .. } => DestinationReply::Webhook { url },
+            Destination::Webhook { url, previous, .. } => DestinationReply::Webhook {
+                url,
+                previous_secret_until: previous.map(|it| Moment(it.until).to_string()),
+            },
             Destination::InProcess => DestinationReply::InProcess,
         },
         state: match consumer.state {
