@@ -1,10 +1,11 @@
 //! Making consumers, and looking after them.
 
 use anyhow::{Result, ensure};
-use penholder_tests::{Options, Request, Server};
+use penholder_tests::{Options, Request, Server, until};
 use serde_json::{Value, json};
+use sqlx::SqlitePool;
 
-use super::receiver::{Receiver, Reply};
+use super::receiver::{Receiver, Reply, SOON};
 use super::{deliveries, make, options, send, settled, text, ticket};
 
 fn body(name: &str, filter: &Value, url: &str) -> Value {
@@ -59,6 +60,84 @@ async fn consumer_is_made_read_changed_and_taken_away() -> Result<()> {
     Ok(())
 }
 
+async fn store(server: &Server) -> Result<SqlitePool> {
+    let file = server.data().join("pens.sqlite");
+    Ok(SqlitePool::connect(&format!("sqlite://{}", file.display())).await?)
+}
+
+#[tokio::test]
+async fn answer_that_is_sent_again_has_the_address_and_no_secret() -> Result<()> {
+    let server = Server::start(options()).await?;
+    let new = body("one", &json!(["*"]), "https://example.org/");
+    let request = Request::new("POST", "/v1/consumers").authorized("ApiKey dev").json(&new);
+    let request = request.header("idempotency-key", "k");
+    let first = server.ask(request.clone()).await?;
+    ensure!(first.status == 201 && first.header("idempotency-replay").is_none(), "{first}");
+    let secret = text(&first.json(), "secret")?;
+    let again = server.ask(request).await?;
+    assert_eq!((again.status, again.header("idempotency-replay")), (201, Some("true")));
+    assert_eq!(again.header("location"), first.header("location"));
+    let mut expected = first.json();
+    expected.as_object_mut().and_then(|it| it.remove("secret"));
+    assert_eq!(again.json(), expected);
+    let kept: Vec<(String,)> = sqlx::query_as("SELECT body FROM idempotency_keys")
+        .fetch_all(&store(&server).await?)
+        .await?;
+    ensure!(kept.len() == 1 && !kept[0].0.contains(&secret), "{kept:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn secret_is_replaced_while_the_one_before_still_signs() -> Result<()> {
+    let server = Server::start(options()).await?;
+    let receiver = Receiver::start(|_| Reply::Status(200)).await?;
+    let (id, first) = make(&server, "one", json!(["*"]), &receiver.url("/a")).await?;
+    let path = format!("/v1/consumers/{id}");
+    let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let mut secrets = vec![first];
+    for asked in ["new", given, given] {
+        let patch = json!({ "destination": { "secret": asked } });
+        let after = send(&server, "PATCH", &path, &patch).await?;
+        let told = text(&after, "secret")?;
+        ensure!(asked == "new" || told == asked, "{after}");
+        if secrets.last() != Some(&told) {
+            secrets.push(told);
+        }
+        text(&after["destination"], "previous_secret_until")?;
+    }
+    let read = server.get(&path).await?;
+    ensure!(!read.body.contains("whsec"), "{read}");
+    ticket(&server, "t").await?;
+    let hook = receiver.wait("/a", 1).await?.remove(0);
+    assert_eq!(hook.signatures().count(), 2, "{hook:?}");
+    assert!(hook.verify(&secrets[0]).is_err(), "only the last two sign");
+    hook.verify(&secrets[1])?;
+    hook.verify(&secrets[2])
+}
+
+#[tokio::test]
+async fn what_waits_for_long_is_sent_to_another_address_at_once() -> Result<()> {
+    let server = Server::start(options()).await?;
+    let receiver = Receiver::start(|hook| match hook.path.as_str() {
+        "/broken" => Reply::Status(500),
+        _ => Reply::Status(200),
+    })
+    .await?;
+    let (id, _) = make(&server, "one", json!(["*"]), &receiver.url("/broken")).await?;
+    ticket(&server, "t").await?;
+    receiver.wait("/broken", 1).await?;
+    let store = store(&server).await?;
+    until("it waits for ever", SOON, async || {
+        let far = "UPDATE delivery_lines SET next_ms = 9000000000000 WHERE claim IS NULL";
+        Ok((sqlx::query(far).execute(&store).await?.rows_affected() > 0).then_some(()))
+    })
+    .await?;
+    let patch = json!({ "destination": { "url": receiver.url("/fine") } });
+    send(&server, "PATCH", &format!("/v1/consumers/{id}"), &patch).await?;
+    receiver.wait("/fine", 1).await?;
+    settled(&server, &id, "delivered", 1).await.map(drop)
+}
+
 #[tokio::test]
 async fn what_is_no_consumer_is_refused() -> Result<()> {
     let server = Server::start(options()).await?;
@@ -91,14 +170,35 @@ async fn what_is_no_consumer_is_refused() -> Result<()> {
     let replay = format!("/v1/consumers/{id}/replay");
     for bad in [
         json!({}),
-        json!({ "from_seq": 1 }),
         json!({ "topic": "tickets:x" }),
+        json!({ "topic": "tickets:x", "event_id": "x" }),
         json!({ "from_time": "yesterday" }),
         json!({ "from_time": "2026-01-02T03:04:05Z", "event_id": "x" }),
     ] {
         assert_eq!(server.post(&replay, &bad).await?.status, 422, "{bad}");
     }
     assert_eq!(server.post(&replay, &json!({ "event_id": "x" })).await?.status, 404);
+    let alone = server.post(&replay, &json!({ "from_seq": 1 })).await?;
+    ensure!(alone.status == 422 && alone.body.contains("give the topic with it"), "{alone}");
+    for topic in ["", "a b", "tickets:x", "tickets:all", "tickets:user:ann", "phoenix"] {
+        let refused = server.post(&replay, &json!({ "from_seq": 1, "topic": topic })).await?;
+        ensure!(refused.status == 422 && refused.json()["code"] == "invalid_topic", "{refused}");
+    }
+    for (pattern, legal) in [
+        ("tickett.*", "there are ticket, comment, collision, pen, message, notification"),
+        ("ticket.exploded", "there are created, updated, deleted and *"),
+    ] {
+        let refused = server.post("/v1/consumers", &body("a", &json!([pattern]), url)).await?;
+        ensure!(refused.status == 422 && refused.body.contains(legal), "{refused}");
+        let patch = Request::new("PATCH", &format!("/v1/consumers/{id}")).authorized("ApiKey dev");
+        let refused = server.ask(patch.json(&json!({ "filter": [pattern] }))).await?;
+        ensure!(refused.status == 422 && refused.body.contains(legal), "{refused}");
+    }
+    for secret in ["whsec_c2hvcnQ=", "fresh", ""] {
+        let patch = Request::new("PATCH", &format!("/v1/consumers/{id}")).authorized("ApiKey dev");
+        let patch = patch.json(&json!({ "destination": { "secret": secret } }));
+        assert_eq!(server.ask(patch).await?.status, 422, "{secret}");
+    }
     for query in ["state=lost", "limit=0", "limit=1001", "cursor=x", "odd=1"] {
         let refused = server.get(&format!("/v1/consumers/{id}/deliveries?{query}")).await?;
         assert_eq!(refused.status, 422, "{query}: {refused}");

@@ -10,7 +10,7 @@ use penholder_desk::{
     DeliveryState, Destination, EventFilter, NewConsumer, SigningSecret, StoreError,
 };
 use penholder_lease::StoreMs;
-use penholder_protocol::ErrorCode;
+use penholder_protocol::{ErrorCode, Namespace, TopicName};
 use penholder_ticket::Moment;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -24,6 +24,7 @@ use super::page;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::consumers::{fresh_secret, is_secret, refused_address};
+use crate::log::ticket_of;
 use crate::pens::{log_away, refused};
 
 /// What stands in the place of a secret that the server is to make.
@@ -206,9 +207,9 @@ pub(super) struct ReplayBody {
     /// What was written at this time or later.
     #[schema(example = "2026-01-02T03:04:05.678Z")]
     from_time: Option<String>,
-    /// With `topic`: what was written to it with this number (`seq` of an event) or a larger one.
+    /// What was written to `topic`, which goes with it, with this number (`seq` of an event) or a larger one.
     from_seq: Option<u64>,
-    /// The topic of a ticket, `tickets:{id}`: numbers are counted for each.
+    /// The topic of an event, `tickets:{id}`: numbers are counted for each. Only with `from_seq`.
     topic: Option<String>,
     /// One event, such as one whose delivery has failed.
     event_id: Option<String>,
@@ -438,10 +439,15 @@ pub(super) async fn replay(
     let ReplayBody { from_time, from_seq, topic, event_id } = body?.read()?;
     let replay = match (from_time, (topic, from_seq), event_id) {
         (Some(time), (None, None), None) => ConsumerReplay::FromTime(moment(&time)?),
-        (None, (Some(topic), Some(seq)), None) => ConsumerReplay::FromSeq { topic, seq },
+        (None, (Some(topic), Some(seq)), None) => {
+            ConsumerReplay::FromSeq { topic: own_topic(topic)?, seq }
+        }
         (None, (None, None), Some(event)) => {
             ConsumerId::parse(&event).ok_or(ErrorCode::NotFound)?;
             ConsumerReplay::Event(event)
+        }
+        (None, (None, Some(_)), None) => {
+            return Err(invalid("from_seq is counted for each topic: give the topic with it"));
         }
         _ => return Err(invalid("give from_time, or topic and from_seq, or event_id")),
     };
@@ -473,6 +479,18 @@ fn check_address(app: &App, url: &str) -> Result<(), ApiError> {
 
 fn parse_filter(patterns: Vec<String>) -> Result<EventFilter, ApiError> {
     EventFilter::parse(patterns).map_err(|error| invalid(error.to_string()))
+}
+
+/// Reads the topic of something that is written to. What only passes on the events of others numbers them anew.
+fn own_topic(text: String) -> Result<String, ApiError> {
+    let topic = TopicName::parse(&text).map_err(|_| ErrorCode::InvalidTopic)?;
+    let is_own = match topic.namespace() {
+        Namespace::Tickets => ticket_of(&topic).is_some(),
+        Namespace::Phoenix | Namespace::System => false,
+        Namespace::User | Namespace::Application(_) => true,
+    };
+    let none = "topic is that of an event, such as tickets:{id}";
+    if is_own { Ok(text) } else { Err(ApiError::new(ErrorCode::InvalidTopic, none)) }
 }
 
 fn moment(text: &str) -> Result<StoreMs, ApiError> {
