@@ -52,17 +52,28 @@ async fn nobody_and_strangers_are_told_the_same() -> Result<()> {
 #[tokio::test]
 async fn unknown_addresses_and_methods_are_said_to_be_so() -> Result<()> {
     let server = Server::start(Options::default()).await?;
-    for (method, path, status) in [
-        ("GET", "/v1/nothing", 404),
-        ("GET", "/v1/topics/doc:1", 404),
-        ("GET", "/nothing", 404),
-        ("DELETE", "/v1/topics", 405),
-        ("PUT", "/v1/topics/doc:1/presence", 405),
-        ("GET", "/v1/presence/summaries", 405),
-        ("POST", "/healthz", 405),
-    ] {
+    for (method, path, status) in
+        [("GET", "/v1/nothing", 404), ("GET", "/v1/topics/doc:1", 404), ("GET", "/nothing", 404)]
+    {
         let answer = server.ask(Request::new(method, path).authorized(KEY)).await?;
         check(&answer, status, "not_found", &format!("{method} {path}"));
+    }
+    for (method, path, allowed) in [
+        ("DELETE", "/v1/topics", "GET,HEAD"),
+        ("PUT", "/v1/topics/doc:1/presence", "GET,HEAD"),
+        ("GET", "/v1/presence/summaries", "POST"),
+        ("POST", "/healthz", "GET,HEAD"),
+        ("PUT", "/v1/tickets", "GET,HEAD,POST"),
+        ("POST", "/v1/tickets/x", "GET,HEAD,DELETE,PATCH"),
+    ] {
+        let answer = server.ask(Request::new(method, path).authorized(KEY)).await?;
+        check(&answer, 405, "method_not_allowed", &format!("{method} {path}"));
+        let sorted = |list: &str| {
+            let mut list: Vec<_> = list.split(',').map(str::to_owned).collect();
+            list.sort();
+            list
+        };
+        assert_eq!(sorted(answer.header("allow").unwrap_or_default()), sorted(allowed), "{path}");
     }
     Ok(())
 }

@@ -897,6 +897,7 @@ export type ErrorCode =
   | "idempotency_key_reused"
   | "request_in_progress"
   | "reset_required"
+  | "method_not_allowed"
   | "not_found"
   | "internal";
 

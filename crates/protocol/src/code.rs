@@ -53,101 +53,152 @@ macro_rules! named {
     };
 }
 
-named! {
-    /// Why a request was refused; stable, for programs to decide by.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-    pub enum ErrorCode by code {
-        /// The token does not allow it, or there is no such thing: the two are not told apart.
-        NotAuthorized = "not_authorized",
-        /// The token is missing, invalid, expired, or another person's.
-        InvalidToken = "invalid_token",
-        /// The topic breaks the rules for names, or nothing can be joined there.
-        InvalidTopic = "invalid_topic",
-        /// The meta is not an object, too deep, has too many keys or a key that is refused.
-        InvalidMeta = "invalid_meta",
-        /// The meta has too many bytes.
-        MetaTooLarge = "meta_too_large",
-        /// The socket has joined as many topics as it may.
-        TooManyTopics = "too_many_topics",
-        /// Too much in too short a time.
-        RateLimited = "rate_limited",
-        /// Something that the server needs is away.
-        Unavailable = "unavailable",
-        /// The topic is not joined on this socket.
-        UnmatchedTopic = "unmatched_topic",
-        /// No such event.
-        UnknownEvent = "unknown_event",
-        /// The frame is not one of the protocol.
-        Malformed = "malformed",
-        /// This session may not do that.
-        Forbidden = "forbidden",
-        /// Only the server sends events of that name.
-        ReservedEvent = "reserved_event",
-        /// The payload does not fit the event.
-        InvalidPayload = "invalid_payload",
-        /// The session does not hold the pen under that fence.
-        LeaseLost = "lease_lost",
-        /// Somebody else has the pen; over HTTP only.
-        PenHeld = "pen_held",
-        /// A write carries the fence of a pen that has gone on.
-        StaleFence = "stale_fence",
-        /// The time to live is not one that a pen may have.
-        InvalidTtl = "invalid_ttl",
-        /// As many wait for the pen as may.
-        QueueFull = "queue_full",
-        /// A ticket's status cannot change like that.
-        InvalidTransition = "invalid_transition",
-        /// What was done is not opened again here.
-        ReopenNotAllowed = "reopen_not_allowed",
-        /// Nobody comments on a closed ticket.
-        TicketClosed = "ticket_closed",
-        /// The ticket is not what the writer has read.
-        StaleVersion = "stale_version",
-        /// The part of a list that was asked for is none.
-        InvalidPage = "invalid_page",
-        /// The title of a ticket is not as it must be.
-        InvalidTitle = "invalid_title",
-        /// The description of a ticket is not as it must be.
-        InvalidDescription = "invalid_description",
-        /// The category of a ticket is not as it must be.
-        InvalidCategory = "invalid_category",
-        /// The priority of a ticket is not as it must be.
-        InvalidPriority = "invalid_priority",
-        /// The status of a ticket is not as it must be.
-        InvalidStatus = "invalid_status",
-        /// The owner of a ticket is not as it must be.
-        InvalidUserId = "invalid_user_id",
-        /// The guest who made a ticket is not as it must be.
-        InvalidGuest = "invalid_guest",
-        /// The metadata of a ticket is not as it must be.
-        InvalidMetadata = "invalid_metadata",
-        /// The files of a ticket or comment is not as it must be.
-        InvalidAttachments = "invalid_attachments",
-        /// The reason of a change of status is not as it must be.
-        InvalidReason = "invalid_reason",
-        /// What a comment says is not as it must be.
-        InvalidContent = "invalid_content",
-        /// What a comment answers is not as it must be.
-        InvalidParent = "invalid_parent",
-        /// Whom a ticket is assigned to is not as it must be.
-        InvalidAssignee = "invalid_assignee",
-        /// Which tickets are changed together is not as it must be.
-        InvalidIds = "invalid_ids",
-        /// The name of a person is not as it must be.
-        InvalidName = "invalid_name",
-        /// The key of a request that may be repeated is none.
-        InvalidIdempotencyKey = "invalid_idempotency_key",
-        /// The key stands for another request.
-        IdempotencyKeyReused = "idempotency_key_reused",
-        /// A request with the same key has not been answered yet.
-        RequestInProgress = "request_in_progress",
-        /// What was asked for of the log is not kept any more, or never was there; over HTTP only.
-        ResetRequired = "reset_required",
-        /// There is no such thing; over HTTP only.
-        NotFound = "not_found",
-        /// A defect of the server.
-        Internal = "internal",
-    }
+/// Declares the reasons for refusals: each with its name on the wire, its status of HTTP, and what to do about it.
+macro_rules! refused {
+    ($($(#[$inner:meta])* $variant:ident = $text:literal, $status:literal, $message:expr;)+) => {
+        named! {
+            /// Why a request was refused; stable, for programs to decide by.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+            pub enum ErrorCode by code {
+                $($(#[$inner])* $variant = $text,)+
+            }
+        }
+
+        impl ErrorCode {
+            /// The status of HTTP that fits.
+            pub fn status(self) -> u16 {
+                match self {
+                    $(ErrorCode::$variant => $status,)+
+                }
+            }
+
+            /// What to do about it, for a developer to read.
+            pub fn message(self) -> &'static str {
+                match self {
+                    $(ErrorCode::$variant => $message,)+
+                }
+            }
+        }
+    };
+}
+
+/// What to do about a field that is not as it must be.
+const A_FIELD: &str = "Send what the message and details.field say.";
+
+refused! {
+    /// The token does not allow it, or there is no such thing: the two are not told apart.
+    NotAuthorized = "not_authorized", 403,
+        "The token does not allow this here. Ask for a token with the capability it needs.";
+    /// The token is missing, invalid, expired, or another person's.
+    InvalidToken = "invalid_token", 401, "Send a token of the same person, signed and current.";
+    /// The topic breaks the rules for names, or nothing can be joined there.
+    InvalidTopic = "invalid_topic", 422,
+        "A topic is 1 to 200 bytes: segments of A-Z a-z 0-9 _ . ~ - separated by colons.";
+    /// The meta is not an object, too deep, has too many keys or a key that is refused.
+    InvalidMeta = "invalid_meta", 422,
+        "Send a meta that is an object, at most 16 deep, with at most 256 keys to an object \
+        and none of __proto__, constructor, prototype.";
+    /// The meta has too many bytes.
+    MetaTooLarge = "meta_too_large", 422,
+        "Send a smaller meta; limits.meta_max in the join reply says how small.";
+    /// The socket has joined as many topics as it may.
+    TooManyTopics = "too_many_topics", 422, "Leave a topic first, or open another socket.";
+    /// Too much in too short a time.
+    RateLimited = "rate_limited", 429, "Send less; try again after retry_after_ms.";
+    /// Something that the server needs is away.
+    Unavailable = "unavailable", 503, "Try again after a moment.";
+    /// The topic is not joined on this socket.
+    UnmatchedTopic = "unmatched_topic", 404,
+        "Join the topic on this socket before you push to it.";
+    /// No such event.
+    UnknownEvent = "unknown_event", 404,
+        "No such event; check its name and the server's version.";
+    /// The frame is not one of the protocol.
+    Malformed = "malformed", 400, "Send a frame of the negotiated version, at most 16 deep.";
+    /// This session may not do that.
+    Forbidden = "forbidden", 403,
+        "This session may only view. Join in edit mode with a token that allows it.";
+    /// Only the server sends events of that name.
+    ReservedEvent = "reserved_event", 422,
+        "Choose another name; only the server sends events of that name.";
+    /// The payload does not fit the event.
+    InvalidPayload = "invalid_payload", 422, "Send the payload that the event wants.";
+    /// The session does not hold the pen under that fence.
+    LeaseLost = "lease_lost", 409,
+        "You do not hold the pen under this fence any more. Stop writing; leave a draft, and \
+        acquire it anew.";
+    /// Somebody else has the pen; over HTTP only.
+    PenHeld = "pen_held", 409, "Somebody else has the pen; wait for it, or ask for it.";
+    /// A write carries the fence of a pen that has gone on.
+    StaleFence = "stale_fence", 409,
+        "The pen has gone on since. Acquire it anew, and look at what was written meanwhile.";
+    /// The time to live is not one that a pen may have.
+    InvalidTtl = "invalid_ttl", 422,
+        "ttl_ms is a whole number of milliseconds, from 1000 to what the server allows.";
+    /// As many wait for the pen as may.
+    QueueFull = "queue_full", 429,
+        "As many wait for this pen as may; try again after a moment.";
+    /// A ticket's status cannot change like that.
+    InvalidTransition = "invalid_transition", 409,
+        "From where it stands the ticket cannot become that.";
+    /// What was done is not opened again here.
+    ReopenNotAllowed = "reopen_not_allowed", 409,
+        "Tickets are not reopened here; make another.";
+    /// Nobody comments on a closed ticket.
+    TicketClosed = "ticket_closed", 409, "The ticket is closed; reopen it first.";
+    /// The ticket is not what the writer has read.
+    StaleVersion = "stale_version", 412, "Read the ticket again, and write with its version.";
+    /// The part of a list that was asked for is none.
+    InvalidPage = "invalid_page", 422, "Send a next_cursor of the same list.";
+    /// The title of a ticket is not as it must be.
+    InvalidTitle = "invalid_title", 422, A_FIELD;
+    /// The description of a ticket is not as it must be.
+    InvalidDescription = "invalid_description", 422, A_FIELD;
+    /// The category of a ticket is not as it must be.
+    InvalidCategory = "invalid_category", 422, A_FIELD;
+    /// The priority of a ticket is not as it must be.
+    InvalidPriority = "invalid_priority", 422, A_FIELD;
+    /// The status of a ticket is not as it must be.
+    InvalidStatus = "invalid_status", 422, A_FIELD;
+    /// The owner of a ticket is not as it must be.
+    InvalidUserId = "invalid_user_id", 422, A_FIELD;
+    /// The guest who made a ticket is not as it must be.
+    InvalidGuest = "invalid_guest", 422, A_FIELD;
+    /// The metadata of a ticket is not as it must be.
+    InvalidMetadata = "invalid_metadata", 422, A_FIELD;
+    /// The files of a ticket or comment are not as they must be.
+    InvalidAttachments = "invalid_attachments", 422, A_FIELD;
+    /// The reason of a change of status is not as it must be.
+    InvalidReason = "invalid_reason", 422, A_FIELD;
+    /// What a comment says is not as it must be.
+    InvalidContent = "invalid_content", 422, A_FIELD;
+    /// What a comment answers is not as it must be.
+    InvalidParent = "invalid_parent", 422, A_FIELD;
+    /// Whom a ticket is assigned to is not as it must be.
+    InvalidAssignee = "invalid_assignee", 422, A_FIELD;
+    /// Which tickets are changed together is not as it must be.
+    InvalidIds = "invalid_ids", 422, A_FIELD;
+    /// The name of a person is not as it must be.
+    InvalidName = "invalid_name", 422, A_FIELD;
+    /// The key of a request that may be repeated is none.
+    InvalidIdempotencyKey = "invalid_idempotency_key", 400,
+        "Send 1 to 255 visible ASCII characters, once.";
+    /// The key stands for another request.
+    IdempotencyKeyReused = "idempotency_key_reused", 422,
+        "It came with another body; send another key.";
+    /// A request with the same key has not been answered yet.
+    RequestInProgress = "request_in_progress", 409,
+        "The first is under way; wait for Retry-After.";
+    /// What was asked for of the log is not kept any more, or never was there; over HTTP only.
+    ResetRequired = "reset_required", 410,
+        "Fetch the state anew, and go on after details.last.";
+    /// The address does not know the method; over HTTP only.
+    MethodNotAllowed = "method_not_allowed", 405, "Send one of the methods in Allow; see /docs.";
+    /// There is no such thing; over HTTP only.
+    NotFound = "not_found", 404, "Nothing is there; check the name.";
+    /// A defect of the server.
+    Internal = "internal", 500,
+        "A defect of the server. Try again; if it stays, report it with the time.";
 }
 
 impl ErrorCode {
@@ -157,79 +208,6 @@ impl ErrorCode {
             ErrorCode::TooManyTopics => "too many channels joined",
             ErrorCode::UnmatchedTopic => "unmatched topic",
             _ => self.code(),
-        }
-    }
-
-    /// What to do about it, for a developer to read.
-    pub fn message(self) -> &'static str {
-        match self {
-            ErrorCode::NotAuthorized => {
-                "The token does not allow this here. Ask for a token with the capability it needs."
-            }
-            ErrorCode::InvalidToken => "Send a token of the same person, signed and current.",
-            ErrorCode::InvalidTopic => {
-                "A topic is 1 to 200 bytes: segments of A-Z a-z 0-9 _ . ~ - separated by colons."
-            }
-            ErrorCode::InvalidMeta => {
-                "Send a meta that is an object, at most 16 deep, with at most 256 keys to an object \
-                 and none of __proto__, constructor, prototype."
-            }
-            ErrorCode::MetaTooLarge => {
-                "Send a smaller meta; limits.meta_max in the join reply says how small."
-            }
-            ErrorCode::TooManyTopics => "Leave a topic first, or open another socket.",
-            ErrorCode::RateLimited => "Send less; try again after retry_after_ms.",
-            ErrorCode::Unavailable => "Try again after a moment.",
-            ErrorCode::UnmatchedTopic => "Join the topic on this socket before you push to it.",
-            ErrorCode::UnknownEvent => "No such event; check its name and the server's version.",
-            ErrorCode::Malformed => "Send a frame of the negotiated version, at most 16 deep.",
-            ErrorCode::Forbidden => {
-                "This session may only view. Join in edit mode with a token that allows it."
-            }
-            ErrorCode::ReservedEvent => {
-                "Choose another name; only the server sends events of that name."
-            }
-            ErrorCode::InvalidPayload => "Send the payload that the event wants.",
-            ErrorCode::LeaseLost => {
-                "You do not hold the pen under this fence any more. Stop writing; leave a draft, and \
-                 acquire it anew."
-            }
-            ErrorCode::PenHeld => "Somebody else has the pen; wait for it, or ask for it.",
-            ErrorCode::StaleFence => {
-                "The pen has gone on since. Acquire it anew, and look at what was written meanwhile."
-            }
-            ErrorCode::InvalidTtl => {
-                "ttl_ms is a whole number of milliseconds, from 1000 to what the server allows."
-            }
-            ErrorCode::QueueFull => "As many wait for this pen as may; try again after a moment.",
-            ErrorCode::InvalidTransition => "From where it stands the ticket cannot become that.",
-            ErrorCode::ReopenNotAllowed => "Tickets are not reopened here; make another.",
-            ErrorCode::TicketClosed => "The ticket is closed; reopen it first.",
-            ErrorCode::StaleVersion => "Read the ticket again, and write with its version.",
-            ErrorCode::InvalidPage => "Send a next_cursor of the same list.",
-            ErrorCode::InvalidTitle
-            | ErrorCode::InvalidDescription
-            | ErrorCode::InvalidCategory
-            | ErrorCode::InvalidPriority
-            | ErrorCode::InvalidStatus
-            | ErrorCode::InvalidUserId
-            | ErrorCode::InvalidGuest
-            | ErrorCode::InvalidMetadata
-            | ErrorCode::InvalidAttachments
-            | ErrorCode::InvalidReason
-            | ErrorCode::InvalidContent
-            | ErrorCode::InvalidParent
-            | ErrorCode::InvalidAssignee
-            | ErrorCode::InvalidIds
-            | ErrorCode::InvalidName => "Send what the message and details.field say.",
-            ErrorCode::InvalidIdempotencyKey => "Send 1 to 255 visible ASCII characters, once.",
-            ErrorCode::IdempotencyKeyReused => "It came with another body; send another key.",
-            ErrorCode::RequestInProgress => "The first is under way; wait for Retry-After.",
-            ErrorCode::ResetRequired => "Fetch the state anew, and go on after details.last.",
-            ErrorCode::NotFound => "Nothing is there; check the name.",
-            ErrorCode::Internal => {
-                "A defect of the server. Try again; if it stays, report it with the time."
-            }
         }
     }
 }
@@ -454,6 +432,7 @@ mod tests {
         for &code in ErrorCode::ALL {
             assert_eq!(code.code().parse(), Ok(code));
             assert!(!code.message().is_empty());
+            assert!((400..=599).contains(&code.status()), "{code}");
         }
         for &code in CloseCode::ALL {
             assert_eq!(code.name().parse(), Ok(code));

@@ -43,7 +43,9 @@ impl ApiError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let (code_name, message) = (code.code().to_owned(), message.into());
         let body = ErrorBody { code: code_name, message, pen: None, details: None };
-        Self { status: status(code), body, retry_after_secs: None }
+        let status = StatusCode::from_u16(code.status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, body, retry_after_secs: None }
     }
 
     /// The same, with what else there is to know.
@@ -71,54 +73,6 @@ impl ApiError {
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
-    }
-}
-
-/// The status of each code.
-fn status(code: ErrorCode) -> StatusCode {
-    match code {
-        ErrorCode::InvalidToken => StatusCode::UNAUTHORIZED,
-        ErrorCode::NotAuthorized | ErrorCode::Forbidden => StatusCode::FORBIDDEN,
-        ErrorCode::NotFound | ErrorCode::UnmatchedTopic | ErrorCode::UnknownEvent => {
-            StatusCode::NOT_FOUND
-        }
-        ErrorCode::ResetRequired => StatusCode::GONE,
-        ErrorCode::RateLimited | ErrorCode::QueueFull => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorCode::Malformed | ErrorCode::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,
-        ErrorCode::LeaseLost
-        | ErrorCode::PenHeld
-        | ErrorCode::StaleFence
-        | ErrorCode::InvalidTransition
-        | ErrorCode::ReopenNotAllowed
-        | ErrorCode::TicketClosed
-        | ErrorCode::RequestInProgress => StatusCode::CONFLICT,
-        ErrorCode::StaleVersion => StatusCode::PRECONDITION_FAILED,
-        ErrorCode::InvalidTopic
-        | ErrorCode::InvalidMeta
-        | ErrorCode::MetaTooLarge
-        | ErrorCode::TooManyTopics
-        | ErrorCode::ReservedEvent
-        | ErrorCode::InvalidTtl
-        | ErrorCode::InvalidTitle
-        | ErrorCode::InvalidDescription
-        | ErrorCode::InvalidCategory
-        | ErrorCode::InvalidPriority
-        | ErrorCode::InvalidStatus
-        | ErrorCode::InvalidUserId
-        | ErrorCode::InvalidGuest
-        | ErrorCode::InvalidMetadata
-        | ErrorCode::InvalidAttachments
-        | ErrorCode::InvalidReason
-        | ErrorCode::InvalidContent
-        | ErrorCode::InvalidParent
-        | ErrorCode::InvalidAssignee
-        | ErrorCode::InvalidIds
-        | ErrorCode::InvalidName
-        | ErrorCode::InvalidPage
-        | ErrorCode::IdempotencyKeyReused
-        | ErrorCode::InvalidPayload => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -184,8 +138,7 @@ pub(crate) async fn no_route() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "There is no such address; /docs lists those there are.")
 }
 
-/// What is answered where a route has no such method.
+/// What is answered where a route has no such method; the router adds which it has.
 pub(crate) async fn no_method() -> ApiError {
-    ApiError::new(ErrorCode::NotFound, "This address does not know the method; see /docs.")
-        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+    ErrorCode::MethodNotAllowed.into()
 }
