@@ -79,6 +79,30 @@ async fn unknown_addresses_and_methods_are_said_to_be_so() -> Result<()> {
 }
 
 #[tokio::test]
+async fn queries_that_are_none_are_told_what_is_wrong() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    for (path, name, rule) in [
+        ("/v1/topics?limit=x", "limit", "1 to 1000"),
+        ("/v1/topics?limit=1&limit=2", "limit", "1 to 1000"),
+        ("/v1/topics/doc:1/events?after=-1", "after", "0 is the start"),
+        ("/v1/topics/doc:1/summary?policy=x", "policy", "policy"),
+        ("/v1/pens", "holder", "the person's id"),
+        ("/v1/pens/doc:1/log?cursor=x", "cursor", "next_cursor"),
+        ("/v1/events", "trace_id", "32 hexadecimal digits"),
+        ("/dev/token?user=a&ttl=x", "ttl", "1 to 86400"),
+        ("/dev/token?user=a&role=x", "role", "agent"),
+    ] {
+        let answer = server.get(path).await?;
+        check(&answer, 422, "invalid_payload", path);
+        let told = answer.json();
+        let message = told["message"].as_str().unwrap_or_default().to_owned();
+        assert!(message.starts_with(&format!("{name} ")) && message.contains(rule), "{answer}");
+        assert_eq!(told["details"]["field"], name, "{answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn illegal_topics_are_said_to_be_so() -> Result<()> {
     let server = Server::start(Options::default()).await?;
     let long = "a".repeat(201);

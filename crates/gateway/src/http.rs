@@ -13,6 +13,7 @@ mod idempotency;
 mod page;
 mod pens;
 mod presence;
+mod query;
 mod rates;
 mod revocations;
 mod router;

@@ -1,7 +1,7 @@
 //! Consumers of the event log, for those who run an application's backends.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -21,6 +21,7 @@ use super::body::JsonBody;
 use super::error::{ApiError, ErrorBody};
 use super::idempotency::KeptBody;
 use super::page;
+use super::query::Asked;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::consumers::{fresh_secret, is_secret, refused_address};
@@ -392,11 +393,11 @@ pub(super) async fn deliveries(
     State(app): State<App>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Query<DeliveryQuery>, QueryRejection>,
+    query: Result<Asked<DeliveryQuery>, ApiError>,
 ) -> Result<Json<DeliveryList>, ApiError> {
     require(&caller)?;
     let id = id(path)?;
-    let Query(DeliveryQuery { state, limit, cursor }) = query?;
+    let Asked(DeliveryQuery { state, limit, cursor }) = query?;
     let limit = page::limit(limit)?;
     let word = |word: String| {
         DeliveryState::from_word(&word)

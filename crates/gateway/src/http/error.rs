@@ -1,7 +1,7 @@
 //! Errors over HTTP: a stable code, a message that says what to do, and a status that fits.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use penholder_protocol::{self as protocol, ErrorCode, ErrorReply};
@@ -118,12 +118,6 @@ impl From<JsonRejection> for ApiError {
             _ => ErrorCode::Malformed,
         };
         Self::new(code, rejection.body_text()).with_status(rejection.status())
-    }
-}
-
-impl From<QueryRejection> for ApiError {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::new(ErrorCode::InvalidPayload, rejection.body_text())
     }
 }
 

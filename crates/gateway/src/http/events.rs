@@ -3,8 +3,8 @@
 mod stream;
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use penholder_desk::StoreError;
@@ -17,6 +17,7 @@ use self::stream::Listener;
 use super::caller::ClientAddress;
 use super::error::{ApiError, ErrorBody};
 use super::page;
+use super::query::Asked;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::log::{Heard, Replay};
@@ -70,11 +71,11 @@ pub(super) async fn events(
     caller: Caller,
     ClientAddress(address): ClientAddress,
     path: Result<Path<String>, PathRejection>,
-    (query, headers): (Result<Query<EventsQuery>, QueryRejection>, HeaderMap),
+    (query, headers): (Result<Asked<EventsQuery>, ApiError>, HeaderMap),
 ) -> Result<Response, ApiError> {
     let Path(name) = path?;
     let topic = TopicName::parse(&name).map_err(|_| ErrorCode::InvalidTopic)?;
-    let Query(EventsQuery { after, limit }) = query?;
+    let Asked(EventsQuery { after, limit }) = query?;
     let limit = page::limit(limit)?;
     let access = app.access_of(&caller, &topic).await.map_err(|refused| {
         // What is not the caller's is as if it were not there.

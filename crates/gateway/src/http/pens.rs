@@ -2,8 +2,8 @@
 //! connections, and renews its pen itself.
 
 use axum::body::Bytes;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, http};
@@ -21,6 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
 use super::page;
+use super::query::Asked;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
 use crate::log::Replay;
@@ -309,9 +310,9 @@ pub(super) struct PenList {
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
-    query: Result<Query<HolderQuery>, QueryRejection>,
+    query: Result<Asked<HolderQuery>, ApiError>,
 ) -> Result<Json<PenList>, ApiError> {
-    let Query(HolderQuery { holder, limit }) = query?;
+    let Asked(HolderQuery { holder, limit }) = query?;
     let held =
         app.pens.held_by(&PersonId::from(holder), page::limit(limit)?).await.inspect_err(log_away);
     let may_view = |name: &str| {
@@ -358,10 +359,10 @@ pub(super) async fn log(
     State(app): State<App>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Query<LogQuery>, QueryRejection>,
+    query: Result<Asked<LogQuery>, ApiError>,
 ) -> Result<Json<LogPage>, ApiError> {
     let topic = caller.topic(&path?, Capability::View)?;
-    let Query(LogQuery { cursor, limit }) = query?;
+    let Asked(LogQuery { cursor, limit }) = query?;
     let limit = page::limit(limit)?;
     let is_public =
         matches!(&caller, Caller::Person(it) if it.audience(&topic) == Audience::Public);

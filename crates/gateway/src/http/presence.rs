@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use penholder_hub::{Evidence, Hub, Input, SummaryQuery, brief};
 use penholder_presence::{Key, MonoMs, ReplicaName, SessionId, SessionPolicy};
@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
+use super::query::Asked;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
 use crate::shard::Shards;
@@ -104,10 +105,10 @@ pub(super) async fn summary(
     State(app): State<App>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Query<ViewQuery>, QueryRejection>,
+    query: Result<Asked<ViewQuery>, ApiError>,
 ) -> Result<Json<ViewerSummary>, ApiError> {
     let topic = caller.topic(&path?, Capability::View)?;
-    let Query(ViewQuery { user, view_only, policy }) = query?;
+    let Asked(ViewQuery { user, view_only, policy }) = query?;
     let own = match &caller {
         Caller::Person(identity) => Some(identity.subject().to_owned()),
         Caller::Backend(_) => None,

@@ -1,13 +1,14 @@
 //! Revoking tokens before they expire.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
 use penholder_protocol::ErrorCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
+use super::query::Asked;
 use crate::app::App;
 use crate::auth::{Caller, RevocationError, Revoked, Term};
 use crate::clock;
@@ -114,10 +115,10 @@ pub(super) async fn revoke(
 pub(super) async fn withdraw(
     State(app): State<App>,
     caller: Caller,
-    query: Result<Query<RevocationQuery>, QueryRejection>,
+    query: Result<Asked<RevocationQuery>, ApiError>,
 ) -> Result<Json<RevocationWithdrawn>, ApiError> {
     require_admin(&caller)?;
-    let Query(RevocationQuery { sub, jti }) = query?;
+    let Asked(RevocationQuery { sub, jti }) = query?;
     let what = revoked(sub, jti)?;
     let withdrawn = move || app.revocations.withdraw(&what, clock::wall().0);
     Ok(Json(RevocationWithdrawn { withdrawn: blocking(withdrawn).await? }))

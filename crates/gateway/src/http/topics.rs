@@ -1,8 +1,8 @@
 //! Topics in general: which have somebody present, and publishing on one.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
 use penholder_hub::{Broadcast, Content, Input, TopicCount, TopicsQuery};
 use penholder_protocol::{self as protocol, ErrorCode, EventName, JsonLimits, TopicName};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
 use super::page;
+use super::query::Asked;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
 
@@ -55,9 +56,9 @@ pub(super) struct TopicEntry {
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    query: Result<Asked<ListQuery>, ApiError>,
 ) -> Result<Json<TopicsPage>, ApiError> {
-    let Query(ListQuery { prefix, cursor, limit }) = query?;
+    let Asked(ListQuery { prefix, cursor, limit }) = query?;
     let limit = page::limit(limit)?;
     let shards = app.shards.ask_all(move |hub| {
         let may_view = |topic: &TopicName| caller.capabilities(topic).allow(Capability::View);

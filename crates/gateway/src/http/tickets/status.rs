@@ -1,7 +1,7 @@
 //! How a ticket's status changes, and has changed.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query};
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
 use penholder_desk::TicketError;
@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::body::JsonBody;
 use super::super::error::{ApiError, ErrorBody};
 use super::super::page;
+use super::super::query::Asked;
 use super::refused;
 use super::visit::{Begun, Started, Visit, ticket_id, told};
 
@@ -134,9 +135,9 @@ pub(super) struct HistoryPage {
 pub(super) async fn history(
     visit: Visit,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Query<HistoryQuery>, QueryRejection>,
+    query: Result<Asked<HistoryQuery>, ApiError>,
 ) -> Result<Response, ApiError> {
-    let Query(HistoryQuery { cursor, limit }) = query?;
+    let Asked(HistoryQuery { cursor, limit }) = query?;
     let limit = page::limit(limit)?;
     if i64::try_from(cursor).is_err() {
         return Err(ErrorCode::InvalidPage.into());

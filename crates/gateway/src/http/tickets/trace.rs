@@ -1,7 +1,6 @@
 //! What a trace has caused, as consumers of the event log are told of it.
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use penholder_desk::{Page, TracedEvent};
 use penholder_protocol::ErrorCode;
@@ -12,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::error::{ApiError, ErrorBody};
 use super::super::page;
+use super::super::query::Asked;
 use super::refused;
 use super::visit::told;
 use crate::app::App;
@@ -86,7 +86,7 @@ pub(super) struct LogEventPage {
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
-    query: Result<Query<TraceQuery>, QueryRejection>,
+    query: Result<Asked<TraceQuery>, ApiError>,
 ) -> Result<Response, ApiError> {
     let may = match &caller {
         Caller::Person(identity) => identity.grants.is_staff(),
@@ -95,7 +95,7 @@ pub(super) async fn list(
     if !may {
         return Err(ErrorCode::NotAuthorized.into());
     }
-    let Query(TraceQuery { trace_id, cursor, limit }) = query?;
+    let Asked(TraceQuery { trace_id, cursor, limit }) = query?;
     let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     if trace_id.len() != 32 || !trace_id.bytes().all(is_hex) {
         let message = "trace_id is 32 hexadecimal digits, in lower case";
