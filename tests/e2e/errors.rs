@@ -1,7 +1,7 @@
 //! Errors over HTTP: one shape, a stable code, a status that fits.
 
 use anyhow::Result;
-use penholder_tests::{Answer, Options, Request, Server};
+use penholder_tests::{Answer, EventSource, Options, Request, Server};
 use serde_json::{Value, json};
 
 const KEY: &str = "ApiKey dev";
@@ -100,6 +100,23 @@ async fn queries_that_are_none_are_told_what_is_wrong() -> Result<()> {
         assert_eq!(told["details"]["field"], name, "{answer}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn events_begin_anew_where_nothing_was_told_before() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let ask = async |accept: &str, last: &str| {
+        let request = Request::new("GET", "/v1/topics/tickets:all/events").authorized(KEY);
+        server.ask(request.header("accept", accept).header("last-event-id", last)).await
+    };
+    let refused = ask("text/event-stream", "x").await?;
+    check(&refused, 410, "reset_required", "no number");
+    for (accept, last) in [("text/event-stream;q=0", "x"), ("application/json", "")] {
+        let page = ask(accept, last).await?;
+        assert_eq!((page.status, page.header("content-type")), (200, Some("application/json")));
+    }
+    let request = Request::new("GET", "/v1/topics/tickets:all/events").authorized(KEY);
+    EventSource::open(server.port(), request.header("last-event-id", "")).await.map(drop)
 }
 
 #[tokio::test]

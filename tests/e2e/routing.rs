@@ -7,8 +7,8 @@
 mod scene;
 mod table;
 
-use anyhow::{Context, Result};
-use penholder_tests::{CANARY, Options};
+use anyhow::{Context, Result, ensure};
+use penholder_tests::{CANARY, EventSource, Options, Request};
 use serde_json::{Value, json};
 
 use self::scene::Scene;
@@ -84,6 +84,23 @@ async fn what_is_not_there_is_refused_as_what_is_another_s() -> Result<()> {
     Ok(())
 }
 
+/// Hears of a topic by long polling, until its ticket was updated.
+async fn polled(desk: &Desk, token: &str, topic: &str) -> Result<()> {
+    let at = |more: &str| format!("/socket/longpoll?vsn=2.0.0&token={token}{more}");
+    let begun = desk.server.ask(Request::new("GET", &at(""))).await?.json();
+    let session = begun["token"].as_str().with_context(|| format!("no session: {begun}"))?;
+    let path = at(&format!("&token={session}"));
+    let join = json!(["1", "1", topic, "phx_join", quietly(Some(1))]);
+    desk.server.ask(Request::new("POST", &path).body(join.to_string())).await?;
+    loop {
+        let polled = desk.server.ask(Request::new("GET", &path)).await?;
+        ensure!(polled.json()["status"] == 200, "{polled}");
+        if polled.body.contains("ticket_updated") {
+            return Ok(());
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_canary_bites() -> Result<()> {
     let desk = Desk::start(Options::default()).await?;
@@ -105,6 +122,17 @@ async fn the_canary_bites() -> Result<()> {
         "an answer with it is read"
     );
     assert!(desk.server.escaped().is_some_and(|it| it.contains("ann")));
+    let events = |token: &str| {
+        let request = Request::new("GET", &format!("/v1/topics/{topic}/events?after=1"));
+        EventSource::open(desk.server.port(), request.authorized(&format!("Bearer {token}")))
+    };
+    assert!(events(&ann).await?.event().await.is_err(), "a stream with it is read");
+    assert!(desk.server.escaped().is_some_and(|it| it.contains("ticket_updated")));
+    assert!(polled(&desk, &ann, &topic).await.is_err(), "a poll with it is read");
+    assert!(desk.server.escaped().is_some_and(|it| it.contains("ticket_updated")));
+    // The staff reads it all.
+    assert_eq!(events(&ada).await?.event().await?.name, "ticket_updated");
+    polled(&desk, &ada, &topic).await?;
     let (mut staff, _) = desk.listen(&ada, &topic, Some(1)).await?;
     staff.event("ticket_updated").await?;
     assert_eq!(desk.server.escaped(), None);

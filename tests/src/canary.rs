@@ -40,8 +40,13 @@ impl Watch {
         let mut watch = Self { port, outsider: Some("nobody known".to_owned()) };
         if head.lines().filter_map(authorization).any(|it| it.starts_with("ApiKey ")) {
             watch.outsider = None;
-        } else if let Some(token) = head.lines().find_map(token) {
-            watch.take_token(&token);
+        } else {
+            // In the address there may be another as well, that of a session.
+            let (mut lines, first) = (head.lines().skip(1), head.lines().next());
+            let found = lines.find_map(token).or_else(|| first.and_then(token));
+            if let Some(token) = found {
+                watch.take_token(&token);
+            }
         }
         watch
     }
@@ -73,15 +78,22 @@ impl Watch {
     }
 }
 
-fn authorization(line: &str) -> Option<&str> {
+fn header<'a>(line: &'a str, wanted: &str) -> Option<&'a str> {
     let (name, value) = line.split_once(':')?;
-    name.eq_ignore_ascii_case("authorization").then(|| value.trim())
+    name.eq_ignore_ascii_case(wanted).then(|| value.trim())
 }
 
-/// The token in a line of a request: in its address, as a bearer, or as a subprotocol of a WebSocket.
+fn authorization(line: &str) -> Option<&str> {
+    header(line, "authorization")
+}
+
+/// The token in a line of a request: in its address, as a bearer, as a subprotocol of a WebSocket, or of a long poll.
 fn token(line: &str) -> Option<String> {
     if let Some(value) = authorization(line) {
         return value.strip_prefix("Bearer ").map(str::to_owned);
+    }
+    if let Some(value) = header(line, "x-phoenix-authtoken") {
+        return Some(value.to_owned());
     }
     let word = |rest: &str| rest.split([' ', '&', ',']).next().unwrap_or_default().to_owned();
     if let Some((_, rest)) = line.split_once("base64url.bearer.phx.") {
@@ -111,10 +123,17 @@ mod tests {
             let offered = format!("phoenix, base64url.bearer.phx.{token}");
             Request::websocket("/s").header("sec-websocket-protocol", &offered)
         };
+        let poll = |role: &str| {
+            let request = Request::new("GET", "/poll?vsn=2.0.0&token=of-the-session");
+            request.header("X-Phoenix-AuthToken", &token(role))
+        };
+        let session = |role: &str| {
+            Request::new("GET", &format!("/poll?token={}&token=of-the-session", token(role)))
+        };
         for (role, is_watched) in
             [("agent", false), ("admin", false), ("customer", true), ("guest", true)]
         {
-            for request in [bearer(role), query(role), protocol(role)] {
+            for request in [bearer(role), query(role), protocol(role), poll(role), session(role)] {
                 let escapes = watch(&request).look(format!("a {CANARY}-1").as_bytes()).is_err();
                 assert_eq!(escapes, is_watched, "{request:?}");
             }

@@ -115,7 +115,7 @@ impl Answer {
     pub(crate) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Self> {
         let mut bytes = Vec::new();
         while !bytes.ends_with(b"\r\n\r\n") && stream.read_until(b'\n', &mut bytes).await? > 0 {}
-        let head = Self::parse(&bytes)?;
+        let head = Self::head(&bytes)?;
         if head.status != 101 {
             let length = head.header("content-length").map(str::parse).transpose()?;
             stream.take(length.unwrap_or(u64::MAX)).read_to_end(&mut bytes).await?;
@@ -134,22 +134,30 @@ impl Answer {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self> {
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-        let end = end.with_context(|| format!("no head: {:?}", String::from_utf8_lossy(bytes)))?;
-        let head = std::str::from_utf8(&bytes[..end])?;
+        let mut answer = Self::head(bytes)?;
+        let body = &bytes[end_of_head(bytes)? + 4..];
+        let is_chunked = answer.header("transfer-encoding") == Some("chunked");
+        let body = if is_chunked { unchunked(body)? } else { body.to_vec() };
+        answer.body = String::from_utf8_lossy(&body).into_owned();
+        Ok(answer)
+    }
+
+    /// Reads the head of an answer.
+    pub(crate) fn head(bytes: &[u8]) -> Result<Self> {
+        let head = std::str::from_utf8(&bytes[..end_of_head(bytes)?])?;
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status")?;
         let headers: Vec<(String, String)> = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
             .collect();
-        let mut answer = Self { status: status.parse()?, headers, body: String::new() };
-        let body = &bytes[end + 4..];
-        let is_chunked = answer.header("transfer-encoding") == Some("chunked");
-        let body = if is_chunked { unchunked(body)? } else { body.to_vec() };
-        answer.body = String::from_utf8_lossy(&body).into_owned();
-        Ok(answer)
+        Ok(Self { status: status.parse()?, headers, body: String::new() })
     }
+}
+
+fn end_of_head(bytes: &[u8]) -> Result<usize> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+    end.with_context(|| format!("no head: {:?}", String::from_utf8_lossy(bytes)))
 }
 
 impl fmt::Display for Answer {

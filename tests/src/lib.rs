@@ -14,6 +14,7 @@
 //! ```
 
 mod canary;
+mod event_source;
 mod frame;
 mod http;
 mod process;
@@ -23,6 +24,7 @@ mod wait;
 mod websocket;
 
 pub use canary::CANARY;
+pub use event_source::{EventSource, SentEvent};
 pub use frame::{Frame, Opcode};
 pub use http::{Answer, Request, exchange};
 pub use penholder_stores::Directory;

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { request } from "node:http";
+import { CANARY, look } from "../harness/canary.js";
 import { seconds, sign } from "../harness/server.js";
 import { suite } from "../harness/suite.js";
 import { soon, until } from "../harness/wait.js";
@@ -33,11 +34,13 @@ class Listener {
     outgoing.on("error", () => {});
     outgoing.end();
     const [response] = await soon("the answer", once(outgoing, "response"));
-    return new Listener(outgoing, response);
+    return new Listener(outgoing, response, headers);
   }
 
-  constructor(outgoing, response) {
+  constructor(outgoing, response, { authorization = "" }) {
     this.outgoing = outgoing;
+    // Whoever has a key is staff.
+    this.token = authorization.startsWith("ApiKey ") ? null : authorization.split(" ")[1];
     this.status = response.statusCode;
     this.headers = response.headers;
     response.setEncoding("utf8");
@@ -56,6 +59,7 @@ class Listener {
   }
 
   #take(block) {
+    if (this.token !== null) look(this.token, block);
     const field = (name) => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
     this.retry = field("retry") ?? this.retry;
     if (field("id") === undefined) return;
@@ -146,7 +150,7 @@ suite("events", { AUTH__LEEWAY: "0s" }, ({ test, server }) => {
   test("a listener hears what was and what comes, also after a restart", async () => {
     const { id } = await create("carl");
     const topic = `tickets:${id}`;
-    const secret = `canary ${randomUUID()}`;
+    const secret = `${CANARY} ${randomUUID()}`;
     await comment(id, secret, true);
     const staff = await Listener.open(server, topic);
     const own = await Listener.open(server, topic, { headers: carl, query: "?after=1" });

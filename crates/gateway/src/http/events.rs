@@ -116,17 +116,68 @@ fn page_of(replayed: Result<Replay, StoreError>) -> Result<Vec<Heard>, ApiError>
 
 /// Whether the caller asks for server-sent events rather than for JSON.
 fn wants_stream(headers: &HeaderMap) -> bool {
+    let stream = quality(headers, "text/event-stream");
+    stream > 0.0 && stream >= quality(headers, "application/json")
+}
+
+/// How much the caller wants a type that it names, from 0 to 1 (RFC 9110, section 12.4.2); not at all where it does not.
+fn quality(headers: &HeaderMap, wanted: &str) -> f32 {
     let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|it| it.to_str().ok());
-    let mut types = accepted
-        .flat_map(|list| list.split(','))
-        .map(|one| one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    types.any(|one| one == "text/event-stream")
+    let of = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_wanted = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted));
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+        let weight = weight.map_or(Some(1.0), |weight| weight.parse().ok());
+        if is_wanted { weight.unwrap_or(0.0) } else { 0.0 }
+    };
+    accepted.flat_map(|list| list.split(',')).map(of).fold(0.0, f32::max)
 }
 
 /// Reads where a client has stopped listening. What is no number at all can never have been told.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    let Some(id) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    // An empty one is that of a client to which nothing was told.
+    let given = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty());
+    let Some(id) = given else { return Ok(None) };
     let text = id.to_str().unwrap_or_default();
     let number = text.parse().map_err(|_| ApiError::from(ErrorCode::ResetRequired));
     number.map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, values: &[&'static str]) -> HeaderMap {
+        let name = header::HeaderName::from_static(name);
+        let values = values.iter().map(|value| header::HeaderValue::from_static(value));
+        values.map(|value| (name.clone(), value)).collect()
+    }
+
+    #[test]
+    fn stream_is_for_those_who_want_it() {
+        for (accept, expected) in [
+            (&[][..], false),
+            (&["*/*"], false),
+            (&["text/event-stream"], true),
+            (&["Text/Event-Stream; charset=utf-8, */*"], true),
+            (&["application/json", "text/event-stream"], true),
+            (&["application/json, text/event-stream;q=0.5"], false),
+            (&["application/json;q=0.4, text/event-stream;q=0.5"], true),
+            (&["text/event-stream;q=0"], false),
+            (&["text/event-stream; q=0.000"], false),
+            (&["text/event-stream; q=x"], false),
+            (&["text/event-streams"], false),
+        ] {
+            assert_eq!(wants_stream(&headers("accept", accept)), expected, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn empty_last_event_id_is_none() {
+        let read = |values: &[&'static str]| last_event_id(&headers(LAST_EVENT_ID, values)).ok();
+        assert_eq!(read(&[]), Some(None));
+        assert_eq!(read(&[""]), Some(None));
+        assert_eq!(read(&["17"]), Some(Some(17)));
+        assert_eq!((read(&["x"]), read(&["-1"])), (None, None));
+    }
 }
