@@ -55,6 +55,7 @@ on_every_store! {
     rights::what_is_anothers_is_as_if_it_were_not_there,
     rights::each_may_what_the_table_says,
     rights::an_owner_closes_a_ticket_and_opens_it_again,
+    rights::what_the_staff_says_of_a_ticket_is_refused_to_others,
     rights::a_key_needs_the_scope,
     people::whoever_has_come_is_known,
     repeats::a_repeated_request_gets_the_first_answer,

@@ -168,8 +168,7 @@ pub(super) fn rows() -> Vec<Row> {
 }
 
 fn made() -> Vec<Row> {
-    let body =
-        json!({"title": "T", "description": "d", "metadata": {"m": hidden("of the customer")}});
+    let body = json!({"title": "T", "description": "d"});
     let guests = json!({"title": "T", "description": "d", "metadata": {"m": hidden("of the desk")},
         "guest": {"name": "Gus", "email": "gus@example.org"}});
     let remove = || ("ada", "DELETE /v1/tickets/{T}", Value::Null);
@@ -486,6 +485,15 @@ fn refused() -> Vec<Row> {
         Row::new("an assignee whom nobody knows", assign("nobody")).refused(422),
         Row::new("a customer as assignee", assign("ann")).refused(422),
         Row::new("a comment on a closed ticket", comment("ann")).after(to("closed")).refused(409),
+        Row::new(
+            "the metadata of a customer",
+            (
+                "ann",
+                "POST /v1/tickets",
+                json!({"title": "T", "description": "d", "metadata": {"m": hidden("word")}}),
+            ),
+        )
+        .refused(422),
         Row::new(
             "a note of a customer",
             (

@@ -6,13 +6,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use penholder_desk::Updated;
 use penholder_protocol::{self as protocol, TicketCategory, TicketPriority, TicketStatus};
-use penholder_ticket::{TicketDraft, TicketPatch};
+use penholder_ticket::{Field, Refusal, TicketDraft, TicketPatch};
 use utoipa::ToSchema;
 
 use super::super::body::JsonBody;
 use super::super::error::{ApiError, ErrorBody};
 use super::refused;
 use super::visit::{Begun, Detail, Visit, done, ticket_id, told_ticket};
+
+/// Why somebody may not say something of their ticket.
+const FOR_STAFF: &str = "it is for the staff to say";
 
 /// A file to be kept elsewhere and named here.
 #[derive(ToSchema)]
@@ -43,12 +46,12 @@ pub(super) struct TicketBody {
     category: Option<TicketCategory>,
     /// `medium` where absent.
     priority: Option<TicketPriority>,
-    /// Whose it is. Of whoever is not staff it is the caller's, whatever stands here.
+    /// Whose it is. Of whoever is not staff it is the caller's, and only they may stand here.
     #[schema(min_length = 1, max_length = 255)]
     user_id: Option<String>,
     /// Who made it without being known; never together with `user_id`. For the staff to say.
     guest: Option<protocol::TicketGuest>,
-    /// What the application keeps with it, at most 8 KiB.
+    /// What the application keeps with it, at most 8 KiB. For the staff to say.
     #[schema(value_type = Option<Object>)]
     metadata: Option<()>,
     /// At most 5 files.
@@ -108,14 +111,24 @@ pub(super) async fn create(visit: Visit, body: JsonBody) -> Result<Response, Api
     visit.finish(work, made).await
 }
 
-/// Stamps the owner on a ticket of somebody who is not staff.
+/// Stamps the owner on a ticket of somebody who is not staff, and refuses what only the staff may say of one.
 fn owned(visit: &Visit, draft: TicketDraft) -> Result<TicketDraft, ApiError> {
     use penholder_lease::Role::{Admin, Agent, Customer, Guest, Viewer};
+    let own = visit.id().to_string();
+    let others = draft.user_id.as_ref().filter(|id| **id != own);
     match visit.role() {
         Admin | Agent => Ok(draft),
         Customer | Viewer => {
-            let user_id = Some(visit.id().to_string());
-            Ok(TicketDraft { user_id, guest: None, ..draft })
+            let staffs = [
+                (others.is_some(), Field::User, "it is yours, or left out"),
+                (draft.guest.is_some(), Field::Guest, FOR_STAFF),
+                (draft.metadata.is_some(), Field::Metadata, FOR_STAFF),
+            ];
+            if let Some((_, field, rule)) = staffs.into_iter().find(|(is_said, ..)| *is_said) {
+                let refusal = Refusal::Invalid { field, rule };
+                return Err(refused::refusal_answer(&refusal, None));
+            }
+            Ok(TicketDraft { user_id: Some(own), ..draft })
         }
         Guest => Err(protocol::ErrorCode::NotAuthorized.into()),
     }
