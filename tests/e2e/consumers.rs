@@ -8,7 +8,7 @@ mod restarts;
 mod within;
 
 use anyhow::{Context, Result, ensure};
-use penholder_tests::{Answer, Options, Request, Server, until};
+use penholder_tests::{Answer, CANARY, Options, Request, Server, until};
 use serde_json::{Value, json};
 
 use self::receiver::SOON;
@@ -43,7 +43,7 @@ async fn ask(server: &Server, method: &str, path: &str, body: &Value) -> Result<
 
 /// Makes a ticket; returns its id.
 async fn ticket(server: &Server, title: &str) -> Result<String> {
-    let body = json!({ "title": title, "description": "It burns." });
+    let body = json!({ "title": title, "description": "It burns.", "metadata": { "m": CANARY } });
     let made = ask(server, "POST", "/v1/tickets", &body).await?;
     ensure!(made.status == 201, "{made}");
     text(&made.json(), "id")

@@ -137,7 +137,7 @@ async fn whoever_is_revoked_hears_nothing_that_comes_later() -> Result<()> {
         assert_eq!((answer.status, &answer.json()["closed"]), (200, &json!(1)), "{answer}");
         // What is written when that is answered is written later.
         let late = format!("late {n}");
-        let body = json!({"content": late, "is_internal": true});
+        let body = json!({"content": format!("{CANARY} {late}"), "is_internal": true});
         let path = format!("/v1/tickets/{ticket}/comments");
         let written = desk.server.post(&path, &body).await?;
         ensure!(written.status == 201, "{written}");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use penholder_tests::{Request, Server, until};
+use penholder_tests::{CANARY, Request, Server, until};
 use serde_json::json;
 
 use super::receiver::{Receiver, Reply, SOON, hmac};
@@ -39,7 +39,7 @@ async fn events_arrive(store: &Store) -> Result<()> {
     let id = made.json()["id"].as_str().unwrap_or_default().to_owned();
     let path = format!("/v1/tickets/{id}");
     send(&server, "PATCH", &path, &json!({ "title": "Printer out" })).await?;
-    let note = json!({ "content": "Bought a new one.", "is_internal": true });
+    let note = json!({ "content": CANARY, "is_internal": true });
     send(&server, "POST", &format!("{path}/comments"), &note).await?;
 
     let heard = receiver.wait("/all", 3).await?;

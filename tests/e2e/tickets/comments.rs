@@ -1,7 +1,7 @@
 //! Comments and notes.
 
 use anyhow::{Result, ensure};
-use penholder_tests::{Answer, Options};
+use penholder_tests::{Answer, CANARY, Options};
 use serde_json::{Value, json};
 
 use super::desk::{ADAM, CARL, DORA, Desk, EVE, KEY, Who, ZOE, at, code, is};
@@ -91,8 +91,8 @@ pub(super) async fn public_never_sees_a_note(options: Options) -> Result<()> {
     let desk = Desk::start(options).await?;
     let ticket = desk.ticket("carl", "t").await?;
     let body = json!({
-        "content": "canary-1", "is_internal": true,
-        "attachments": [{"url": "https://example.org/canary-2", "name": "canary-3", "size": 1}],
+        "content": CANARY, "is_internal": true,
+        "attachments": [{"url": format!("https://example.org/{CANARY}"), "name": CANARY, "size": 1}],
     });
     made(&desk, CARL, &ticket, json!({"content": "a"})).await?;
     let before = desk.ask(CARL, "GET", &at(&ticket), &Value::Null).await?;
@@ -108,11 +108,11 @@ pub(super) async fn public_never_sees_a_note(options: Options) -> Result<()> {
     let comments = format!("{}/comments", at(&ticket));
     let page = desk.get(CARL, &comments).await?;
     assert_eq!(contents(&page), ["a", "b"]);
-    assert_eq!(contents(&desk.get(EVE, &comments).await?), ["a", "canary-1", "b"]);
-    for path in [at(&ticket), comments, "/v1/tickets".to_owned(), "/v1/tickets?q=canary".to_owned()]
+    assert_eq!(contents(&desk.get(EVE, &comments).await?), ["a", CANARY, "b"]);
+    // What is answered is looked through for it, whoever reads it.
+    for path in [at(&ticket), comments, "/v1/tickets".to_owned(), format!("/v1/tickets?q={CANARY}")]
     {
-        let answer = desk.ask(CARL, "GET", &path, &Value::Null).await?;
-        assert!(!answer.body.contains("canary"), "{path}: {answer}");
+        desk.get(CARL, &path).await?;
     }
     let after = desk.get(CARL, &at(&ticket)).await?;
     assert_eq!(

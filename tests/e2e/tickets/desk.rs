@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use penholder_tests::{Answer, Options, Request, Server, Token};
+use penholder_tests::{Answer, CANARY, Options, Request, Server, Token};
 use serde_json::{Value, json};
 
 /// Who asks: a role and a name, or the development API key.
@@ -91,9 +91,10 @@ impl Desk {
         Ok(answer.json())
     }
 
-    /// Makes a ticket of somebody.
+    /// Makes a ticket of somebody, with metadata that only the staff may see.
     pub(crate) async fn ticket(&self, owner: &str, title: &str) -> Result<Value> {
-        let body = json!({"title": title, "description": "d", "user_id": owner});
+        let body = json!({"title": title, "description": "d", "user_id": owner,
+            "metadata": {"m": CANARY}});
         let answer = self.ask(KEY, "POST", "/v1/tickets", &body).await?;
         ensure!(answer.status == 201, "{answer}");
         Ok(answer.json())

@@ -1,7 +1,7 @@
 //! Lists and counts.
 
 use anyhow::Result;
-use penholder_tests::Options;
+use penholder_tests::{CANARY, Options};
 use serde_json::{Value, json};
 
 use super::desk::{CARL, DORA, Desk, EVE, KEY, at, code, is};
@@ -21,10 +21,10 @@ pub(super) async fn filters_find_what_they_name(options: Options) -> Result<()> 
         ("ÄRGER", "carl", json!({})),
         ("back\\slash", "carl", json!({})),
     ] {
-        let mut body = json!({"title": title, "description": "Nothing", "user_id": owner});
-        for (field, value) in more.as_object().into_iter().flatten() {
-            body[field] = value.clone();
-        }
+        let mut body = json!({"title": title, "description": "Nothing", "user_id": owner,
+            "metadata": {"m": CANARY}});
+        let more = more.as_object().into_iter().flatten();
+        more.for_each(|(field, value)| body[field] = value.clone());
         assert_eq!(desk.ask(EVE, "POST", "/v1/tickets", &body).await?.status, 201);
     }
     let all = desk.get(EVE, "/v1/tickets?sort=created_at").await?;
@@ -120,8 +120,8 @@ pub(super) async fn customers_list_and_count_their_own(options: Options) -> Resu
     for (owner, title) in [("carl", "a"), ("dora", "b"), ("carl", "c")] {
         desk.ticket(owner, title).await?;
     }
-    let body =
-        json!({"title": "g", "description": "d", "guest": {"name": "G", "email": "g@x.org"}});
+    let body = json!({"title": "g", "description": "d", "guest": {"name": "G", "email": "g@x.org"},
+            "metadata": {"m": CANARY}});
     let guests = desk.ask(KEY, "POST", "/v1/tickets", &body).await?.json();
     assert_eq!((&guests["user_id"], &guests["guest"]["name"]), (&Value::Null, &json!("G")));
     desk.ask(EVE, "PUT", &format!("{}/assignee", at(&guests)), &json!({"user_id": "eve"})).await?;

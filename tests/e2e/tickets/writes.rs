@@ -1,7 +1,7 @@
 //! What the staff does to tickets.
 
 use anyhow::{Context, Result};
-use penholder_tests::Options;
+use penholder_tests::{CANARY, Options};
 use serde_json::{Value, json};
 
 use super::desk::{CARL, DORA, Desk, EVE, KEY, ZOE, at, code, is};
@@ -11,7 +11,7 @@ pub(super) async fn a_ticket_lives(options: Options) -> Result<()> {
     let file = json!({"url": "https://example.org/a.png", "name": "a.png", "size": 3});
     let body = json!({
         "title": "Größe A4", "description": "It burns.", "category": "technical", "priority": "high",
-        "user_id": "carl", "metadata": {"canary": "the staff alone"}, "attachments": [file],
+        "user_id": "carl", "metadata": {"m": CANARY}, "attachments": [file],
     });
     let made = desk.ask(EVE, "POST", "/v1/tickets", &body).await?;
     assert_eq!(made.status, 201, "{made}");
@@ -21,7 +21,7 @@ pub(super) async fn a_ticket_lives(options: Options) -> Result<()> {
     for (field, value) in [
         ("slug", json!("grosse-a4")),
         ("status", json!("open")),
-        ("metadata", json!({"canary": "the staff alone"})),
+        ("metadata", json!({"m": CANARY})),
         ("version", json!(1)),
         ("comment_count", json!(0)),
         ("assigned_to_id", Value::Null),
@@ -43,7 +43,6 @@ pub(super) async fn a_ticket_lives(options: Options) -> Result<()> {
         expected.as_object_mut().context("an object")?.remove(field);
     }
     assert_eq!(public.json(), expected);
-    assert!(!public.body.contains("the staff alone"));
 
     let patch = json!({"title": "Size", "priority": "low", "metadata": null});
     let patched = desk.ask(EVE, "PATCH", &path, &patch).await?;
@@ -324,11 +323,11 @@ pub(super) async fn a_trace_has_what_it_has_caused(options: Options) -> Result<(
     let desk = Desk::start(options).await?;
     let trace = traceparent();
     let headers = [("traceparent", &*trace)];
-    let body = json!({"title": "t", "description": "d", "metadata": {"a_b": {"c_d": 1}}});
+    let body = json!({"title": "t", "description": "d", "metadata": {"a_b": {"c_d": CANARY}}});
     let made = desk.ask_with((EVE, &headers), "POST", "/v1/tickets", &body).await?.json();
     let assignee = format!("{}/assignee", at(&made));
     desk.ask_with((EVE, &headers), "PUT", &assignee, &json!({"user_id": "eve"})).await?;
-    let note = json!({"content": "psst", "is_internal": true});
+    let note = json!({"content": CANARY, "is_internal": true});
     let path = format!("{}/comments", at(&made));
     let comment = desk.ask_with((EVE, &headers), "POST", &path, &note).await?.json();
     // Another trace, and one that is broken, which counts as another.
@@ -353,7 +352,11 @@ pub(super) async fn a_trace_has_what_it_has_caused(options: Options) -> Result<(
         (&first["previousData"], &first["data"]["assignedToId"]),
         (&Value::Null, &Value::Null)
     );
-    assert_eq!(first["data"]["metadata"], json!({"a_b": {"c_d": 1}}), "values are as they are");
+    assert_eq!(
+        first["data"]["metadata"],
+        json!({"a_b": {"c_d": CANARY}}),
+        "values are as they are"
+    );
     assert_eq!(events[1]["target"]["previousData"]["assignedToId"], Value::Null);
     assert_eq!((&last["id"], &last["data"]["isInternal"]), (&comment["id"], &json!(true)));
 
