@@ -1,5 +1,5 @@
 //! Tickets while the server is killed: writers over HTTP who repeat what was not answered, staff and owners who
-//! listen and come back with `since`, and a server that dies at drawn moments of all that.
+//! listen and come back with `since`, or with `Last-Event-ID`, and a server that dies at drawn moments of all that.
 //!
 //! What the store has in the end is the truth. Whatever was answered is in it, once; everything in it was heard
 //! by everybody whom it was for, in order and without a gap, also what was committed when the server died; and
@@ -11,6 +11,7 @@
 mod forged;
 mod judge;
 mod listener;
+mod stream;
 mod truth;
 mod writer;
 
@@ -22,14 +23,14 @@ use anyhow::{Context, Result, ensure};
 use penholder_evidence::Draw;
 use penholder_hub::Audience;
 use penholder_stores::PostgresServer;
-use penholder_tests::{Options, Server, Token, until};
+use penholder_tests::{CANARY, Options, Server, Token, until};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::sleep;
 
 use self::judge::{Figures, judge};
-use self::listener::{Heard, Listener};
+use self::listener::{Heard, Listener, Way};
 use self::truth::Truth;
 use self::writer::{Agreed, Asked, Person, Writer};
 
@@ -41,6 +42,9 @@ const WORK_MAX: Duration = Duration::from_secs(30);
 
 /// Tickets that are there before anything is killed: their own topics are listened to as well.
 const FIRST_TICKETS: usize = 4;
+
+/// How many topics somebody listens to by server-sent events as well.
+const STREAMS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_made_up_on_sqlite() -> Result<()> {
@@ -80,7 +84,7 @@ async fn run(database: Option<PostgresServer>, plan: Plan) -> Result<()> {
 
 /// Whether kills have met with requests.
 fn has_shown_something(figures: &Figures) -> bool {
-    figures.repeated > 0 && figures.events > 0
+    figures.repeated > 0 && figures.events > 0 && figures.resumed > 0
 }
 
 /// What came of a run.
@@ -148,7 +152,8 @@ async fn first_tickets(server: &Server, agreed: &Agreed) -> Result<()> {
     for n in 0..FIRST_TICKETS {
         let owner = CUSTOMERS[n % CUSTOMERS.len()];
         let asked = Asked::setup(n);
-        let body = json!({"title": "First", "description": asked.mark, "user_id": owner});
+        let body = json!({"title": "First", "description": asked.mark, "user_id": owner,
+            "metadata": {"m": CANARY}});
         let token = Token::of("agent-0").sign()?;
         let request = asked.request("POST", "/v1/tickets", &token).json(&body);
         let answer = server.ask(request).await?;
@@ -159,20 +164,24 @@ async fn first_tickets(server: &Server, agreed: &Agreed) -> Result<()> {
     Ok(())
 }
 
-/// Who listens to what: two of the staff to everything, each owner to what is theirs.
+/// Who listens to what: two of the staff to everything, each owner to what is theirs; and of both some to one topic each, by
+/// server-sent events.
 fn audience(agreed: &Agreed, seed: u64) -> Result<Vec<Listener>> {
     let mut listeners = Vec::new();
-    let mut add = |name: &str, audience, topics: Vec<String>| {
+    let mut add = |name: &str, audience, heard: (Way, Vec<String>)| {
         let draw = Draw(seed << 16 | 0x100 | listeners.len() as u64);
         let person = Person::new(name, audience)?;
-        listeners.push(Listener::new(agreed, person, topics, draw));
+        listeners.push(Listener::new(agreed, person, heard, draw));
         anyhow::Ok(())
     };
     let tickets = agreed.tickets();
     for name in ["listener-0", "listener-1"] {
         let mut topics = vec!["tickets:all".to_owned(), "tickets:user:customer-0".to_owned()];
         topics.extend(tickets.iter().map(|(id, _)| format!("tickets:{id}")));
-        add(name, Audience::Staff, topics)?;
+        add(name, Audience::Staff, (Way::Channel, topics.clone()))?;
+        for topic in topics.into_iter().take(STREAMS) {
+            add(name, Audience::Staff, (Way::Events, vec![topic]))?;
+        }
     }
     for name in CUSTOMERS {
         let own = tickets.iter().filter(|(_, owner)| owner == name);
@@ -180,7 +189,10 @@ fn audience(agreed: &Agreed, seed: u64) -> Result<Vec<Listener>> {
         topics.push(format!("tickets:user:{name}"));
         // In two tabs, which come and go at different moments.
         for _ in 0..2 {
-            add(name, Audience::Public, topics.clone())?;
+            add(name, Audience::Public, (Way::Channel, topics.clone()))?;
+        }
+        for topic in topics.into_iter().rev().take(STREAMS) {
+            add(name, Audience::Public, (Way::Events, vec![topic]))?;
         }
     }
     Ok(listeners)

@@ -40,7 +40,8 @@ impl Run {
         truth.events.insert(key, deliveries.clone());
         let topics = BTreeMap::from([(TOPIC.to_owned(), deliveries)]);
         let log = topics.clone();
-        let heard = Heard { audience: Audience::Staff, topics, log, returns: 1, put_off: 0 };
+        let heard =
+            Heard { audience: Audience::Staff, topics, log, returns: 1, put_off: 0, resumed: 0 };
         Self { asked, truth, heard }
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Figures {
     pub(crate) returns: u64,
     /// How often what was missed could not be told at once.
     pub(crate) put_off: u64,
+    /// How often a stream of server-sent events went on where it had ended.
+    pub(crate) resumed: u64,
 }
 
 /// Judges a run.
@@ -54,6 +56,7 @@ pub(crate) fn judge(asked: &[Asked], truth: &Truth, heard: &[Heard]) -> Result<F
         deliveries: heard.iter().flat_map(|it| it.topics.values()).map(Vec::len).sum(),
         returns: heard.iter().map(|it| it.returns).sum(),
         put_off: heard.iter().map(|it| it.put_off).sum(),
+        resumed: heard.iter().map(|it| it.resumed).sum(),
     })
 }
 

@@ -1,4 +1,5 @@
-//! Those who listen: each on a socket that is lost, with the server or alone, and found again with `since`.
+//! Those who listen: each on a socket or a stream that is lost, with the server or alone, and found again with `since` or
+//! `Last-Event-ID`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,19 +41,31 @@ pub(crate) struct Heard {
     pub(crate) returns: u64,
     /// How often it was told that what it missed is not told on the channel, and has read it over HTTP.
     pub(crate) put_off: u64,
+    /// How often it went on with `Last-Event-ID`.
+    pub(crate) resumed: u64,
+}
+
+/// How somebody listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// On one socket, to many topics.
+    Channel,
+    /// To one topic, by server-sent events.
+    Events,
 }
 
 /// Somebody who listens.
 pub(crate) struct Listener {
-    port: u16,
-    person: Person,
+    pub(super) port: u16,
+    pub(super) person: Person,
+    way: Way,
     draw: Draw,
-    heard: Heard,
+    pub(super) heard: Heard,
 }
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// Somebody else ended it, or one has had enough.
     Lost,
     /// What was missed on a topic is not told here.
@@ -62,11 +75,17 @@ enum End {
 }
 
 impl Listener {
-    pub(crate) fn new(agreed: &Agreed, person: Person, topics: Vec<String>, draw: Draw) -> Self {
+    pub(crate) fn new(
+        agreed: &Agreed,
+        person: Person,
+        (way, topics): (Way, Vec<String>),
+        draw: Draw,
+    ) -> Self {
         let topics: BTreeMap<_, _> = topics.into_iter().map(|topic| (topic, Vec::new())).collect();
         let log = topics.clone();
-        let heard = Heard { audience: person.audience, topics, log, returns: 0, put_off: 0 };
-        Self { port: agreed.port, person, draw, heard }
+        let audience = person.audience;
+        let heard = Heard { audience, topics, log, returns: 0, put_off: 0, resumed: 0 };
+        Self { port: agreed.port, person, way, draw, heard }
     }
 
     /// Listens until everything up to `finish` has been heard, or for as long as that may take.
@@ -77,7 +96,10 @@ impl Listener {
         let mut given_up_at = None;
         loop {
             // What ends a connection is not told from what kills the server.
-            let life = self.live(&mut finish).await;
+            let life = match self.way {
+                Way::Channel => self.on_channels(&mut finish).await,
+                Way::Events => self.on_events(&mut finish).await,
+            };
             match &life {
                 Ok(End::Over) => {
                     for (topic, log) in &mut self.heard.log {
@@ -106,7 +128,7 @@ impl Listener {
     }
 
     /// One connection, from joining everything to its end.
-    async fn live(&mut self, finish: &mut watch::Receiver<Option<Last>>) -> Result<End> {
+    async fn on_channels(&mut self, finish: &mut watch::Receiver<Option<Last>>) -> Result<End> {
         let mut socket = RawSocket::open(self.port, &self.person.token).await?;
         self.heard.returns += 1;
         let topics: Vec<String> = self.heard.topics.keys().cloned().collect();
@@ -118,12 +140,7 @@ impl Listener {
                 .send(&json!([reference, reference, topic, "phx_join", join]).to_string())
                 .await?;
         }
-        // Now and then one goes by oneself.
-        let span = match self.draw.below(3) {
-            0 if finish.borrow().is_none() => Duration::from_millis(self.draw.below(800)),
-            _ => PATIENCE,
-        };
-        let end = Instant::now() + span;
+        let end = self.goes_at(finish);
         loop {
             if finish.borrow_and_update().as_ref().is_some_and(|last| self.has_heard(last)) {
                 return Ok(End::Over);
@@ -140,7 +157,16 @@ impl Listener {
         }
     }
 
-    fn has_heard(&self, last: &Last) -> bool {
+    /// When a connection is given up: now and then one goes by oneself.
+    pub(super) fn goes_at(&mut self, finish: &watch::Receiver<Option<Last>>) -> Instant {
+        let span = match self.draw.below(3) {
+            0 if finish.borrow().is_none() => Duration::from_millis(self.draw.below(800)),
+            _ => PATIENCE,
+        };
+        Instant::now() + span
+    }
+
+    pub(super) fn has_heard(&self, last: &Last) -> bool {
         self.heard.topics.iter().all(|(topic, heard)| {
             let last = last.get(&(topic.clone(), self.heard.audience)).copied().unwrap_or(0);
             heard.last().map_or(0, |heard| heard.seq) >= last
@@ -168,7 +194,7 @@ impl Listener {
 }
 
 impl Delivery {
-    fn read(event: &str, payload: &Value) -> Result<Self> {
+    pub(super) fn read(event: &str, payload: &Value) -> Result<Self> {
         let mut payload = payload.clone();
         let seq = payload.as_object_mut().and_then(|fields| fields.remove("seq"));
         let seq = seq.and_then(|seq| seq.as_u64()).context("no number")?;
@@ -182,11 +208,17 @@ async fn read_on(
     (person, topic): (&Person, &str),
     known: &mut Vec<Delivery>,
 ) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
     loop {
         let after = known.last().map_or(0, |last| last.seq);
         let path = format!("/v1/topics/{topic}/events?after={after}&limit={PAGE}");
         let request = Request::new("GET", &path).authorized(&format!("Bearer {}", person.token));
         let answer = exchange(port, &request.to_bytes(port)).await?;
+        if answer.status == 503 && Instant::now() < end {
+            // The store is too busy, with all who read at once.
+            sleep(Duration::from_millis(50)).await;
+            continue;
+        }
         ensure!(answer.status == 200, "{path}: {answer}");
         let page = answer.json();
         for payload in page["data"].as_array().context("a list")? {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use penholder_evidence::Draw;
 use penholder_hub::Audience;
-use penholder_tests::{Answer, Request, Token, exchange};
+use penholder_tests::{Answer, CANARY, Request, Token, exchange};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -82,7 +82,9 @@ pub(crate) struct Asked {
 impl Asked {
     fn new(writer: u64, n: u64, what: What) -> Self {
         let trace = format!("{:016x}{n:016x}", writer + 1);
-        let (mark, outcome) = (format!("mark {writer}.{n}"), Outcome::Unknown);
+        // What only the staff may see says so.
+        let start = if what == What::Note { CANARY } else { "mark" };
+        let (mark, outcome) = (format!("{start} {writer}.{n}"), Outcome::Unknown);
         Self { trace, mark, what, outcome, lost: 0, is_replay: false }
     }
 
@@ -238,12 +240,17 @@ impl Writer {
             What::Create => {
                 let other = CUSTOMERS[usize::from(asked.trace.as_bytes()[31] & 1)];
                 let owner = whose.unwrap_or(other).to_owned();
-                let body =
+                let mut body =
                     json!({"title": "One more", "description": asked.mark, "user_id": owner});
+                if !is_public {
+                    body["metadata"] = json!({"m": CANARY});
+                }
                 Words { owner: Some(owner), ..words("POST", "/v1/tickets".to_owned(), body) }
             }
             What::Patch => {
-                words("PATCH", format!("/v1/tickets/{}", ticket()?), json!({"title": asked.mark}))
+                let metadata = json!({"m": format!("{CANARY} {}", asked.trace)});
+                let body = json!({"title": asked.mark, "metadata": metadata});
+                words("PATCH", format!("/v1/tickets/{}", ticket()?), body)
             }
             What::Comment => {
                 let path = format!("/v1/tickets/{}/comments", ticket()?);
