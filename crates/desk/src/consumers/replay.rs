@@ -205,18 +205,5 @@ async fn enter(
             signed(now.0),
         );
     }
-    for line in &lines {
-        // What comes first now may have to wait for nothing.
-        execute!(
-            connection,
-            "UPDATE delivery_lines SET next_ms = coalesce((SELECT d.next_ms FROM deliveries AS d
-                 WHERE d.consumer_id = $1 AND d.line = $2 AND d.state = 'pending'
-                 ORDER BY d.seq, d.event_id LIMIT 1), $3)
-             WHERE consumer_id = $1 AND line = $2 AND claim IS NULL AND next_ms > $3",
-            consumer.as_str(),
-            line,
-            signed(now.0),
-        );
-    }
     Ok(())
 }
