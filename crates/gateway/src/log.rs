@@ -24,8 +24,11 @@ use crate::pens::log_away;
 /// Most events that a join or a shard gets at a time.
 pub(crate) const EVENTS_MAX: u32 = 200;
 
-/// How long a join waits for the store.
+/// How long a join waits for the store: of an application's topic, which is joined without it then.
 const JOIN_WAIT: Duration = Duration::from_millis(500);
+
+/// The same of a topic of tickets, which cannot be joined without the store, nor resumed.
+const TICKETS_WAIT: Duration = Duration::from_secs(2);
 
 /// The log of all topics. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -106,7 +109,7 @@ impl Log {
             let (log, topic) = (self.clone(), topic.clone());
             async move { log.look(&topic).await.inspect_err(log_away).ok() }
         });
-        timeout(JOIN_WAIT, visit).await.ok().flatten()
+        timeout(join_wait(topic), visit).await.ok().flatten()
     }
 
     /// All of it is of one moment: a ticket that is deleted after it was seen has its last event behind the reading.
@@ -139,7 +142,7 @@ impl Log {
             };
             if is_behind { visit.lately(read).await } else { None }
         };
-        let lately = timeout(JOIN_WAIT, lately).await.ok().flatten();
+        let lately = timeout(join_wait(topic), lately).await.ok().flatten();
         AtJoin::Read { reading: reading.clone(), lately }
     }
 
@@ -164,6 +167,10 @@ impl Log {
     pub(crate) fn forget(&self, topic: &TopicName) {
         self.visits.forget(topic);
     }
+}
+
+fn join_wait(topic: &TopicName) -> Duration {
+    if topic.namespace() == Namespace::Tickets { TICKETS_WAIT } else { JOIN_WAIT }
 }
 
 /// What the log has after a number.
