@@ -103,8 +103,7 @@ pub(crate) async fn pen_is_heard_in_line_with_its_ticket(site: Site) -> Result<(
         before = target["data"].clone();
     }
     let who: Vec<_> = of_pen.iter().map(|it| it["identityId"].as_str()).collect();
-    let ids = ["ada", "ada", "bob", "ada", "bob", "bot"].map(Some);
-    assert_eq!(who, ids);
+    assert_eq!(who, ["ada", "ada", "bob", "ada", "bob", "bot"].map(Some));
     assert_eq!(
         of_pen[2]["change"],
         json!({ "type": "requested", "rule": "free", "reason": "mine?" })
