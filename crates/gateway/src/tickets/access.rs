@@ -1,6 +1,7 @@
 //! Who may join which topic of tickets, and whom they hear as there. What may be joined may be looked at.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::time::Duration;
 
 use penholder_desk::StoreError;
@@ -203,7 +204,7 @@ impl App {
         topics: &[&TopicName],
     ) -> Result<BTreeSet<TicketId>, ErrorReply> {
         let tickets = topics.iter().filter_map(|topic| ticket_of(topic)).collect();
-        told(self.tickets.store().owned(owner, &tickets)).await
+        told(Box::pin(self.tickets.store().owned(owner, &tickets))).await
     }
 
     /// The tickets that a caller may look at as their owner alone, if they are not too many.
@@ -216,7 +217,7 @@ impl App {
         caller: &Caller,
     ) -> Result<BTreeSet<TicketId>, ErrorReply> {
         match owner(caller) {
-            Some(owner) => told(self.tickets.store().newest_of(&owner, OWNED_MAX)).await,
+            Some(owner) => told(Box::pin(self.tickets.store().newest_of(&owner, OWNED_MAX))).await,
             None => Ok(BTreeSet::new()),
         }
     }
@@ -237,7 +238,10 @@ fn owner(caller: &Caller) -> Option<PersonId> {
     }
 }
 
-async fn told<T>(read: impl Future<Output = Result<T, StoreError>>) -> Result<T, ErrorReply> {
+/// Waits for a look into the store: for a moment, and on the heap, as each connection would have room for it otherwise.
+async fn told<T>(
+    read: Pin<Box<impl Future<Output = Result<T, StoreError>>>>,
+) -> Result<T, ErrorReply> {
     match timeout(OWNED_WAIT, read).await {
         Ok(read) => read.inspect_err(log_away).map_err(|_| away()),
         Err(_) => Err(away()),
