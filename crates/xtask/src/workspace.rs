@@ -8,8 +8,10 @@
 //! instead: what one step has compiled, the next one reuses.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
 
@@ -26,10 +28,14 @@ pub(crate) const OTLP: &str = "penholder-gateway/otlp";
 pub(crate) const SIMULATION: &str = "--config .cargo/simulation.toml --workspace \
      --features penholder-tests/traps --test simulation";
 
-/// Returns the root of the repository.
+/// Returns the root of the repository: of the one in which `cargo run` was called, since a program that another checkout
+/// has compiled into the same target directory counts as fresh.
 pub(crate) fn root() -> &'static Path {
-    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest_dir.ancestors().nth(2).unwrap_or(manifest_dir)
+    static MANIFEST_DIR: LazyLock<PathBuf> = LazyLock::new(|| {
+        let compiled = || OsString::from(env!("CARGO_MANIFEST_DIR"));
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(compiled))
+    });
+    MANIFEST_DIR.ancestors().nth(2).unwrap_or(&MANIFEST_DIR)
 }
 
 /// Returns a cargo command that runs in the root, with the arguments in `line`, split at spaces.
