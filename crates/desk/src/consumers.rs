@@ -7,7 +7,8 @@
 //! the commit, so a reader who has gone past an id misses the write that had it and committed late. With
 //! deliveries there is no position that could be passed; what is owed is a row until it is done.
 //!
-//! Consumers come, go and change their filters under a lock that every write shares until it ends. So a consumer
+//! Consumers come, go and change their filters under a lock that every write shares from its append to the log until it
+//! ends. It is taken behind the rows of pens and tickets, and before counters. So a consumer
 //! gets every write that commits after the answer to its making, also of those that were under way.
 //!
 //! The log has two parts: `pen_log` for pens, which enter what they owe within the statements that write them, and

@@ -26,11 +26,11 @@ use penholder_lease::{
 use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::sync::Notify;
 
 use crate::answer::{Answered, Due, Logged, Reading};
-use crate::consumers::outbox::{self, Known};
+use crate::consumers::outbox::Known;
 use crate::error::StoreError;
 use crate::events::Trace;
 use crate::migrate;
@@ -127,11 +127,6 @@ impl PostgresStore {
 
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         Ok(self.pool.begin().await?)
-    }
-
-    /// Begins one that may write events.
-    pub(crate) async fn join(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        Ok(self.pool.begin_with(AssertSqlSafe(outbox::begin())).await?)
     }
 
     pub(crate) async fn renew(

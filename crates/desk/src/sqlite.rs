@@ -94,9 +94,9 @@ impl SqliteStore {
         let only = connect(1, writing(options.clone())).await?;
         migrate::sqlite().run(&only).await.map_err(StoreError::Schema)?;
         let readers = connect(READERS, options.read_only(true)).await?;
-        let cohorts = Cohorts::start(only.clone());
+        let cohorts = Cohorts::start(only);
         let clock = Clock::start();
-        let ground = Ground { pool: only, cohorts, clock, timeline, policies, news };
+        let ground = Ground { cohorts, clock, timeline, policies, news };
         let writer = Writer::start(ground.clone());
         Ok(Self { writer, ground, readers, known: Known::default() })
     }
@@ -104,7 +104,6 @@ impl SqliteStore {
     pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.ground.cohorts.close().await;
-        self.ground.pool.close().await;
     }
 
     pub(crate) async fn obey(

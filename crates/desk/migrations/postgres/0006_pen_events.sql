@@ -37,9 +37,20 @@ SELECT id, CAST('pen' AS text), topic, op, CAST(body -> 'pen' AS text), CAST(pre
     trace_id, traceparent, at_ms, topic, seq, type, rule, CAST(body ->> 'reason' AS text)
 FROM pen_log WHERE id IS NOT NULL;
 
--- Who wants an event of this name, of whom none comes, goes or changes its filter before the transaction ends. Each
--- statement of a function sees what was committed before it, so the second sees all that the first has waited for,
--- though the statement that calls the function began before. The lock is the one of `consumers/outbox.rs`.
+-- Who the consumers are and what they want, or who wants an event of this name; none of them comes, goes or changes its
+-- filter before the transaction ends. Each statement of a function sees what was committed before it, so the second sees
+-- all that the first has waited for, though the statement that calls the function began before. The lock is the one of
+-- `consumers/outbox.rs`.
+CREATE FUNCTION consumers_roster() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(5793157890305912435);
+    RETURN (
+        SELECT coalesce(string_agg(id || ' ' || filter, E'\n' ORDER BY id), '')
+        FROM consumers WHERE state <> 'removed'
+    );
+END
+$$;
+
 CREATE FUNCTION consumers_wanting(event text) RETURNS text[] LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(5793157890305912435);

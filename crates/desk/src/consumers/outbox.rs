@@ -10,8 +10,8 @@ use crate::error::StoreError;
 use crate::row::signed;
 use crate::statement::{Connection, execute, rows};
 
-/// The lock that a write shares while it lasts, and that whoever changes the consumers has alone. Drawn once; the
-/// function `consumers_wanting` of PostgreSQL has it as well, for pens.
+/// The lock that a write shares from its append to the log to its end, and that whoever changes the consumers has alone.
+/// Drawn once; the functions `consumers_roster` and `consumers_wanting` of PostgreSQL have it as well, and take it.
 const ROSTER_LOCK: i64 = 0x5065_6e68_636f_6e73;
 
 /// A row of the log as its consumers get it in line.
@@ -40,12 +40,6 @@ pub(crate) struct Known(Arc<Mutex<Option<Arc<Roster>>>>);
 pub(crate) struct Owed {
     /// The lines that have grown, and whose they are.
     grown: BTreeMap<String, String>,
-}
-
-/// What begins a transaction of PostgreSQL that may write events: nobody changes the consumers until it ends. The next
-/// statement sees what was committed while this one waited.
-pub(crate) fn begin() -> String {
-    format!("BEGIN; SELECT pg_advisory_xact_lock_shared({ROSTER_LOCK})")
 }
 
 /// Keeps every write out until the transaction ends, and waits for those that are under way.

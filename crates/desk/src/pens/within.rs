@@ -78,7 +78,7 @@ impl Pens {
                 let turn = store.join().await?;
                 (Transaction::Sqlite(turn), Some(store.moment()))
             }
-            Store::Postgres(store) => (Transaction::Postgres(store.join().await?), None),
+            Store::Postgres(store) => (Transaction::Postgres(store.begin().await?), None),
         })
     }
 

@@ -136,7 +136,7 @@ impl Cohorts {
         granted.map_err(|_| gone())?.connected().await
     }
 
-    /// Gives the connection back, when everybody who is waiting has had their turn. Nobody gets another.
+    /// Closes the connection, when everybody who is waiting has had their turn. Nobody gets another.
     pub(super) async fn close(&self) {
         let turn = match self.enter(Company::Alone) {
             Ok(Ok(turn)) => Some(turn),
@@ -144,8 +144,11 @@ impl Cohorts {
             Err(_) => None,
         };
         let Some(mut lead) = turn.and_then(|mut turn| turn.lead.take()) else { return };
+        // First, or whoever came meanwhile would open it anew, and keep it.
+        let closed = self.0.pool.close();
         drop(lead.connection.take());
         self.advance(lead);
+        closed.await;
     }
 
     /// Takes the turn where nobody has it, or else a place in the line.
@@ -169,24 +172,18 @@ impl Cohorts {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether somebody waits who may be the next of a cohort.
-    fn goes_on(&self, lead: &Lead) -> bool {
-        let is_young = lead.open_since.is_none_or(|since| since.elapsed() < SPAN);
-        let mut queue = self.queue();
-        while queue.waiting.front().is_some_and(|waiting| waiting.grant.is_closed()) {
-            queue.waiting.pop_front();
-        }
-        let next = queue.waiting.front().map(|waiting| waiting.company);
-        is_young && lead.cohort.len() < lead.parts_max && next == Some(Company::Shared)
-    }
-
     /// Hands an open transaction to the next, or lets it be committed.
     fn pass(&self, mut lead: Lead) {
         if lead.cohort.len() == 1 {
             lead.parts_max = PARTS_MAX.min(1 + self.queue().waiting.len());
         }
-        while self.goes_on(&lead) {
-            let Some(next) = self.queue().waiting.pop_front() else { break };
+        loop {
+            // Looked at and taken in one: who stands first may change, as those who have gone away are left out.
+            let next = {
+                let mut queue = self.queue();
+                if queue.has_next(&lead) { queue.waiting.pop_front() } else { None }
+            };
+            let Some(next) = next else { break };
             match next.grant.send(Turn::new(self, lead, next.company)) {
                 Ok(()) => return,
                 // They have gone away just now.
@@ -222,6 +219,18 @@ impl Cohorts {
         let cohorts = self.clone();
         // Where there is no keeper any more the runtime ends, and whoever waits with it.
         self.0.keeper.send(Returned { cohorts, lead, how }).ok();
+    }
+}
+
+impl Queue {
+    /// Whether somebody waits who may be the next of a cohort.
+    fn has_next(&mut self, lead: &Lead) -> bool {
+        let is_young = lead.open_since.is_none_or(|since| since.elapsed() < SPAN);
+        while self.waiting.front().is_some_and(|waiting| waiting.grant.is_closed()) {
+            self.waiting.pop_front();
+        }
+        let next = self.waiting.front().map(|waiting| waiting.company);
+        is_young && lead.cohort.len() < lead.parts_max && next == Some(Company::Shared)
     }
 }
 
@@ -284,7 +293,7 @@ impl Turn {
         }
         self.lite().flush().await?;
         let goes_on = self.company == Company::Shared
-            && self.lead.as_ref().is_some_and(|lead| self.cohorts.goes_on(lead));
+            && self.lead.as_ref().is_some_and(|lead| self.cohorts.queue().has_next(lead));
         if goes_on && !self.is_fresh() && !self.course.is_released {
             let mut lite = self.lite();
             let (sql, _) = lite.after_deferred("", Place::Last)?;

@@ -15,7 +15,6 @@ use std::thread;
 use penholder_lease::{Claims, Command, Policies, Policy, StoreTime, Timeline, decide};
 use serde::Serialize;
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqlitePool;
 use sqlx::types::Json;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -36,7 +35,6 @@ const WAITING_MAX: usize = 4096;
 /// What a decision needs beside the command.
 #[derive(Debug, Clone)]
 pub(super) struct Ground {
-    pub(super) pool: SqlitePool,
     pub(super) cohorts: Cohorts,
     pub(super) clock: Clock,
     pub(super) timeline: Timeline,

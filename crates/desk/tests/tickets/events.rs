@@ -314,7 +314,7 @@ pub(crate) async fn database_of_the_version_before_is_brought_forward(site: Site
     let of_this_store: &[&str] = match site.place.0 {
         Storage::Sqlite { .. } => &["DROP VIEW pen_consumers", "DROP TRIGGER pen_log_gone"],
         Storage::Postgres { .. } => &[
-            "DROP FUNCTION consumers_wanting",
+            "DROP FUNCTION consumers_roster, consumers_wanting",
             "DROP FUNCTION forget_deliveries CASCADE",
             "ALTER TABLE pens DROP COLUMN fence_before",
         ],

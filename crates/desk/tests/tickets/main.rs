@@ -89,6 +89,7 @@ contract! {
     pens::what_pens_owe_is_told_to_who_serves_it,
     pens::events_of_pens_are_replayed,
     pens::what_pens_owe_is_kept_while_the_log_is,
+    pens::nobody_waits_in_a_ring,
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -182,7 +182,7 @@ pub(crate) async fn guest_with_a_pen_is_nobody_who_has_signed_in(site: Site) -> 
 
 /// What a statement makes of a filter is what the filter says.
 pub(crate) async fn filters_of_pens_say_what_they_say_of_tickets(site: Site) -> Result<()> {
-    let filters: [&[&str]; 9] = [
+    let filters: [&[&str]; 7] = [
         &["*"],
         &["pen.*"],
         &["pen.created"],
@@ -190,12 +190,19 @@ pub(crate) async fn filters_of_pens_say_what_they_say_of_tickets(site: Site) -> 
         &["pen.created", "pen.updated"],
         &["ticket.*", "pen.updated"],
         &["ticket.*", "comment.created"],
-        &["pens.*", "open.updated", "pe.*"],
-        &["pen.deleted", "pen.update"],
     ];
     let mut made = Vec::new();
     for (n, filter) in filters.iter().enumerate() {
         made.push(make(&site, &format!("c{n}"), filter).await?);
+    }
+    // Words that are refused may have been kept by another version.
+    for kept in ["pens.* open.updated pe.*", "pen.deleted pen.update"] {
+        let (consumers, one) = make(&site, kept.split('.').next().unwrap_or(kept), &["*"]).await?;
+        let id = one.id.as_str();
+        let sql = format!("UPDATE consumers SET filter = '{kept}' WHERE id = '{id}'");
+        execute(&site.place, &sql).await?;
+        let one = consumers.consumer(&one.id).await?;
+        made.push((consumers, one));
     }
     let (pens, topic) = (&site.pens, "doc:1");
     let first = acquire(pens, topic, "ada/1").await?.context("not granted")?;
@@ -373,4 +380,40 @@ pub(crate) async fn what_pens_owe_is_kept_while_the_log_is(site: Site) -> Result
     let left = "SELECT id FROM pen_log WHERE processed_ms IS NULL";
     assert!(texts(&site.place, left).await?.is_empty());
     Ok(())
+}
+
+/// Somebody who writes a ticket, somebody who takes its pen, and somebody who changes the consumers.
+pub(crate) async fn nobody_waits_in_a_ring(site: Site) -> Result<()> {
+    let mut work = site.by("eve").await?;
+    let id = work.create(ticket("t", None)?).await?.id;
+    work.commit().await?;
+
+    let mut work = site.by("eve").await?;
+    let other = site.clone();
+    let made = tokio::spawn(async move { make(&other, "all", &["*"]).await });
+    until_blocked(&site, 1, || made.is_finished()).await?;
+    let (other, topic) = (site.clone(), ticket_topic(id));
+    let granted = tokio::spawn(async move { acquire(&other.pens, &topic, "ada/1").await });
+    until_blocked(&site, 2, || granted.is_finished()).await?;
+    work.update(id, &changes(&json!({ "priority": "high" }))?, (None, None)).await?;
+    work.commit().await?;
+    made.await??;
+    granted.await??;
+    Ok(())
+}
+
+/// Waits until so many wait for a lock, or until that is not going to be. On SQLite they stand in a line, where there is
+/// no ring.
+async fn until_blocked(site: &Site, count: usize, is_over: impl Fn() -> bool) -> Result<()> {
+    const BLOCKED: &str = "SELECT locktype FROM pg_locks WHERE NOT granted";
+    if matches!(site.place.0, Storage::Sqlite { .. }) {
+        return Ok(());
+    }
+    let blocked = async {
+        while !is_over() && texts(&site.place, BLOCKED).await?.len() < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        anyhow::Ok(())
+    };
+    timeout(Duration::from_secs(60), blocked).await?
 }

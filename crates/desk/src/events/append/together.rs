@@ -15,11 +15,11 @@ use crate::row::signed;
 /// Who the consumers are $1. Topics $2, counted on by $3, of which $4 are the staff's alone. By whom and when, $5 to $10.
 /// Rows of the log $11 to $23. What topics are told, $24 to $29. Numbers are given as how many come after them.
 ///
-/// Counters are locked in the order of topics, but the one that everybody counts on last.
+/// Nobody changes the consumers from here to the end of the transaction. That is locked behind the rows of pens and
+/// tickets, and before counters, which are locked in the order of topics, but the one that everybody counts on last.
 const KEEP: &str = r#"
     WITH roster AS MATERIALIZED (
-        SELECT coalesce(string_agg(id || ' ' || filter, E'\n' ORDER BY id), '') AS who
-        FROM consumers WHERE state <> 'removed'
+        SELECT consumers_roster() AS who
     ), counted AS (
         INSERT INTO topics AS t (topic, seq, staff_only)
         SELECT c.topic, c.count, c.hidden
