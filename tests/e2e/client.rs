@@ -88,7 +88,7 @@ async fn two_clients_meet_in_either_format() -> Result<()> {
     }
     assert_eq!(ann.fold.metas("bob").count(), 1);
 
-    bob.channel.typing(Typing { on: true }).await?;
+    bob.channel.typing(Typing { on: true, audience: None }).await?;
     ann.message("typing").await?;
     let moved =
         Broadcast { event: "moved".to_owned(), payload: json(r#"{"x":1}"#)?, to_self: None };

@@ -16,13 +16,25 @@ import {
   waitForPerson,
   waitForValue,
 } from "./desk-harness.mjs";
-import { Line, overflow, picture, waitForConnection, waitForPen } from "./harness.mjs";
+import { Line, overflow, picture, WAIT_MS, waitForConnection, waitForPen } from "./harness.mjs";
 
 const { server, deskOf, ask } = await deskStage();
 
 /** How many tickets have a status, as the server says it now. */
 async function countOf(status) {
   return (await ask("/v1/tickets/stats")).by_status[status];
+}
+
+function viewer(page, key) {
+  return page.getByTestId(`viewer-${key}`);
+}
+
+/** Types, without a pause, until it is seen. */
+async function typeUntil(page, seen) {
+  const deadline = Date.now() + WAIT_MS;
+  do await page.getByTestId("composer").press("x");
+  while (!(await seen.isVisible()) && Date.now() < deadline);
+  await seen.waitFor();
 }
 
 function waitForCount(page, status, number) {
@@ -45,7 +57,7 @@ test("a customer and two agents talk on a ticket, and each sees what is theirs t
   }
   await openTicket(ada, id);
   await openTicket(bruno, id);
-  for (const who of ["tomas", "ada", "bruno"]) await ada.getByTestId(`viewer-${who}`).waitFor();
+  for (const who of ["tomas", "ada", "bruno"]) await viewer(ada, who).waitFor();
   await row(bruno, id).filter({ hasText: "AO" }).waitFor();
 
   await say(ada, "Which printer is it?");
@@ -343,6 +355,38 @@ test("an unsent note stays a note over a reload, and is not for who signs in nex
   await ada.getByTestId("composer").waitFor();
   assert.equal(await ada.getByTestId("composer").inputValue(), "");
   assert.doesNotMatch(await kept(), /breaks them/);
+});
+
+test("that an agent writes a note is seen by the other agent and not by the customer", async () => {
+  const tomas = await deskOf("tomas");
+  const id = await createTicket(tomas, freshTitle("The door sticks"));
+  const [ada, bruno] = [await deskOf("ada"), await deskOf("bruno")];
+  for (const agent of [ada, bruno]) {
+    await openTicket(agent, id);
+    for (const page of [agent, tomas]) await viewer(page, "ada").waitFor();
+  }
+  const frames = [];
+  tomas.on("websocket", (socket) =>
+    socket.on("framereceived", ({ payload }) => frames.push(String(payload))),
+  );
+  await tomas.reload();
+  await viewer(tomas, "bruno").waitFor();
+  await ada.getByTestId("as-note").check({ force: true });
+  await typeUntil(ada, viewer(bruno, "ada").filter({ hasText: "is writing a note" }));
+  assert.equal(await viewer(bruno, "ada").getAttribute("data-typing"), "false");
+  await ada.getByTestId("as-reply").check({ force: true });
+  await typeUntil(ada, viewer(tomas, "ada").filter({ hasText: "typing" }));
+  const speaks = '[data-note="false"][data-typing="true"]';
+  await typeUntil(ada, viewer(bruno, "ada").and(bruno.locator(speaks)));
+  await ada.getByTestId("composer").blur();
+  for (const page of [tomas, bruno]) {
+    await viewer(page, "ada").and(page.locator('[data-typing="false"]')).waitFor();
+  }
+  const said = frames
+    .map((frame) => JSON.parse(frame))
+    .filter(([, , , event]) => event === "typing");
+  assert.equal(said[0]?.[4].on, true, "what she says aloud comes first");
+  assert.ok(!frames.some((frame) => frame.includes('"audience"')), frames.join("\n"));
 });
 
 test("filters are in the address, the list follows them live, and back leads back", async () => {

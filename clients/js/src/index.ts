@@ -37,6 +37,7 @@ export type {
   TopicOptions,
   TopicState,
   TopicStatus,
+  TypingOptions,
   Typist,
 } from "./topic-state.ts";
 export type { Frame } from "./transport.ts";

@@ -794,10 +794,15 @@ export type PresenceUpdateReply = {
   ref: string | null;
 };
 
+/** Who is told of `typing`, where that is not everybody. */
+export type TypingAudience = "staff";
+
 /** `typing`, as a session sends it; replied to with `{}`. */
 export type Typing = {
   /** Whether the session types; off by itself after 10 s. */
   on: boolean;
+  /** Who is told, on topics of tickets by those who hear as staff; everybody when absent or null. */
+  audience?: TypingAudience;
 };
 
 /** `typing`, as the others of the topic receive it. */
@@ -808,6 +813,8 @@ export type TypingEvent = {
   session: string;
   /** Whether it types now. */
   on: boolean;
+  /** Who is told of it; everybody when absent. */
+  audience?: TypingAudience;
 };
 
 /** `broadcast`: sends an event to the others of the topic; replied to with `{}`. */

@@ -24,6 +24,7 @@ import {
   type SessionUpdate,
   type TopicOptions,
   type TopicState,
+  type TypingOptions,
   type Typist,
 } from "./topic-state.ts";
 
@@ -45,7 +46,7 @@ export function useConnection(): ConnectionState {
 /** What a component can do on a topic. Stable while topic and client stay. */
 export interface TopicActions {
   update(update: SessionUpdate): void;
-  typing(on: boolean): void;
+  typing(on: boolean, options?: TypingOptions): void;
   broadcast(event: string, payload: object, options?: { self?: boolean }): Promise<void>;
   /** Joins again after `refused` or `closed`. */
   rejoin(): void;
@@ -81,7 +82,7 @@ export function useEditPriority(topic: string, thing = "document"): UseEditPrior
 /** Who else is typing, and a function to call at each own key stroke. */
 export function useTyping(topic: string): {
   readonly typing: readonly Typist[];
-  readonly setTyping: (on: boolean) => void;
+  readonly setTyping: (on: boolean, options?: TypingOptions) => void;
 } {
   const [{ typing }, actions] = useTopic(topic);
   return useMemo(() => ({ typing, setTyping: actions.typing }), [typing, actions]);
@@ -182,7 +183,7 @@ function useTopic(topic: string, given?: TopicOptions): [TopicState, TopicAction
         if (session.current !== null) session.current.update(update);
         else early.current = { ...early.current, ...update };
       },
-      typing: (on) => session.current?.typing(on),
+      typing: (on, options) => session.current?.typing(on, options),
       broadcast: (event, payload, opts) =>
         session.current?.broadcast(event, payload, opts) ?? unmounted(),
       rejoin: () => session.current?.rejoin(),

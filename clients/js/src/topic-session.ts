@@ -1,6 +1,6 @@
 import type { Readable } from "./store.ts";
 import type { TopicChannel } from "./topic.ts";
-import type { SessionUpdate, TopicOptions, TopicState } from "./topic-state.ts";
+import type { SessionUpdate, TopicOptions, TopicState, TypingOptions } from "./topic-state.ts";
 
 /** What a hold can change in what all who hold the topic share. */
 export interface Hold {
@@ -32,10 +32,11 @@ export class TopicSession implements Readable<TopicState> {
   }
 
   /**
-   * Says that the person is typing: call it at each key stroke. Ends by itself after a pause.
+   * Says that the person is typing: call it at each key stroke. Ends by itself after a pause. With
+   * `audience: "staff"` only the staff of a ticket is told, and the activity stays what it is.
    */
-  typing(on: boolean): void {
-    this.#channel.typing(on);
+  typing(on: boolean, options?: TypingOptions): void {
+    this.#channel.typing(on, options);
   }
 
   /** Sends an event to the others on the topic. Needs the capability `publish`; not stored. */

@@ -1,7 +1,15 @@
 import type { PenholderError } from "./errors.ts";
 import type { Member } from "./presence.ts";
 import { type EditPriority, UNKNOWN_PRIORITY } from "./priority.ts";
-import type { Activity, JoinReply, Mode, Pen, PresenceMode, PresenceSummary } from "./protocol.ts";
+import type {
+  Activity,
+  JoinReply,
+  Mode,
+  Pen,
+  PresenceMode,
+  PresenceSummary,
+  TypingAudience,
+} from "./protocol.ts";
 
 /** How to be on a topic. What is left out is the server's default. */
 export interface TopicOptions {
@@ -32,6 +40,14 @@ export interface Typist {
   readonly key: string;
   readonly session: string;
   readonly name: string;
+  /** `staff`: a note, which the staff of the ticket alone knows of. Absent: what everybody may see. */
+  readonly audience?: TypingAudience | undefined;
+}
+
+/** How to say that one types. */
+export interface TypingOptions {
+  /** `staff`: only they are told, on the topic of a ticket, where the person is one of them. */
+  readonly audience?: TypingAudience | undefined;
 }
 
 /** An event of the topic that is not about presence: a broadcast, or a durable event. */

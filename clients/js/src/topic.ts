@@ -17,6 +17,7 @@ import type {
   PresenceState,
   PresenceSummary,
   PresenceUpdate,
+  TypingAudience,
   TypingEvent,
 } from "./protocol.ts";
 import { pushed } from "./push.ts";
@@ -28,6 +29,7 @@ import {
   type SessionUpdate,
   type TopicOptions,
   type TopicState,
+  type TypingOptions,
 } from "./topic-state.ts";
 import { OwnTyping, TypingList } from "./typing.ts";
 import { isSameWish, jointWish, type Wish } from "./wishes.ts";
@@ -51,7 +53,7 @@ export class TopicChannel {
   readonly #host: TopicHost;
   readonly #outbox = new Outbox((update) => this.#sendUpdate(update));
   readonly #typists = new TypingList((typing) => this.store.patch({ typing }));
-  readonly #ownTyping = new OwnTyping((on) => this.#sendTyping(on));
+  readonly #ownTyping = new OwnTyping((on, audience) => this.#sendTyping(on, audience));
   #wish: Wish = {};
   #meta: TopicOptions["meta"];
   #hasBegun = false;
@@ -129,8 +131,8 @@ export class TopicChannel {
     this.#outbox.add({ input: true });
   }
 
-  typing(on: boolean): void {
-    this.#ownTyping.set(on);
+  typing(on: boolean, { audience }: TypingOptions = {}): void {
+    this.#ownTyping.set(on, audience);
   }
 
   push(event: string, payload: object): Promise<unknown> {
@@ -349,12 +351,13 @@ export class TopicChannel {
     });
   }
 
-  #sendTyping(on: boolean): void {
+  #sendTyping(on: boolean, audience?: TypingAudience): void {
     const { mode, presence } = this.store.getSnapshot();
     if (mode === "view" || presence !== true) return;
-    // Typing sets the activity too: an update made before it must not arrive after it.
-    this.#outbox.hurry();
+    // Typing sets the activity too, unless it is for the staff alone: an update made before it must not arrive
+    // after it.
+    if (audience === undefined) this.#outbox.hurry();
     // Typing is of the moment: what could not be sent now is worth nothing later.
-    this.push("typing", { on }).catch(() => undefined);
+    this.push("typing", withoutUndefined({ on, audience })).catch(() => undefined);
   }
 }

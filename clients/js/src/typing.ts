@@ -1,4 +1,5 @@
-import type { TypingEvent } from "./protocol.ts";
+import { withoutUndefined } from "./fields.ts";
+import type { TypingAudience, TypingEvent } from "./protocol.ts";
 import type { Typist } from "./topic-state.ts";
 
 /** The server switches off after 10 s; a lost `off` must not leave somebody typing for ever. */
@@ -16,11 +17,13 @@ export class TypingList {
     this.#changed = changed;
   }
 
-  apply({ key, session, on }: TypingEvent, name: string): void {
+  apply({ key, session, on, audience }: TypingEvent, name: string): void {
     this.remove((typist) => typist.session === session, on);
     if (!on) return;
-    if (!this.#typists.some((typist) => typist.session === session)) {
-      this.#set([...this.#typists, { key, session, name }]);
+    const known = this.#typists.find((typist) => typist.session === session);
+    if (known === undefined || known.audience !== audience) {
+      const others = this.#typists.filter((typist) => typist !== known);
+      this.#set([...others, withoutUndefined({ key, session, name, audience })]);
     }
     this.#timers.set(
       session,
@@ -46,16 +49,19 @@ export class TypingList {
 
 /** The own typing: sent when it begins, repeated while it lasts, and ended after a pause. */
 export class OwnTyping {
-  readonly #send: (on: boolean) => void;
+  readonly #send: (on: boolean, audience?: TypingAudience) => void;
   #isOn = false;
+  /** Who was told last. */
+  #audience: TypingAudience | undefined;
   #sentAt = Number.NEGATIVE_INFINITY;
   #pause: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(send: (on: boolean) => void) {
+  constructor(send: (on: boolean, audience?: TypingAudience) => void) {
     this.#send = send;
   }
 
-  set(on: boolean): void {
+  /** Whoever turns from one audience to another says so at once: the first must not hear of the rest. */
+  set(on: boolean, audience?: TypingAudience): void {
     clearTimeout(this.#pause);
     if (!on) {
       if (this.#isOn) this.#send(false);
@@ -64,8 +70,10 @@ export class OwnTyping {
     }
     this.#pause = setTimeout(() => this.set(false), PAUSE_MS);
     this.#isOn = true;
+    if (audience !== this.#audience) this.repeat();
     if (Date.now() - this.#sentAt < REPEAT_MS) return;
-    this.#send(true);
+    this.#send(true, audience);
+    this.#audience = audience;
     this.#sentAt = Date.now();
   }
 

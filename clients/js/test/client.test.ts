@@ -328,6 +328,23 @@ describe("a topic", () => {
     expect(server.received.at(-1)?.[3]).toBe("typing");
   });
 
+  test("says to whom it types, and hurries nothing for the staff's sake", async () => {
+    await start();
+    const session = await join();
+    session.update({ unsaved: true });
+    session.update({ activity: "editing" });
+    session.typing(true, { audience: "staff" });
+    session.typing(true);
+    session.typing(false);
+    expect(server.received.slice(1).map(([, , , event, payload]) => [event, payload])).toEqual([
+      ["presence_update", { unsaved: true }],
+      ["typing", { on: true, audience: "staff" }],
+      ["presence_update", { activity: "editing" }],
+      ["typing", { on: true }],
+      ["typing", { on: false }],
+    ]);
+  });
+
   test("knows the pen: by the join, then by events, none older than what it knows", async () => {
     const free = { state: "free", holder: null, session: null, fence: "4" };
     server.answer = () => ({

@@ -59,6 +59,47 @@ test("typing is said once, repeated while it lasts, and ends after a pause", () 
   expect(said).toHaveLength(3);
 });
 
+test("who turns to a note and back says so at once, and what ends is whatever was on", () => {
+  const said: unknown[] = [];
+  const typing = new OwnTyping((on, audience) => said.push([on, audience]));
+  typing.set(true);
+  typing.set(true, "staff");
+  typing.set(true, "staff");
+  expect(said).toEqual([
+    [true, undefined],
+    [true, "staff"],
+  ]);
+  vi.advanceTimersByTime(3999);
+  expect(said).toHaveLength(2);
+  vi.advanceTimersByTime(1);
+  expect(said.at(-1)).toEqual([false, undefined]);
+  typing.set(true, "staff");
+  typing.set(true);
+  expect(said.slice(3)).toEqual([
+    [true, "staff"],
+    [true, undefined],
+  ]);
+});
+
+test("a typist is on the list once, for the audience told last", () => {
+  let list: readonly unknown[] = [];
+  const typing = new TypingList((typists) => {
+    list = typists;
+  });
+  const ada = { key: "ada", session: "ada-1" };
+  const note = { ...ada, name: "Ada", audience: "staff" };
+  typing.apply({ ...ada, on: true }, "Ada");
+  typing.apply({ ...ada, on: true, audience: "staff" }, "Ada");
+  expect(list).toEqual([note]);
+  const before = list;
+  typing.apply({ ...ada, on: true, audience: "staff" }, "Ada");
+  expect(list).toBe(before);
+  typing.apply({ ...ada, on: true }, "Ada");
+  expect(list).toStrictEqual([{ ...ada, name: "Ada" }]);
+  typing.apply({ ...ada, on: false }, "Ada");
+  expect(list).toEqual([]);
+});
+
 test("a typist whose end was lost is forgotten", () => {
   let names: string[] = [];
   const list = new TypingList((typists) => {

@@ -154,7 +154,7 @@ impl Pusher {
         self.request("presence_update", update).await
     }
 
-    /// Says whether the session is typing.
+    /// Says whether the session is typing, to everybody, or on the topic of a ticket to the staff alone.
     ///
     /// # Errors
     ///

@@ -260,8 +260,14 @@ impl Hub {
         if is_touched {
             session.last_input_at = now.wall;
         }
-        if was_typing != session.is_typing() {
-            self.tell_typing(id);
+        let is_typing = session.is_typing();
+        let is_over = session.for_staff_until.is_some_and(|until| until <= now.mono);
+        // Whoever types for all types a note no more.
+        if is_typing || is_over {
+            self.stop_for_staff(id);
+        }
+        if was_typing != is_typing {
+            self.tell_typing(id, None);
         }
         if is_touched {
             self.hasten_renewal(now, id);
@@ -331,9 +337,9 @@ impl Hub {
 
     /// Keeps one timer per session, moved only when its deadline comes nearer: a deadline that has
     /// moved away is found out when the old one is served.
-    fn schedule_session(&mut self, id: &SessionId) {
+    pub(crate) fn schedule_session(&mut self, id: &SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let Some(at) = session.liveness.next_deadline() else { return };
+        let Some(at) = session.next_deadline() else { return };
         if session.wake_at.is_some_and(|planned| planned <= at) {
             return;
         }
@@ -383,11 +389,12 @@ impl Hub {
 
     /// Whoever leaves while typing has stopped.
     pub(crate) fn stop_typing(&mut self, now: Now, id: &SessionId) {
+        self.stop_for_staff(id);
         let Some(session) = self.sessions.get_mut(id).filter(|session| session.is_typing()) else {
             return;
         };
         if session.liveness.handle(now.mono, Signal::TypingEnded) == Outcome::Changed {
-            self.tell_typing(id);
+            self.tell_typing(id, None);
         }
     }
 

@@ -231,7 +231,9 @@ pub enum Request {
 pub enum Typing {
     /// Begins, or goes on.
     On,
-    /// Ends.
+    /// Begins, or goes on, and the staff alone is told: what is written is a note.
+    ForStaff,
+    /// Ends, whoever was told.
     Off,
 }
 

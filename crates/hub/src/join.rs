@@ -11,7 +11,7 @@ use crate::hub::{Hub, Membership};
 use crate::room::{Room, Seat, Sight};
 use crate::session::{Session, Shown};
 use crate::telling::Resumption;
-use crate::{Departure, Join, MemberId, Now, ResumeClaim};
+use crate::{Audience, Departure, Join, MemberId, Now, ResumeClaim};
 
 impl Hub {
     /// Seats a member: subscribed first, then answered, then told who is there. The membership that
@@ -55,6 +55,7 @@ impl Hub {
         match self.unseat(member, Departure::Left) {
             Some(id) if resumes => {
                 self.lose_pen(&id);
+                self.stop_for_staff(&id);
                 self.signal(now, &id, &[Signal::Lost]);
             }
             Some(id) => self.end_session(now, &id),
@@ -73,6 +74,7 @@ impl Hub {
     /// A member has lost the right to edit and only views from now on.
     pub(crate) fn demote(&mut self, now: Now, member: MemberId) {
         let Some(id) = self.members.get(&member).map(|seat| seat.session.clone()) else { return };
+        self.stop_for_staff(&id);
         self.signal(now, &id, &[Signal::TypingEnded]);
         self.leave_pen(&id);
         if let Some(session) = self.sessions.get_mut(&id) {
@@ -179,6 +181,9 @@ impl Hub {
             // While the others can still be told, and of somebody whom they know.
             self.stop_typing(now, &claim.session);
         }
+        if join.audience == Audience::Public {
+            self.stop_for_staff(&claim.session);
+        }
         let Some(session) = self.sessions.get_mut(&claim.session) else {
             unreachable!("whoever stops typing stays");
         };
@@ -237,6 +242,7 @@ impl Hub {
             last_input_at: now.wall,
             generation: claim.map_or(0, |claim| claim.generation).max(generation) + 1,
             liveness: self.liveness(now, &join.topic),
+            for_staff_until: None,
             claims_pen: false,
             member: None,
             wake_at: None,

@@ -1,14 +1,20 @@
 //! Requests of members: presence updates, typing, broadcasts, to be shown or hidden.
+//!
+//! What is typed for the staff alone, a note on a ticket, costs the public no byte and no moment
+//! (`the_public_hears_the_same_with_and_without_notes`).
 
 use bytes::Bytes;
 use penholder_presence::{Activity, Mode, SessionId, Signal, Topic};
-use penholder_protocol::{ErrorCode, Json, PresenceUpdateReply, TopicName, TypingEvent};
+use penholder_protocol::{
+    ErrorCode, Json, PresenceUpdateReply, TopicName, TypingAudience, TypingEvent,
+};
 
 use crate::hub::{Hub, Membership};
 use crate::room::Sight;
 use crate::session::Shown;
 use crate::{
-    Broadcast, Content, Echo, MemberId, Now, PenAsker, PresenceChange, Push, Request, Typing,
+    Audience, Broadcast, Content, Echo, MemberId, Now, PenAsker, PresenceChange, Push, Request,
+    Typing,
 };
 
 impl Hub {
@@ -17,7 +23,7 @@ impl Hub {
         let Some(id) = self.members.get(&member).map(|seat| seat.session.clone()) else { return };
         let result = match request {
             Request::Presence(change) => self.update_presence(now, &id, change),
-            Request::Typing(typing) => self.set_typing(now, &id, typing),
+            Request::Typing(typing) => self.set_typing(now, (member, &id), typing),
             Request::Broadcast(broadcast, echo) => {
                 self.broadcast(member, &broadcast, echo);
                 Ok(Json::empty_object())
@@ -105,18 +111,58 @@ impl Hub {
         Json::of(&PresenceUpdateReply { reference })
     }
 
-    fn set_typing(&mut self, now: Now, id: &SessionId, typing: Typing) -> Result<Json, ErrorCode> {
+    fn set_typing(
+        &mut self,
+        now: Now,
+        (member, id): (MemberId, &SessionId),
+        typing: Typing,
+    ) -> Result<Json, ErrorCode> {
         let session = self.sessions.get(id).ok_or(ErrorCode::UnmatchedTopic)?;
         match typing {
-            Typing::On if session.mode == Mode::View => return Err(ErrorCode::Forbidden),
+            Typing::On | Typing::ForStaff if session.mode == Mode::View => {
+                return Err(ErrorCode::Forbidden);
+            }
             Typing::On => self.signal(now, id, &[Signal::Typing]),
-            Typing::Off => self.signal(now, id, &[Signal::TypingEnded]),
+            Typing::ForStaff => {
+                let audience = self.seat_of(member).map(|(_, seat)| seat.audience);
+                if audience != Some(Audience::Staff) {
+                    return Err(ErrorCode::Forbidden);
+                }
+                self.type_for_staff(now, id);
+            }
+            Typing::Off => {
+                self.stop_for_staff(id);
+                self.signal(now, id, &[Signal::TypingEnded]);
+            }
         }
         Ok(Json::empty_object())
     }
 
-    /// Tells the others of the topic whether a session types, unless they must not know of it.
-    pub(crate) fn tell_typing(&mut self, id: &SessionId) {
+    /// A session types what is for the staff alone. It is told at each sign of it: no activity stands for it in
+    /// the snapshot of whoever comes later. To others it is nothing, not even input.
+    fn type_for_staff(&mut self, now: Now, id: &SessionId) {
+        self.signal(now, id, &[Signal::TypingEnded]);
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let span_ms = self.config.options(&session.topic).liveness.typing_for_ms;
+        if span_ms == 0 {
+            return;
+        }
+        session.for_staff_until = Some(now.mono.after(span_ms));
+        self.schedule_session(id);
+        self.tell_typing(id, Some(TypingAudience::Staff));
+    }
+
+    /// A session types no more what is for the staff alone.
+    pub(crate) fn stop_for_staff(&mut self, id: &SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if session.for_staff_until.take().is_some() {
+            self.tell_typing(id, Some(TypingAudience::Staff));
+        }
+    }
+
+    /// Tells the others of the topic whether a session types for that audience, unless they must not know of
+    /// the session.
+    pub(crate) fn tell_typing(&mut self, id: &SessionId, audience: Option<TypingAudience>) {
         let Some(session) = self.sessions.get(id) else { return };
         if session.shown == Shown::No {
             return;
@@ -125,23 +171,34 @@ impl Hub {
         let event = TypingEvent {
             key: session.viewer.key.as_str().to_owned(),
             session: id.as_str().to_owned(),
-            on: session.is_typing(),
+            on: match audience {
+                None => session.is_typing(),
+                Some(TypingAudience::Staff) => session.for_staff_until.is_some(),
+            },
+            audience,
         };
         self.relay_typing(&topic, &event);
         self.typed(&topic, &event, except);
     }
 
-    /// Tells everybody on a topic here but `except` that somebody types, or does not any more.
+    /// Tells those on a topic here whom it is for, but `except`, that somebody types, or does not any more.
     pub(crate) fn typed(
         &mut self,
         topic: &TopicName,
         event: &TypingEvent,
         except: Option<MemberId>,
     ) {
-        self.settle_newcomers(topic);
-        if let Some(room) = self.rooms.get(topic) {
-            self.outputs.extend(room.tell("typing", &Content::Json(Json::of(event)), except));
+        // As with a note, to send a snapshot ahead of time would show the public that there is one.
+        if event.audience.is_none() {
+            self.settle_newcomers(topic);
         }
+        let Some(room) = self.rooms.get(topic) else { return };
+        let content = Content::Json(Json::of(event));
+        let outputs = match event.audience {
+            None => room.tell("typing", &content, except),
+            Some(TypingAudience::Staff) => room.tell_staff("typing", &content, except),
+        };
+        self.outputs.extend(outputs);
     }
 
     fn broadcast(&mut self, member: MemberId, broadcast: &Broadcast, echo: Echo) {

@@ -131,8 +131,28 @@ impl Room {
         content: &Content,
         except: Option<MemberId>,
     ) -> Vec<Output> {
+        self.tell_those(self.others(except), event, content)
+    }
+
+    /// Tells the staff but `except` of something.
+    pub(crate) fn tell_staff(
+        &self,
+        event: &str,
+        content: &Content,
+        except: Option<MemberId>,
+    ) -> Vec<Output> {
+        let staff = self.others(except).filter(|(_, seat)| seat.audience == Audience::Staff);
+        self.tell_those(staff, event, content)
+    }
+
+    fn tell_those<'a>(
+        &self,
+        seats: impl Iterator<Item = (MemberId, &'a Seat)>,
+        event: &str,
+        content: &Content,
+    ) -> Vec<Output> {
         let mut spread = Spread::new(&self.name, event, content);
-        self.others(except).for_each(|(member, seat)| spread.to(member, seat.wire));
+        seats.for_each(|(member, seat)| spread.to(member, seat.wire));
         let mut outputs = Vec::new();
         spread.finish(&mut outputs);
         outputs

@@ -20,6 +20,9 @@ pub(crate) struct Session {
     /// Counts the resume tokens given for it.
     pub(crate) generation: u32,
     pub(crate) liveness: Liveness,
+    /// When it stops typing what is for the staff alone; none when it does not type that. It stands outside
+    /// of `liveness`, of which others are shown the activity and the last input.
+    pub(crate) for_staff_until: Option<MonoMs>,
     /// Whether it may hold a pen or wait for one.
     pub(crate) claims_pen: bool,
     /// The connection it is on; none while it is lost.
@@ -67,5 +70,10 @@ impl Session {
 
     pub(crate) fn is_typing(&self) -> bool {
         self.liveness.shown().activity == Activity::Typing
+    }
+
+    /// When to look at it again.
+    pub(crate) fn next_deadline(&self) -> Option<MonoMs> {
+        self.liveness.next_deadline().into_iter().chain(self.for_staff_until).min()
     }
 }

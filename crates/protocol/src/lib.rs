@@ -71,7 +71,7 @@ pub use payload::{
     TicketDetail, TicketEvent, TicketGuest, TicketPriority, TicketPriorityChanged, TicketStats,
     TicketStatus, TicketStatusChange, TicketStatusChanged, TicketStatusCounts, TicketUpdated,
     TicketsBulkUpdated, TokenExpiring, TokenRefresh, TokenRefreshReply, TopicRow, TtlMs, Typing,
-    TypingEvent, UserCard, ViewerSummary,
+    TypingAudience, TypingEvent, UserCard, ViewerSummary,
 };
 pub use reference::{REF_BYTES_MAX, Ref, RefError};
 pub use server_frame::{ServerBody, ServerFrame};

@@ -24,7 +24,7 @@ pub use presence::{
 };
 pub use push::{
     Broadcast, PresenceUpdate, PresenceUpdateReply, TokenExpiring, TokenRefresh, TokenRefreshReply,
-    Typing, TypingEvent,
+    Typing, TypingAudience, TypingEvent,
 };
 pub use summary::{Certainty, PresenceSummary, Summaries, SummaryPerson, TopicRow, ViewerSummary};
 pub use ticket::{

@@ -14,7 +14,8 @@ use crate::payload::{
     TicketComment, TicketCommentDetail, TicketCommentEvent, TicketDetail, TicketEvent, TicketGuest,
     TicketPriority, TicketPriorityChanged, TicketStats, TicketStatus, TicketStatusChange,
     TicketStatusChanged, TicketStatusCounts, TicketUpdated, TicketsBulkUpdated, TokenExpiring,
-    TokenRefresh, TokenRefreshReply, TopicRow, TtlMs, Typing, TypingEvent, UserCard, ViewerSummary,
+    TokenRefresh, TokenRefreshReply, TopicRow, TtlMs, Typing, TypingAudience, TypingEvent,
+    UserCard, ViewerSummary,
 };
 use crate::{CloseCode, CloseReason, ErrorCode, ErrorReply, ReplyStatus, ServerEvent};
 
@@ -152,6 +153,7 @@ impl File {
         self.declare::<SummariesJoin>();
         self.declare::<PresenceUpdate>();
         self.declare::<PresenceUpdateReply>();
+        self.declare::<TypingAudience>();
         self.declare::<Typing>();
         self.declare::<TypingEvent>();
         self.declare::<Broadcast>();

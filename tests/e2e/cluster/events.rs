@@ -67,7 +67,7 @@ async fn a_broadcast_reaches_everybody_once_and_in_order() -> Result<()> {
 async fn typing_is_seen_on_the_other_replica() -> Result<()> {
     let (_replicas, ann, mut bob) = two().await?;
     for on in [true, false] {
-        ann.channel.typing(Typing { on }).await?;
+        ann.channel.typing(Typing { on, audience: None }).await?;
         let event = json!({ "key": "ann", "session": ann.reply.session, "on": on });
         bob.until("ann's typing", |it| it.told_of("typing").contains(&&event)).await?;
     }

@@ -120,6 +120,67 @@ suite("tickets", {}, ({ test, each, server }) => {
     assert.ok(events.indexOf("presence_state") > events.indexOf("ticket_status_changed"));
   });
 
+  each("that somebody types a note is for the staff alone to know", async ({ person }) => {
+    const { id } = await create("carl");
+    const topic = `tickets:${id}`;
+    const pages = [];
+    for (const [key, options] of [["eve"], ["dora"], ["carl", customer]]) {
+      pages.push(await (await person(key, options)).join(topic));
+    }
+    const [eve, dora, carl] = pages;
+    for (const page of pages) await page.sees("carl", "dora", "eve");
+    const before = carl.events.length;
+    const { session } = eve.reply;
+    const [all, staff] = [{ key: "eve", session }, { key: "eve", session, audience: "staff" }];
+    const note = { on: true, audience: "staff" };
+    assert.deepEqual(await eve.ask("typing", note), {});
+    await eve.ask("typing", { on: false });
+    await eve.ask("typing", note);
+    await eve.ask("typing", { on: true });
+    assert.deepEqual(await carl.next("typing"), { ...all, on: true });
+    const heard = carl.events.slice(before).map(({ event }) => event);
+    assert.ok(!heard.slice(0, heard.indexOf("typing")).includes("presence_diff"), `${heard}`);
+    await carl.meta("eve", ({ activity }) => activity === "typing");
+    await eve.ask("typing", note);
+    await carl.meta("eve", ({ activity }) => activity === "viewing");
+    await eve.leave();
+    for (const page of [dora, carl]) await page.sees("carl", "dora");
+    const said = [true, false, true, false].map((on) => ({ ...staff, on }));
+    const aloud = [true, false].map((on) => ({ ...all, on }));
+    const ends = [true, false].map((on) => ({ ...staff, on }));
+    assert.deepEqual(dora.received("typing"), [...said, ...aloud, ...ends]);
+    assert.deepEqual(carl.received("typing"), aloud);
+    assert.deepEqual(eve.received("typing"), []);
+  });
+
+  test("who types for whom is refused where it cannot be", async ({ person }) => {
+    const topic = `tickets:${(await create("carl")).id}`;
+    const editor = { token: sign({ sub: "nina", topics: { [topic]: ["view", "edit"] } }) };
+    const staff = [true, false].map((on) => ({ on, audience: "staff" }));
+    for (const [key, options] of [
+      ["carl", customer],
+      ["nina", editor],
+    ]) {
+      const page = await (await person(key, options)).join(topic);
+      for (const payload of staff) {
+        assert.equal(await page.refused("typing", payload), "forbidden", key);
+      }
+    }
+    const eve = await person("eve");
+    const pages = [await eve.join(topic), await eve.join("doc:notes")];
+    for (const audience of ["public", "Staff", "", true, 1, {}, ["staff"]]) {
+      for (const page of pages) {
+        assert.equal(await page.refused("typing", { on: true, audience }), "invalid_payload");
+      }
+    }
+    for (const payload of staff) {
+      assert.equal(await pages[1].refused("typing", payload), "invalid_payload");
+    }
+    const viewer = await (await person("dora")).join(topic, { mode: "view" });
+    assert.equal(await viewer.refused("typing", staff[0]), "forbidden");
+    await viewer.ask("typing", staff[1]);
+  });
+
   test("what was missed comes after a restart, or the state is to be fetched anew", async (scene) => {
     const { id } = await create("carl");
     await comment(id, "note", true);

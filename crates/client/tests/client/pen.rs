@@ -217,7 +217,7 @@ async fn pen_is_given_back_once_by_a_release_or_a_drop() {
         let typing = scene.peer.expect("typing").await;
         scene.peer.reply(&typing, &Json::empty_object()).await;
     };
-    let on = penholder_protocol::Typing { on: true };
+    let on = penholder_protocol::Typing { on: true, audience: None };
     let (said, ()) = tokio::join!(scene.channel.typing(on), typing);
     said.unwrap();
 }

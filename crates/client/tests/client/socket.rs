@@ -136,7 +136,7 @@ async fn conveniences_send_what_the_protocol_wants() {
         let update = PresenceUpdate { unsaved: Some(true), ..PresenceUpdate::default() };
         let reply = channel.update_presence(&update).await.unwrap();
         assert_eq!(reply.reference.as_deref(), Some("F1"));
-        channel.typing(Typing { on: true }).await.unwrap();
+        channel.typing(Typing { on: true, audience: None }).await.unwrap();
         let event = "moved".to_owned();
         let moved = Broadcast { event, payload: json(r#"{"x":1}"#), to_self: None };
         channel.broadcast(&moved).await.unwrap();

@@ -11,7 +11,7 @@ use penholder_protocol::realtime::{AccessToken, BroadcastConfig};
 use penholder_protocol::{
     Activity, Broadcast, ClientEvent, ClientFrame, CloseCode, ErrorCode, ErrorReply, EventName,
     Json, Mode, Namespace, Payload, PresenceUpdate, TokenRefresh, TokenRefreshReply, TopicName,
-    Typing,
+    Typing, TypingAudience,
 };
 
 use super::channels::Target;
@@ -178,12 +178,7 @@ impl Connection {
                 self.read_presence(&read(frame)?)
             }
             ClientEvent::Typing => {
-                let Typing { on } = read(frame)?;
-                match on {
-                    true if rights.mode == Mode::View => Err(ErrorCode::Forbidden.into()),
-                    true => Ok(Request::Typing(penholder_hub::Typing::On)),
-                    false => Ok(Request::Typing(penholder_hub::Typing::Off)),
-                }
+                read_typing(&frame.topic, &read(frame)?, rights).map(Request::Typing)
             }
             _ if rights.mode == Mode::View => Err(ErrorCode::Forbidden.into()),
             ClientEvent::Broadcast | ClientEvent::BroadcastNamed(_)
@@ -356,6 +351,33 @@ async fn still_allowed(
 pub(super) fn read<T: serde::de::DeserializeOwned>(frame: &ClientFrame) -> Result<T, Refused> {
     let payload = frame.payload.as_json().ok_or(ErrorCode::InvalidPayload)?;
     payload.parse_into().map_err(|error| invalid(&error))
+}
+
+/// Reads who types for whom: that only the staff is told is for the staff of a ticket to ask.
+fn read_typing(
+    topic: &str,
+    typing: &Typing,
+    rights: &Rights,
+) -> Result<penholder_hub::Typing, Refused> {
+    use penholder_hub::Typing::{ForStaff, Off, On};
+    let Typing { on, audience } = *typing;
+    if audience.is_some() {
+        let is_ticket =
+            TopicName::parse(topic).is_ok_and(|topic| topic.namespace() == Namespace::Tickets);
+        if !is_ticket {
+            return Err(ErrorReply::new(ErrorCode::InvalidPayload)
+                .message("`audience` is for topics of tickets"));
+        }
+        if rights.audience != Audience::Staff {
+            return Err(ErrorCode::Forbidden.into());
+        }
+    }
+    match (on, audience) {
+        (true, _) if rights.mode == Mode::View => Err(ErrorCode::Forbidden.into()),
+        (true, None) => Ok(On),
+        (true, Some(TypingAudience::Staff)) => Ok(ForStaff),
+        (false, _) => Ok(Off),
+    }
 }
 
 pub(super) fn invalid(error: &penholder_protocol::PayloadError) -> Refused {

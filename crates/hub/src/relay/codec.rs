@@ -11,12 +11,14 @@
 //!           | 3  seq                         At: a durable event that is too long to be told
 //!           | 4  session:str                 Kick
 //!           | 5  seq  name:str  staff:str  public  then     Ticket, payloads as JSON
+//!           | 6  key:str  session:str  on    Typing, for the staff alone
 //! public    = 0 | 1  seq  payload:str
 //! then      = 0 | 1                          the topic goes on, or ends
 //! content   = 0  payload:str                 JSON
 //!           | 1  data:bytes
 //! ```
 //!
+//! Typing for the staff is an event of its own, so that whoever does not know it tells nobody.
 //! A later version may begin in any way: whoever does not know it ignores the event.
 
 #[cfg(test)]
@@ -24,7 +26,9 @@ mod tests;
 
 use bytes::Bytes;
 use penholder_presence::{Incarnation, Limited, ReplicaId, SessionId};
-use penholder_protocol::{EVENT_BYTES_MAX, EventName, Json, JsonLimits, TopicName, TypingEvent};
+use penholder_protocol::{
+    EVENT_BYTES_MAX, EventName, Json, JsonLimits, TopicName, TypingAudience, TypingEvent,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -88,6 +92,7 @@ enum Kind<'a> {
     At(u64),
     Kick(&'a str),
     Ticket { seq: u64, name: &'a str, staff: &'a str, public: Option<(u64, &'a str)>, then: Then },
+    StaffTyping { key: &'a str, session: &'a str, on: bool },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,9 +112,10 @@ impl Envelope {
                 };
                 Kind::Broadcast { event: event.as_str(), content }
             }
-            Event::Typing(TypingEvent { key, session, on }) => {
-                Kind::Typing { key, session, on: *on }
-            }
+            Event::Typing(TypingEvent { key, session, on, audience }) => match audience {
+                None => Kind::Typing { key, session, on: *on },
+                Some(TypingAudience::Staff) => Kind::StaffTyping { key, session, on: *on },
+            },
             Event::News(news) => match &**news {
                 News::Pen(told) => {
                     pen = Json::of(told);
@@ -163,10 +169,9 @@ impl Kind<'_> {
                 };
                 Event::Broadcast(Broadcast { event: EventName::parse(event).ok()?, payload })
             }
-            Kind::Typing { key, session, on } => {
-                Limited::Key.check(key.len()).ok()?;
-                let session = session_id(session)?.as_str().to_owned();
-                Event::Typing(TypingEvent { key: key.to_owned(), session, on })
+            Kind::Typing { key, session, on } => Event::Typing(typing((key, session), on, None)?),
+            Kind::StaffTyping { key, session, on } => {
+                Event::Typing(typing((key, session), on, Some(TypingAudience::Staff))?)
             }
             Kind::Pen(news) => Event::News(Box::new(News::Pen(json(news)?.parse_into().ok()?))),
             Kind::At(seq) => Event::At(seq),
@@ -187,6 +192,16 @@ impl Kind<'_> {
 
 fn json(text: &str) -> Option<Json> {
     Json::parse(text, &JsonLimits::default()).ok()
+}
+
+fn typing(
+    (key, session): (&str, &str),
+    on: bool,
+    audience: Option<TypingAudience>,
+) -> Option<TypingEvent> {
+    Limited::Key.check(key.len()).ok()?;
+    let session = session_id(session)?.as_str().to_owned();
+    Some(TypingEvent { key: key.to_owned(), session, on, audience })
 }
 
 /// Reads what an event of a ticket is called.

@@ -3,6 +3,7 @@
 mod coming;
 mod crowd;
 mod events;
+mod for_staff;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod liveness;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use penholder_hub::{
-    AtJoin, Audience, Departure, Input, MemberId, News, PenAsk, PenNews, PenTask, Position,
-    Reading, Source, Stretch, Then, TicketNews, WatcherId,
+    AtJoin, Audience, Departure, Input, MemberId, News, PenAsk, PenNews, PenTask, Position, Push,
+    Reading, Request, Source, Stretch, Then, TicketNews, Typing, WatcherId,
 };
 use penholder_lease::{Event, EventKind, Fence, Lease, Rule, StoreMs};
 use penholder_protocol::{Json, Since};
@@ -12,7 +12,7 @@ use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::{collection, prop_assert_eq, proptest};
 use serde_json::{Value, json};
 
-use crate::harness::{GRACE_MS, Joining, World, topic};
+use crate::harness::{GRACE_MS, Joining, TYPING_MS, World, topic};
 use crate::replicas::{AGREED_MS, pair, pass};
 
 const TICKET: &str = "tickets:1";
@@ -635,8 +635,13 @@ fn what_is_kept_of_all_topics_has_a_bound_and_is_given_back() {
 enum Step {
     Write(Write),
     Staff,
-    Public { back: u64 },
+    Public {
+        back: u64,
+    },
+    /// The last of the staff types a note, or stops.
+    Note(Typing),
     Leave,
+    Lose,
     Pass(u64),
 }
 
@@ -647,8 +652,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Write(Pen)),
         1 => Just(Step::Staff),
         3 => (0..5u64).prop_map(|back| Step::Public { back }),
+        3 => Just(Step::Note(Typing::ForStaff)),
+        1 => Just(Step::Note(Typing::Off)),
         1 => Just(Step::Leave),
+        1 => Just(Step::Lose),
         3 => (0..30u64).prop_map(Step::Pass),
+        1 => Just(Step::Pass(TYPING_MS)),
     ]
 }
 
@@ -656,11 +665,25 @@ fn step() -> impl Strategy<Value = Step> {
 fn bytes_of_the_public(steps: &[Step]) -> Vec<Vec<bytes::Bytes>> {
     let mut log = Log::default();
     let mut world = World::new();
-    let (mut everybody, mut present) = (Vec::new(), Vec::new());
+    let (mut everybody, mut present, mut writer) = (Vec::new(), Vec::new(), None);
     for step in steps {
         match *step {
             Step::Write(write) => tell(&mut world, log.write(write)),
-            Step::Staff => present.push(world.join(staff("eve").stream(log.at_join(Some(0))))),
+            Step::Staff => {
+                let member = world.join(staff("eve").stream(log.at_join(Some(0))));
+                writer = Some(member);
+                present.push(member);
+            }
+            Step::Note(typing) => {
+                let push =
+                    |member| Push { member, reference: None, request: Request::Typing(typing) };
+                writer.map(push).into_iter().for_each(|push| world.input(Input::Push(push)));
+            }
+            Step::Lose => {
+                if let Some(member) = present.pop() {
+                    world.lose(member);
+                }
+            }
             Step::Public { back } => {
                 let since = log.at().number(Audience::Public).saturating_sub(back);
                 let joining = public("carl").since(Since::After(since));
@@ -682,11 +705,16 @@ fn bytes_of_the_public(steps: &[Step]) -> Vec<Vec<bytes::Bytes>> {
     everybody.into_iter().map(bytes).collect()
 }
 
+/// Whether it is of the staff alone.
+fn is_note(step: Step) -> bool {
+    matches!(step, Step::Write(Note) | Step::Note(_))
+}
+
 proptest! {
     #[test]
     fn the_public_hears_the_same_with_and_without_notes(steps in collection::vec(step(), 1..40)) {
         let without: Vec<_> =
-            steps.iter().copied().filter(|step| !matches!(step, Step::Write(Note))).collect();
+            steps.iter().copied().filter(|step| !is_note(*step)).collect();
         prop_assert_eq!(bytes_of_the_public(&steps), bytes_of_the_public(&without));
     }
 }

@@ -40,12 +40,24 @@ pub struct PresenceUpdateReply {
     pub reference: Option<String>,
 }
 
+super::words! {
+    /// Who is told of `typing`, where that is not everybody.
+    pub enum TypingAudience {
+        /// The staff of the topic alone: what is written is a note.
+        Staff = "staff",
+    }
+}
+
 /// `typing`, as a session sends it; replied to with `{}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Typing {
     /// Whether the session types; off by itself after 10 s.
     pub on: bool,
+    /// Who is told, on topics of tickets by those who hear as staff; everybody when absent or null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(optional))]
+    pub audience: Option<TypingAudience>,
 }
 
 /// `typing`, as the others of the topic receive it.
@@ -58,6 +70,10 @@ pub struct TypingEvent {
     pub session: String,
     /// Whether it types now.
     pub on: bool,
+    /// Who is told of it; everybody when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(optional))]
+    pub audience: Option<TypingAudience>,
 }
 
 /// `broadcast`: sends an event to the others of the topic; replied to with `{}`.

@@ -5,7 +5,7 @@ use super::{
     Broadcast, Certainty, Fence, JoinPayload, JoinReply, Kind, Limits, Mode, Pen, PenAcquire,
     PenAcquireReply, PenDraft, PenHeld, PenState, PresenceDiff, PresenceMeta, PresenceMode,
     PresenceSummary, PresenceUpdate, PresenceUpdateReply, Role, Since, Status, SummaryPerson,
-    TokenRefresh, TtlMs, Typing, UserCard, ViewerSummary,
+    TokenRefresh, TtlMs, Typing, TypingAudience, UserCard, ViewerSummary,
 };
 use crate::json::{Json, JsonLimits, PayloadError};
 
@@ -105,7 +105,25 @@ fn wrong_types_say_what_is_wanted() {
     }
     assert!(parse::<Typing>(r#"{"on":1}"#).is_err());
     assert!(parse::<Typing>("{}").is_err());
+    let error = parse::<Typing>(r#"{"on":true,"audience":"public"}"#).unwrap_err();
+    assert!(error.detail.contains("expected `staff`"), "{error}");
     assert!(parse::<PresenceUpdate>(r#"{"activity":"sleeping"}"#).is_err());
+}
+
+#[test]
+fn typing_is_for_everybody_unless_it_says_staff() {
+    for everybody in [r#"{"on":true}"#, r#"{"on":true,"audience":null}"#] {
+        assert_eq!(parse::<Typing>(everybody).unwrap().audience, None, "{everybody}");
+    }
+    let staff = r#"{"on":true,"audience":"staff"}"#;
+    let typing: Typing = parse(staff).unwrap();
+    assert_eq!(typing.audience, Some(TypingAudience::Staff));
+    assert_eq!(text(&typing), staff);
+    assert_eq!(text(&Typing { audience: None, ..typing }), r#"{"on":true}"#);
+    for wrong in ["\"\"", "\"Staff\"", "\"public\"", "true", "1", "[\"staff\"]", "{}"] {
+        let payload = format!("{{\"on\":true,\"audience\":{wrong}}}");
+        assert!(parse::<Typing>(&payload).is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ import {
   type TicketActions,
   type TicketComment,
 } from "../../../src/index.ts";
+import type { TopicActions } from "../../../src/react.tsx";
 import { FilesField, fileDrafts, filesProblem } from "./files-field.tsx";
 import { useNames } from "./names.ts";
 import { NoteIcon } from "./note-icon.tsx";
@@ -17,7 +18,7 @@ interface ComposerProps {
   /** What is answered. */
   readonly parent: TicketComment | null;
   readonly actions: TicketActions;
-  readonly onTyping: (on: boolean) => void;
+  readonly onTyping: TopicActions["typing"];
   readonly onDone: () => void;
 }
 
@@ -187,7 +188,7 @@ function ComposerText({ draft, field, isBusy, onTyping, onSend }: ComposerTextPr
       onChange={(event) => {
         draft.setText(event.target.value);
         // That a note is written is the team's alone too.
-        if (!isInternal) onTyping(true);
+        onTyping(true, isInternal ? { audience: "staff" } : undefined);
       }}
       onBlur={() => onTyping(false)}
       onKeyDown={shortcut}

@@ -1,5 +1,6 @@
 import { useCallback, useMemo, useRef } from "react";
 import type { Ticket, TicketActions, TicketComment, TicketRecord } from "../../../src/index.ts";
+import type { TopicActions } from "../../../src/react.tsx";
 import { CommentItem } from "./comment-item.tsx";
 import { Composer } from "./composer.tsx";
 import { useNames } from "./names.ts";
@@ -12,7 +13,7 @@ interface ConversationProps {
   readonly record: TicketRecord;
   readonly actions: TicketActions;
   /** Tells the others that one types. */
-  readonly onTyping: (on: boolean) => void;
+  readonly onTyping: TopicActions["typing"];
 }
 
 /** Comments with what answers them, and a place to write. */

@@ -5,8 +5,15 @@ import { Avatar } from "../avatar.tsx";
 export function Viewers({ state }: { state: TopicState }) {
   const { members, summary, pen, key, typing } = state;
   const rest = Math.max(0, (summary?.count ?? 0) - members.length);
-  const isTyping = (member: Member) =>
-    member.activity === "typing" || typing.some((typist) => typist.key === member.key);
+  const isTyping = ({ activity, key }: Member) =>
+    activity === "typing" || typing.some((it) => it.key === key && it.audience === undefined);
+  const writesNote = ({ key }: Member) =>
+    typing.some((it) => it.key === key && it.audience === "staff");
+  const doing = (member: Member) => {
+    if (isTyping(member)) return " typing…";
+    if (writesNote(member)) return " is writing a note…";
+    return member.activity === "editing" ? " editing" : "";
+  };
   return (
     <section className="viewers" aria-label="Here now" data-testid="viewers">
       <ul>
@@ -17,6 +24,7 @@ export function Viewers({ state }: { state: TopicState }) {
             data-testid={`viewer-${member.key}`}
             data-status={member.status}
             data-typing={isTyping(member)}
+            data-note={writesNote(member)}
             data-pen={pen?.holder?.id === member.key}
           >
             <Avatar
@@ -28,9 +36,7 @@ export function Viewers({ state }: { state: TopicState }) {
             />
             <span className="viewer-name">
               {member.key === key ? "You" : member.user.name}
-              <span className="muted">
-                {isTyping(member) ? " typing…" : member.activity === "editing" ? " editing" : ""}
-              </span>
+              <span className="muted">{doing(member)}</span>
             </span>
           </li>
         ))}

@@ -38,7 +38,13 @@ fn events() -> Vec<Event> {
     vec![
         broadcast(Content::Json(json(r#"{"x":[1,"ü"]}"#).unwrap())),
         broadcast(Content::Binary(Bytes::from_static(&[0, 255]))),
-        Event::Typing(TypingEvent { key, session, on: true }),
+        Event::Typing(TypingEvent {
+            key: key.clone(),
+            session: session.clone(),
+            on: true,
+            audience: Some(TypingAudience::Staff),
+        }),
+        Event::Typing(TypingEvent { key, session, on: true, audience: None }),
         Event::News(Box::new(News::Pen(pen))),
         Event::At(u64::MAX),
         Event::Kick(SessionId::from("s1")),
@@ -61,6 +67,14 @@ fn what_is_written_is_read() {
 fn the_format_is_pinned() {
     let written = envelope(Event::Kick(SessionId::from("s1"))).encode();
     assert_eq!(&written[..], b"\x01\x05one-0\xac\x02\x09\x05doc:1\x04\x02s1");
+    let typing = |audience| {
+        let (key, session) = ("ann".to_owned(), "s1".to_owned());
+        envelope(Event::Typing(TypingEvent { key, session, on: true, audience })).encode()
+    };
+    let head = &b"\x01\x05one-0\xac\x02\x09\x05doc:1"[..];
+    assert_eq!(typing(None), [head, b"\x01\x03ann\x02s1\x01"].concat());
+    let staff = typing(Some(TypingAudience::Staff));
+    assert_eq!(staff, [head, b"\x06\x03ann\x02s1\x01"].concat());
 }
 
 #[test]
@@ -92,6 +106,7 @@ fn another_version_is_not_read() {
 fn names_and_payloads_are_held_to_their_rules() {
     let long = "x".repeat(300);
     let typing = |key, session| Kind::Typing { key, session, on: true };
+    let for_staff = |key, session| Kind::StaffTyping { key, session, on: true };
     let said = |event, text| Kind::Broadcast { event, content: Body::Json(text) };
     let ticket =
         |name, staff, public| Kind::Ticket { seq: 2, name, staff, public, then: Then::GoesOn };
@@ -102,6 +117,8 @@ fn names_and_payloads_are_held_to_their_rules() {
         message(&long, "doc:1", Kind::Kick("s1")),
         message("one-0", "doc:1", typing(&long, "s1")),
         message("one-0", "doc:1", typing("ann", &long)),
+        message("one-0", "doc:1", for_staff(&long, "s1")),
+        message("one-0", "doc:1", for_staff("ann", &long)),
         message("one-0", "doc:1", said("presence_diff", "{}")),
         message("one-0", "doc:1", said("cursor", "{")),
         message("one-0", "doc:1", Kind::Pen("{}")),
@@ -121,7 +138,7 @@ proptest! {
     fn any_bytes_are_an_error_or_an_event(
         mut bytes in prop::collection::vec(any::<u8>(), 0..64),
         place in 0_usize..200,
-        which in 0_usize..8,
+        which in 0_usize..9,
     ) {
         let whole = envelope(events().swap_remove(which)).encode();
         bytes.splice(0..0, whole[..place.min(whole.len())].iter().copied());
