@@ -88,6 +88,45 @@ async fn an_owner_sees_who_is_on_their_ticket(options: Options) -> Result<()> {
     Ok(())
 }
 
+/// Whatever is done on one topic, `{T}`, without joining it.
+const DEEDS: [(&str, &str); 9] = [
+    ("POST", "/v1/pens/{T}/acquire"),
+    ("POST", "/v1/pens/{T}/renew"),
+    ("POST", "/v1/pens/{T}/release"),
+    ("POST", "/v1/pens/{T}/request"),
+    ("POST", "/v1/pens/{T}/take_over"),
+    ("POST", "/v1/pens/{T}/revoke"),
+    ("PUT", "/v1/pens/{T}/draft"),
+    ("POST", "/v1/topics/{T}/broadcast"),
+    ("DELETE", "/v1/topics/{T}/presence/s"),
+];
+
+#[tokio::test]
+async fn nobody_does_anything_on_a_ticket_that_is_not_there() -> Result<()> {
+    let desk = Desk::start(Options::default()).await?;
+    let ada = token("ada", "admin")?;
+    let (there, gone) =
+        (desk.ticket(&ada, &of("ann")).await?, desk.ticket(&ada, &of("ann")).await?);
+    desk.done(&ada, ("DELETE", &format!("/v1/tickets/{gone}")), &Value::Null).await?;
+    for (verb, path) in DEEDS {
+        let body = json!({"fence": "1", "draft": "d", "event": "e"});
+        let body = if path.ends_with("/s") { Value::Null } else { body };
+        for (id, is_there) in [(&*there, true), (&gone, false), (NEVER, false)] {
+            let path = path.replace("{T}", &format!("tickets:{id}"));
+            let answer = desk.ask(&ada, (verb, &path), &body).await?;
+            assert_eq!(answer.status != 403, is_there, "{verb} {path}: {answer}");
+        }
+    }
+    // Nor has the backend's key another way.
+    for topic in [format!("tickets:{gone}"), format!("tickets:{NEVER}")] {
+        let answer = desk.server.post(&format!("/v1/pens/{topic}/acquire"), &json!({})).await?;
+        assert_eq!(answer.status, 403, "{answer}");
+    }
+    let held = desk.done(&ada, ("GET", "/v1/pens?holder=key:dev"), &Value::Null).await?;
+    assert_eq!(held["data"], json!([]));
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_looked_at_as_what_is_another_s() -> Result<()> {
     let desk = Desk::start(Options::default()).await?;

@@ -118,6 +118,33 @@ test("each kind of change has its line", () => {
   ]);
 });
 
+test("a change of many tickets tells the status while one looks on as it does when one comes later", () => {
+  const changes = [
+    { from: null, to: "open", reason: null, actor: ADA, at: at(1) },
+    { from: "open", to: "in_progress", reason: null, actor: ADA, at: at(101) },
+    { from: "in_progress", to: "resolved", reason: null, actor: ADA, at: at(103) },
+  ] as const;
+  const many = (seq: number, status: "in_progress" | "resolved", fields: Record<string, unknown>) =>
+    ticketEvent(seq, "tickets_bulk_updated", {
+      tickets: [ticket(1, { status, version: seq + 1 })],
+      changes: fields,
+    });
+  const log = [
+    many(1, "in_progress", { assigned_to_id: "bruno", assignee_name: "Bruno" }),
+    many(2, "in_progress", { assignee_name: "Cai", priority: "low" }),
+    many(3, "resolved", { status: "resolved" }),
+  ];
+  const live = log.reduce(withTicketEvent, loaded({ changes: changes.slice(0, 1) }));
+  expect(live.history.map(({ what }) => what)).toEqual([
+    { type: "status", from: null, to: "open" },
+    { type: "status", from: "open", to: "in_progress" },
+    { type: "fields", names: ["assigned_to_id"] },
+    { type: "fields", names: ["assignee_name", "priority"] },
+    { type: "status", from: "in_progress", to: "resolved" },
+  ]);
+  expect(loaded({ changes, log }).history).toEqual(live.history);
+});
+
 test("a write past the pen is one line with what it changed, and one that was refused a line of its own", () => {
   const holder = { id: "bruno", name: "Bruno", kind: "human" } as const;
   const when = (n: number) => ({ occurred_at: at(n) });

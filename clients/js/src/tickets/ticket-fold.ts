@@ -192,7 +192,8 @@ function withLog(facts: Facts, events: readonly TicketNews[]): Pick<Facts, "log"
     const what = whatOf(event);
     if (what === null || log.has(event.seq)) continue;
     const { occurred_at: at, actor, reason = null } = event;
-    log.set(event.seq, { at, actor, what, reason });
+    const status = event.tickets?.[0]?.status ?? null;
+    log.set(event.seq, { at, actor, what, reason, status });
   }
   const newest = [...log].sort(([a], [b]) => a - b).slice(-LOG_LEN_MAX);
   return { log: new Map(newest), names: new Map([...names].slice(-NAMES_MAX)) };

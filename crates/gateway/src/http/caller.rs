@@ -112,14 +112,18 @@ fn credentials<'a>(authorization: &'a str, scheme: &str) -> Option<&'a str> {
 }
 
 impl Caller {
-    /// Reads a topic of a path, if the caller has `capability` on it.
-    pub(super) fn topic(&self, name: &str, capability: Capability) -> Result<TopicName, ApiError> {
+    /// Reads a topic of a path, if the caller has `capability` on it and it is none of a ticket that there is not.
+    pub(super) async fn topic(
+        &self,
+        app: &App,
+        (name, capability): (&str, Capability),
+    ) -> Result<TopicName, ApiError> {
         let topic = TopicName::parse(name).map_err(|_| ErrorCode::InvalidTopic)?;
-        if self.capabilities(&topic).allow(capability) {
-            Ok(topic)
-        } else {
-            Err(ErrorCode::NotAuthorized.into())
+        if !self.capabilities(&topic).allow(capability) {
+            return Err(ErrorCode::NotAuthorized.into());
         }
+        app.is_there(&topic).await?;
+        Ok(topic)
     }
 
     /// Reads a topic of a path, if the caller may look at it: by the token, or as the owner of its ticket.

@@ -51,14 +51,12 @@ impl Caller {
         }
     }
 
-    /// Reads a topic of a path whose pen the caller may take.
-    fn pen_topic(&self, path: Result<Path<String>, PathRejection>) -> Result<TopicName, ApiError> {
-        let topic = self.topic(&path?, Capability::Edit)?;
-        let may = match self {
+    /// Whether the caller may do something with pens at all.
+    fn is_for_pens(&self) -> bool {
+        match self {
             Self::Person(_) => true,
             Self::Backend(backend) => backend.is_for_pens(),
-        };
-        if may { Ok(topic) } else { Err(ErrorCode::NotAuthorized.into()) }
+        }
     }
 }
 
@@ -87,6 +85,17 @@ impl FromRequestParts<App> for Asking {
 }
 
 impl Asking {
+    /// Reads a topic of a path whose pen the caller may take.
+    async fn topic(
+        &self,
+        path: Result<Path<String>, PathRejection>,
+    ) -> Result<TopicName, ApiError> {
+        if !self.caller.is_for_pens() {
+            return Err(ErrorCode::NotAuthorized.into());
+        }
+        self.caller.topic(&self.app, (&path?, Capability::Edit)).await
+    }
+
     async fn obey(self, topic: &TopicName, command: Command) -> Result<Response, ApiError> {
         self.ask(topic, PenTask::Obey(command)).await
     }
@@ -156,7 +165,7 @@ pub(super) async fn acquire(
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = asking.caller.pen_topic(path)?;
+    let topic = asking.topic(path).await?;
     let terms: Terms = asked::terms(read::<PenAcquire>(&body)?)?;
     let claimant = asking.caller.claimant();
     asking.obey(&topic, Command::Acquire { claimant, terms }).await
@@ -181,7 +190,7 @@ pub(super) async fn renew(
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = asking.caller.pen_topic(path)?;
+    let topic = asking.topic(path).await?;
     let PenHeld { fence } = read(&body)?;
     let (session, fence) = (asking.caller.claimant().session, Fence(fence.0));
     // Who calls is there.
@@ -207,7 +216,7 @@ pub(super) async fn release(
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = asking.caller.pen_topic(path)?;
+    let topic = asking.topic(path).await?;
     let PenHeld { fence } = read(&body)?;
     let (session, fence) = (asking.caller.claimant().session, Fence(fence.0));
     asking.obey(&topic, Command::Release { session, fence }).await
@@ -231,7 +240,7 @@ pub(super) async fn request(
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = asking.caller.pen_topic(path)?;
+    let topic = asking.topic(path).await?;
     let PenReason { reason } = read(&body)?;
     let (claimant, reason) = (asking.caller.claimant(), asked::reason(reason)?);
     asking.obey(&topic, Command::Request { claimant, reason }).await
@@ -255,7 +264,7 @@ pub(super) async fn take_over(
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = asking.caller.pen_topic(path)?;
+    let topic = asking.topic(path).await?;
     let PenReason { reason } = read(&body)?;
     let (claimant, reason) = (asking.caller.claimant(), asked::reason(reason)?);
     asking.obey(&topic, Command::TakeOver { claimant, reason }).await
@@ -280,8 +289,8 @@ pub(super) async fn revoke(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let topic = match &asking.caller {
-        Caller::Person(_) => asking.caller.topic(&path?, Capability::Manage)?,
-        Caller::Backend(_) => asking.caller.pen_topic(path)?,
+        Caller::Person(_) => asking.caller.topic(&asking.app, (&path?, Capability::Manage)).await?,
+        Caller::Backend(_) => asking.topic(path).await?,
     };
     let PenReason { reason } = read(&body)?;
     let (by, reason) = (asking.caller.claimant().person, asked::reason(reason)?);
@@ -427,7 +436,7 @@ pub(super) async fn leave_draft(
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let topic = asking.caller.pen_topic(path)?;
+    let topic = asking.topic(path).await?;
     let PenDraft { draft } = read(&body)?;
     let draft =
         draft.ok_or_else(|| ApiError::new(ErrorCode::InvalidPayload, "missing field `draft`"))?;
@@ -456,7 +465,7 @@ pub(super) async fn draft(
     asking: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    let topic = asking.caller.pen_topic(path)?;
+    let topic = asking.topic(path).await?;
     let person = asking.caller.claimant().person;
     asking.ask(&topic, PenTask::Draft { person, draft: None }).await
 }

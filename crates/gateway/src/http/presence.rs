@@ -256,7 +256,7 @@ pub(super) async fn kick(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<StatusCode, ApiError> {
     let Path((topic, session)) = path?;
-    let topic = caller.topic(&topic, Capability::Manage)?;
+    let topic = caller.topic(&app, (&topic, Capability::Manage)).await?;
     let session = SessionId::from(session);
     let (evidence, _) =
         app.shards.why(&topic, session.clone()).await?.ok_or(ErrorCode::NotFound)?;

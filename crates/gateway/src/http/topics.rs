@@ -110,6 +110,7 @@ pub(super) struct BroadcastBody {
         (status = 403, body = ErrorBody),
         (status = 413, body = ErrorBody),
         (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn broadcast(
@@ -118,7 +119,7 @@ pub(super) async fn broadcast(
     path: Result<Path<String>, PathRejection>,
     body: Result<Json<BroadcastBody>, JsonRejection>,
 ) -> Result<Json<serde_json::Map<String, serde_json::Value>>, ApiError> {
-    let topic = caller.topic(&path?, Capability::Publish)?;
+    let topic = caller.topic(&app, (&path?, Capability::Publish)).await?;
     let Json(BroadcastBody { event, payload }) = body?;
     let event = EventName::parse(&event)
         .map_err(|error| ApiError::new(ErrorCode::from(error), error.to_string()))?;

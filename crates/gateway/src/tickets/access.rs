@@ -127,6 +127,24 @@ impl App {
         Ok(Access { capabilities, audience, visit })
     }
 
+    /// Makes sure that there is the ticket that `topic` is of, if it is one of a ticket: what nobody can join, nobody
+    /// writes to by another way.
+    ///
+    /// # Errors
+    ///
+    /// `not_authorized`, or `unavailable` where only the store could tell.
+    pub(crate) async fn is_there(&self, topic: &TopicName) -> Result<(), ErrorReply> {
+        if ticket_of(topic).is_none() {
+            return Ok(());
+        }
+        let visit = self.pens.log().visit(topic, None).await;
+        match visit.as_ref().map(|visit| &visit.recent().about) {
+            None => Err(away()),
+            Some(About::Ticket { .. }) => Ok(()),
+            Some(About::Nothing | About::Other) => Err(ErrorCode::NotAuthorized.into()),
+        }
+    }
+
     /// Makes sure that a caller may look at `topic` without joining it: of a ticket, who may join it. A key may what
     /// its scopes say.
     ///

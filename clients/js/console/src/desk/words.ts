@@ -52,6 +52,7 @@ const FIELD_WORDS: Readonly<Record<string, string>> = {
   priority: "priority",
   metadata: "metadata",
   assigned_to_id: "assignee",
+  assignee_name: "assignee",
 };
 
 /** A line of the history, after the name of who did it. */

@@ -55,7 +55,7 @@ pub(super) struct TicketBody {
     #[schema(value_type = Option<Object>)]
     metadata: Option<()>,
     /// At most 5 files.
-    #[schema(max_items = 5)]
+    #[schema(max_items = 5, nullable = false)]
     attachments: Option<Vec<FileBody>>,
 }
 
