@@ -131,7 +131,10 @@ suite("tickets", {}, ({ test, each, server }) => {
     for (const page of pages) await page.sees("carl", "dora", "eve");
     const before = carl.events.length;
     const { session } = eve.reply;
-    const [all, staff] = [{ key: "eve", session }, { key: "eve", session, audience: "staff" }];
+    const [all, staff] = [
+      { key: "eve", session },
+      { key: "eve", session, audience: "staff" },
+    ];
     const note = { on: true, audience: "staff" };
     assert.deepEqual(await eve.ask("typing", note), {});
     await eve.ask("typing", { on: false });
