@@ -233,6 +233,19 @@ test("who is overtaken by somebody without the pen sees it, and decides whose te
   await patch({ description: "The last word" });
   await ada.getByTestId("take-theirs").click();
   await waitForValue(ada, "description-field", "The last word");
+
+  // Another title is no reason to lose it, nor the description.
+  await ada.getByTestId("description-field").fill("Ada's own");
+  await patch({ title: "A title of the program" });
+  const title = "Somebody has saved another title while you wrote";
+  await ada.getByTestId("overtaken").filter({ hasText: title }).waitFor();
+  await ada.getByTestId("overtaken").filter({ hasText: "“A title of the program”" }).waitFor();
+  await ada.getByTestId("keep-mine").click();
+  await waitForValue(ada, "title-field", "A title of the program");
+  await ada.getByTestId("save").click();
+  await ada.getByTestId("save").waitFor({ state: "detached" });
+  const { title: savedTitle, description } = await ask(`/v1/tickets/${id}`);
+  assert.deepEqual([savedTitle, description], ["A title of the program", "Ada's own"]);
 });
 
 test("an unsaved text survives the server's restart, and the history is whole after it", async () => {

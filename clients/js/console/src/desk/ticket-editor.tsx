@@ -46,7 +46,7 @@ export function TicketEditor({ ticket, source, state, pen }: TicketEditorProps) 
     void take();
   };
   const save = async () => {
-    if (edit.isSaving || edit.isOvertaken || isReadOnly) return;
+    if (edit.isSaving || edit.overtaken.length > 0 || isReadOnly) return;
     if (await edit.save()) release();
     field.current?.focus();
   };
@@ -179,14 +179,16 @@ interface SaveBarProps {
 /** What there is to save, and what stands in its way. */
 function SaveBar({ edit, pen, ticket, onSave, onDiscard, onKeep }: SaveBarProps) {
   const isBlank = edit.text.title.trim() === "" || edit.text.description.trim() === "";
+  const isOvertaken = edit.overtaken.length > 0;
   return (
     <>
       <div role="alert">
-        {edit.isOvertaken && (
+        {isOvertaken && (
           <div className="pen-notice" data-testid="overtaken">
             <p>
-              Somebody has saved another text while you wrote. Yours is kept. Theirs begins: “
-              {start(ticket.description)}”
+              Somebody has saved another {edit.overtaken.join(" and another ")} while you wrote.
+              Yours is kept. Theirs:{" "}
+              {edit.overtaken.map((it) => `“${start(ticket[it])}”`).join(", ")}
             </p>
             <div className="pen-buttons">
               <button
@@ -220,7 +222,7 @@ function SaveBar({ edit, pen, ticket, onSave, onDiscard, onKeep }: SaveBarProps)
             type="button"
             className="button primary"
             onClick={onSave}
-            disabled={edit.isSaving || edit.isOvertaken || isBlank || pen.isReadOnly}
+            disabled={edit.isSaving || isOvertaken || isBlank || pen.isReadOnly}
             data-testid="save"
           >
             {edit.isSaving ? "Saving…" : "Save"}

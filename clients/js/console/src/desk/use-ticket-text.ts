@@ -18,19 +18,21 @@ export interface TicketTextEdit {
   /** As it is shown: the own text where there is one. */
   readonly text: TicketText;
   readonly isUnsaved: boolean;
-  /** Somebody has saved another text meanwhile. */
-  readonly isOvertaken: boolean;
+  /** Which fields somebody has saved with another text meanwhile. */
+  readonly overtaken: readonly (keyof TicketText)[];
   readonly isSaving: boolean;
   readonly error: unknown;
   change(change: Partial<TicketText>): void;
   /** Puts a whole text in the place of what is there. */
   put(text: TicketText): void;
   discard(): void;
-  /** Goes on with the own text over the newer one of somebody else. */
+  /** Goes on with the own text over the newer one of somebody else, which stays where nothing was written. */
   overwrite(): void;
   /** Answers whether it was saved. */
   save(): Promise<boolean>;
 }
+
+const FIELDS = ["description", "title"] as const satisfies readonly (keyof TicketText)[];
 
 /** A newer version may come while one is sent; more often than this somebody else is quicker each time. */
 const TRIES_MAX = 3;
@@ -72,13 +74,13 @@ export function useTicketText(ticket: Ticket, { actions }: UseTicket, pen: UsePe
   return {
     text: edit ?? saved,
     isUnsaved: edit !== null,
-    isOvertaken: edit !== null && !isSame(edit.base, saved),
+    overtaken: edit === null ? [] : FIELDS.filter((field) => edit.base[field] !== saved[field]),
     isSaving,
     error,
     change: (change) => put({ ...(edit ?? saved), ...change }, edit?.base ?? saved),
     put: (text) => put(text, saved),
     discard: () => put(saved, saved),
-    overwrite: () => edit !== null && put(edit, saved),
+    overwrite: () => edit !== null && put(over(edit, saved), saved),
     save,
   };
 }
@@ -107,6 +109,13 @@ async function saveOver(
       if (!isSame(edit.base, ticket)) throw problem;
     }
   }
+}
+
+function over({ base, title, description }: Edit, saved: TicketText): TicketText {
+  return {
+    title: title === base.title ? saved.title : title,
+    description: description === base.description ? saved.description : description,
+  };
 }
 
 function isSame(a: TicketText, b: TicketText): boolean {
