@@ -91,6 +91,14 @@ async fn queries_that_are_none_are_told_what_is_wrong() -> Result<()> {
         ("/v1/events", "trace_id", "32 hexadecimal digits"),
         ("/dev/token?user=a&ttl=x", "ttl", "1 to 86400"),
         ("/dev/token?user=a&role=x", "role", "agent"),
+        // What can be read is not always legal.
+        ("/v1/topics?limit=0", "limit", "1 to 1000"),
+        ("/v1/events?trace_id=x", "trace_id", "32 hexadecimal digits"),
+        ("/v1/tickets?limit=101", "limit", "1 to 100"),
+        ("/v1/tickets?limit=1&limit=2", "limit", "once"),
+        ("/v1/tickets?sort=x", "sort", "-updated_at"),
+        ("/v1/tickets?q=a%00", "q", "U+0000"),
+        ("/v1/users?role=x", "role", "the role of a token"),
     ] {
         let answer = server.get(path).await?;
         check(&answer, 422, "invalid_payload", path);

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use penholder_stores::{Durability, PostgresServer};
 use penholder_tests::{Options, Server, until};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -58,7 +59,14 @@ async fn a_server_starts_before_its_database() -> Result<()> {
     until("it is noticed", SOON, async || {
         Ok((server.get("/readyz").await?.json()["pens"] != "ok").then_some(()))
     })
-    .await
+    .await?;
+
+    // Nor is it waited for once for each of many rows.
+    let topics: Vec<_> = (2..=201).map(|n| format!("doc:{n}")).collect();
+    let rows = json!({ "topics": topics });
+    let rows = timeout(SOON, server.post("/v1/presence/summaries", &rows)).await??.json();
+    assert_eq!(rows["data"].as_array().map(Vec::len), Some(200));
+    Ok(())
 }
 
 #[tokio::test]

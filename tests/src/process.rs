@@ -101,6 +101,8 @@ impl Process {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
         let (sender, lines) = mpsc::unbounded_channel();
+        // The lines end when the log is whole: whoever sees their end looks there why.
+        let end_of_log = sender.clone();
         let stdout = child.stdout.take().context("no standard output")?;
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -117,6 +119,7 @@ impl Process {
                 let text = String::from_utf8_lossy(&chunk[..length]);
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
             }
+            drop(end_of_log);
         });
         Ok(Self { child, lines, log })
     }

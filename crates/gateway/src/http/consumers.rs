@@ -21,7 +21,7 @@ use super::body::JsonBody;
 use super::error::{ApiError, ErrorBody};
 use super::idempotency::KeptBody;
 use super::page;
-use super::query::Asked;
+use super::query::{Asked, illegal};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::consumers::{fresh_secret, is_secret, refused_address};
@@ -401,11 +401,11 @@ pub(super) async fn deliveries(
     let limit = page::limit(limit)?;
     let word = |word: String| {
         DeliveryState::from_word(&word)
-            .ok_or_else(|| invalid("state is pending, delivered or failed"))
+            .ok_or_else(|| illegal("state", "pending, delivered or failed"))
     };
     let state = state.map(word).transpose()?;
     if cursor.as_deref().is_some_and(|cursor| ConsumerId::parse(cursor).is_none()) {
-        return Err(invalid("cursor is none that a list has given"));
+        return Err(illegal("cursor", "one that a list has given"));
     }
     let part = (limit + 1, cursor.as_deref());
     let mut found = app.consumers.store().deliveries(&id, state, part).await.map_err(fault)?;

@@ -1,8 +1,7 @@
 //! Pages: how long one is, and where the next begins.
 
-use penholder_protocol::ErrorCode;
-
 use super::error::ApiError;
+use super::query::illegal;
 
 /// How many entries a page has where the caller does not say.
 const LIMIT: u16 = 100;
@@ -16,7 +15,7 @@ pub(super) fn limit<T: From<u16> + PartialOrd>(asked: Option<T>) -> Result<T, Ap
     if (T::from(1)..=T::from(LIMIT_MAX)).contains(&limit) {
         return Ok(limit);
     }
-    Err(ApiError::new(ErrorCode::InvalidPayload, "limit is 1 to 1000"))
+    Err(illegal("limit", "1 to 1000"))
 }
 
 /// Cuts entries, of which one more was read where there are more, to their page. Returns the cursor of

@@ -148,9 +148,12 @@ pub(super) async fn summaries(
     let Json(SummariesJoin { topics }) = body?;
     let Watchable { topics, .. } = watchable(&app, &caller, &topics).await?;
     let mut data: Vec<TopicRow> = Vec::with_capacity(topics.len());
+    let mut is_away = false;
     for topic in topics {
-        let holder = app.pens.log().visit(&topic, None).await;
-        let holder = holder.and_then(|visit| visit.recent().reading.pen.holder.clone());
+        // A store that is away is waited for once, not for each topic.
+        let visit = if is_away { None } else { app.pens.log().visit(&topic, None).await };
+        is_away |= visit.is_none();
+        let holder = visit.and_then(|visit| visit.recent().reading.pen.holder.clone());
         let mut row = app.shards.ask(&topic.clone(), move |hub| hub.row(&topic)).await?;
         row.holder = holder.as_ref().map(brief);
         data.push(row);

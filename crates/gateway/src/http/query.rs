@@ -66,8 +66,17 @@ fn refusal<T: DeserializeOwned + IntoParams>(query: &str) -> ApiError {
 fn wrong(parameter: &Parameter, what: &str) -> ApiError {
     let name = &parameter.name;
     let rule = parameter.description.as_deref().unwrap_or("see /docs").trim_end_matches('.');
-    let error = ApiError::new(ErrorCode::InvalidPayload, format!("{name} {what}: {rule}"));
-    error.with_details(json!({ "field": name, "rule": rule }))
+    named(format!("{name} {what}: {rule}"), (name, rule))
+}
+
+/// Refuses a parameter that can be read, but is not what it must be.
+pub(super) fn illegal(name: &str, rule: &str) -> ApiError {
+    named(format!("{name} is {rule}"), (name, rule))
+}
+
+fn named(message: String, (field, rule): (&str, &str)) -> ApiError {
+    let error = ApiError::new(ErrorCode::InvalidPayload, message);
+    error.with_details(json!({ "field": field, "rule": rule }))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::error::{ApiError, ErrorBody};
+use super::super::query::illegal;
 use super::refused;
 use super::visit::{Visit, told};
 
@@ -163,9 +164,8 @@ impl Part {
     /// Returns how many entries the part has at most, and what it begins after.
     pub(super) fn bounds(&self) -> Result<(u32, Option<String>), ApiError> {
         let limit = self.limit.as_deref().map_or(Some(LIMIT), |text| text.parse().ok());
-        let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
-            ApiError::new(ErrorCode::InvalidPayload, format!("limit is 1 to {LIMIT_MAX}"))
-        })?;
+        let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
+        let limit = limit.ok_or_else(|| illegal("limit", &format!("1 to {LIMIT_MAX}")))?;
         Ok((limit, self.cursor.as_deref().map(|text| self.opened(text)).transpose()?))
     }
 
@@ -222,10 +222,7 @@ impl Asked {
             "-created_at" => Order::Newest,
             "created_at" => Order::Oldest,
             "-updated_at" => Order::LastUpdated(audience),
-            _ => {
-                let message = "sort is -created_at, created_at or -updated_at";
-                return Err(ApiError::new(ErrorCode::InvalidPayload, message));
-            }
+            _ => return Err(illegal("sort", "-created_at, created_at or -updated_at")),
         };
         Ok(Self { filter, order, part: Part::read(query, sort)? })
     }
@@ -242,8 +239,7 @@ fn assigned(value: &str) -> Result<Assigned, ApiError> {
 /// Reads a text that is looked for.
 pub(super) fn text(value: &str) -> Result<String, ApiError> {
     if value.contains('\0') || value.chars().count() > TEXT_CHARS_MAX {
-        let message = "q is at most 255 characters, no U+0000";
-        return Err(ApiError::new(ErrorCode::InvalidPayload, message));
+        return Err(illegal("q", "at most 255 characters, no U+0000"));
     }
     Ok(value.to_owned())
 }
@@ -251,8 +247,7 @@ pub(super) fn text(value: &str) -> Result<String, ApiError> {
 /// Puts a value where there is none yet.
 pub(super) fn once<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), ApiError> {
     if place.replace(value).is_some() {
-        let message = format!("give {name} once");
-        return Err(ApiError::new(ErrorCode::InvalidPayload, message));
+        return Err(illegal(name, "to be given once"));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::body::JsonBody;
 use super::super::error::{ApiError, ErrorBody};
+use super::super::query::illegal;
 use super::list::{Part, once, text};
 use super::refused;
 use super::visit::{Visit, told};
@@ -98,8 +99,7 @@ fn filter(query: &str) -> Result<PeopleFilter, ApiError> {
 }
 
 fn role(word: &str) -> Result<Role, ApiError> {
-    serde_json::from_value(word.into())
-        .map_err(|_| ApiError::new(ErrorCode::InvalidPayload, "role is the role of a token"))
+    serde_json::from_value(word.into()).map_err(|_| illegal("role", "the role of a token"))
 }
 
 /// How somebody is called, and what they are.

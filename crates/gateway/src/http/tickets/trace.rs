@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::error::{ApiError, ErrorBody};
 use super::super::page;
-use super::super::query::Asked;
+use super::super::query::{Asked, illegal};
 use super::refused;
 use super::visit::told;
 use crate::app::App;
@@ -116,8 +116,7 @@ pub(super) async fn list(
     let Asked(TraceQuery { trace_id, cursor, limit }) = query?;
     let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     if trace_id.len() != 32 || !trace_id.bytes().all(is_hex) {
-        let message = "trace_id is 32 hexadecimal digits, in lower case";
-        return Err(ApiError::new(ErrorCode::InvalidPayload, message));
+        return Err(illegal("trace_id", "32 hexadecimal digits, in lower case"));
     }
     let refuse = |error| refused::answer(&error, Audience::Staff);
     let page = Page::new(page::limit(limit)?, cursor.as_deref()).map_err(refuse)?;
