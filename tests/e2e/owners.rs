@@ -341,3 +341,27 @@ async fn a_token_that_owns_nothing_ends_the_rows() -> Result<()> {
     assert_eq!(gone["response"]["code"], "not_authorized");
     Ok(())
 }
+
+#[tokio::test]
+async fn only_a_ticket_s_own_topic_has_a_pen() -> Result<()> {
+    let desk = Desk::start(Options::default()).await?;
+    let agent = token("ada", "agent")?;
+    let ticket = desk.ticket(&agent, &json!({"title": "t", "description": "d"})).await?;
+    let mut socket = desk.server.socket(&agent).await?;
+    for (topic, status, code) in [
+        ("tickets:all".to_owned(), 403, "forbidden"),
+        ("tickets:user:tom".to_owned(), 403, "forbidden"),
+        (format!("tickets:{ticket}"), 200, ""),
+    ] {
+        let acquire = format!("/v1/pens/{topic}/acquire");
+        let told = desk.ask(&agent, ("POST", &acquire), &json!({})).await?;
+        assert_eq!(told.status, status, "{topic}: {told}");
+        socket.join(&topic).await?;
+        let told = socket.ask(&topic, "pen_acquire", &json!({})).await?;
+        let found = told["response"]["code"].as_str().unwrap_or_default();
+        assert_eq!(found, code, "{told}");
+    }
+    let log = desk.done(&agent, ("GET", "/v1/topics/tickets:user:tom/events"), &Value::Null).await?;
+    assert_eq!(log["data"], json!([]));
+    Ok(())
+}

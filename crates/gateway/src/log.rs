@@ -30,6 +30,9 @@ const JOIN_WAIT: Duration = Duration::from_millis(500);
 /// The same of a topic of tickets, which cannot be joined without the store, nor resumed.
 const TICKETS_WAIT: Duration = Duration::from_secs(2);
 
+/// The same while the store has kept somebody waiting in vain: a connection joins its topics one after the other.
+const STALLED_WAIT: Duration = Duration::from_millis(20);
+
 /// The log of all topics. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
@@ -109,7 +112,25 @@ impl Log {
             let (log, topic) = (self.clone(), topic.clone());
             async move { log.look(&topic).await.inspect_err(log_away).ok() }
         });
-        timeout(join_wait(topic), visit).await.ok().flatten()
+        self.in_time(topic, visit).await
+    }
+
+    /// Waits for what is read for a join.
+    async fn in_time<T>(
+        &self,
+        topic: &TopicName,
+        read: impl Future<Output = Option<T>>,
+    ) -> Option<T> {
+        let wait = match topic.namespace() {
+            _ if self.visits.are_stalled() => STALLED_WAIT,
+            Namespace::Tickets => TICKETS_WAIT,
+            _ => JOIN_WAIT,
+        };
+        let read = timeout(wait, read).await;
+        if read.is_err() && wait > STALLED_WAIT {
+            self.visits.stall();
+        }
+        read.ok().flatten()
     }
 
     /// All of it is of one moment: a ticket that is deleted after it was seen has its last event behind the reading.
@@ -142,7 +163,7 @@ impl Log {
             };
             if is_behind { visit.lately(read).await } else { None }
         };
-        let lately = timeout(join_wait(topic), lately).await.ok().flatten();
+        let lately = self.in_time(topic, lately).await;
         AtJoin::Read { reading: reading.clone(), lately }
     }
 
@@ -167,10 +188,6 @@ impl Log {
     pub(crate) fn forget(&self, topic: &TopicName) {
         self.visits.forget(topic);
     }
-}
-
-fn join_wait(topic: &TopicName) -> Duration {
-    if topic.namespace() == Namespace::Tickets { TICKETS_WAIT } else { JOIN_WAIT }
 }
 
 /// What the log has after a number.
@@ -217,6 +234,11 @@ fn event_of(payload: &Json) -> String {
         event: String,
     }
     payload.parse_into().map_or_else(|_| String::new(), |named: Named| named.event)
+}
+
+/// Whether a topic has a pen: one of an application has, and a ticket's own.
+pub(crate) fn has_pen(topic: &TopicName) -> bool {
+    !topic.namespace().is_reserved() || ticket_of(topic).is_some()
 }
 
 /// The ticket that a topic is of.

@@ -25,7 +25,7 @@ use super::page;
 use super::query::Asked;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
-use crate::log::Replay;
+use crate::log::{Replay, has_pen};
 use crate::pens::asked;
 use crate::pens::{Jwk, Said, log_away, refused, wire};
 use crate::telemetry;
@@ -93,7 +93,16 @@ impl Asking {
         if !self.caller.is_for_pens() {
             return Err(ErrorCode::NotAuthorized.into());
         }
-        self.caller.topic(&self.app, (&path?, Capability::Edit)).await
+        self.topic_with_pen(path, Capability::Edit).await
+    }
+
+    async fn topic_with_pen(
+        &self,
+        path: Result<Path<String>, PathRejection>,
+        capability: Capability,
+    ) -> Result<TopicName, ApiError> {
+        let topic = self.caller.topic(&self.app, (&path?, capability)).await?;
+        if has_pen(&topic) { Ok(topic) } else { Err(ErrorCode::NotAuthorized.into()) }
     }
 
     async fn obey(self, topic: &TopicName, command: Command) -> Result<Response, ApiError> {
@@ -289,7 +298,7 @@ pub(super) async fn revoke(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let topic = match &asking.caller {
-        Caller::Person(_) => asking.caller.topic(&asking.app, (&path?, Capability::Manage)).await?,
+        Caller::Person(_) => asking.topic_with_pen(path, Capability::Manage).await?,
         Caller::Backend(_) => asking.topic(path).await?,
     };
     let PenReason { reason } = read(&body)?;

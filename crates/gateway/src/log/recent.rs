@@ -22,6 +22,9 @@ const FRESH_FOR: Duration = Duration::from_secs(if cfg!(test) { 3_600 } else { 1
 /// How long a reading may be under way before it is begun anew.
 const UNDER_WAY_MAX: Duration = Duration::from_secs(10);
 
+/// How long nobody waits for a store that has just been waited for in vain.
+const STALLED_FOR: Duration = Duration::from_secs(1);
+
 /// How often a topic is read at most for those who say that they have heard more than was read: anybody may say so.
 const ANEW_EVERY: Duration = Duration::from_millis(50);
 
@@ -50,7 +53,10 @@ pub(crate) enum About {
 
 /// The topics that were read in the last moment, by names that outsiders choose.
 #[derive(Debug, Default)]
-pub(super) struct Visits(Mutex<Slots>);
+pub(super) struct Visits {
+    slots: Mutex<Slots>,
+    stalled_at: Mutex<Option<Instant>>,
+}
 
 #[derive(Debug, Default)]
 struct Slots {
@@ -149,14 +155,24 @@ impl Slot {
 }
 
 impl Visits {
+    /// Notes that the store has kept somebody waiting in vain.
+    pub(super) fn stall(&self) {
+        *self.stalled_at.lock() = Some(Instant::now());
+    }
+
+    /// Whether it has lately. After a while somebody finds out anew.
+    pub(super) fn are_stalled(&self) -> bool {
+        self.stalled_at.lock().is_some_and(|at| at.elapsed() < STALLED_FOR)
+    }
+
     /// Notes what has just been written.
     pub(super) fn put(&self, topic: &TopicName, recent: Recent) {
         let read = Arc::new(Shared::of(Some(Visit::new(recent).0)));
-        self.0.lock().keep(topic, Slot { begun: Instant::now(), source: Source::Writer, read });
+        self.slots.lock().keep(topic, Slot { begun: Instant::now(), source: Source::Writer, read });
     }
 
     pub(super) fn forget(&self, topic: &TopicName) {
-        self.0.lock().by_topic.remove(topic);
+        self.slots.lock().by_topic.remove(topic);
     }
 
     /// The reading of `topic` that there is, or what `read` finds: one for all who ask meanwhile. One that does not
@@ -193,7 +209,7 @@ impl Visits {
     /// A reading, or a later one that there is by now: whoever waited for that may have begun the topic in the shard,
     /// which has nothing then of what was before.
     fn latest(&self, topic: &TopicName, visit: Visit) -> Visit {
-        let slots = self.0.lock();
+        let slots = self.slots.lock();
         let read = slots.by_topic.get(topic).and_then(|slot| slot.read.value.get()?.clone());
         let seq = |read: &Read| read.recent.reading.at.seq;
         read.filter(|read| seq(read) > seq(&visit.0)).map_or(visit, Visit)
@@ -201,7 +217,7 @@ impl Visits {
 
     /// The slot of `topic`, if it is good enough, or else a new one.
     fn slot(&self, topic: &TopicName, is_good: impl FnOnce(&Slot) -> bool) -> Slot {
-        let mut slots = self.0.lock();
+        let mut slots = self.slots.lock();
         let known = slots.by_topic.get(topic).filter(|slot| is_good(slot)).cloned();
         known.unwrap_or_else(|| {
             let (begun, source) = (Instant::now(), Source::Store);

@@ -9,6 +9,7 @@ use penholder_protocol::{
 
 use super::connection::Connection;
 use super::requests::{Refused, read};
+use crate::log::has_pen;
 use crate::pens::asked::{self, bounded};
 
 /// Longest draft that a socket carries: more would not fit a frame, once it is quoted. Unit: bytes.
@@ -24,6 +25,10 @@ impl Connection {
         event: ClientEvent<'_>,
         frame: &ClientFrame,
     ) -> Result<Request, Refused> {
+        let topic = TopicName::parse(&frame.topic).map_err(|_| ErrorCode::InvalidTopic)?;
+        if !has_pen(&topic) {
+            return Err(ErrorCode::Forbidden.into());
+        }
         let request = match event {
             ClientEvent::PenAcquire => {
                 PenRequest::Acquire(asked::terms(read::<PenAcquire>(frame)?)?)
@@ -44,7 +49,6 @@ impl Connection {
             }
             ClientEvent::PenDraft => {
                 let PenDraft { draft } = read(frame)?;
-                let topic = TopicName::parse(&frame.topic).map_err(|_| ErrorCode::InvalidTopic)?;
                 let bytes_max = self.app.config.draft_bytes_max(&topic).min(DRAFT_BYTES_MAX);
                 let draft = draft.map(|draft| asked::draft(draft, bytes_max)).transpose()?;
                 PenRequest::Draft(draft)
