@@ -387,12 +387,16 @@ pub(crate) async fn nobody_waits_in_a_ring(site: Site) -> Result<()> {
     let mut work = site.by("eve").await?;
     let id = work.create(ticket("t", None)?).await?.id;
     work.commit().await?;
+    // A row that is new nobody waits for.
+    let topic = ticket_topic(id);
+    let fence = acquire(&site.pens, &topic, "ada/1").await?.context("not granted")?;
+    let _ = site.pens.release(&topic, "ada/1".into(), fence).await?;
 
     let mut work = site.by("eve").await?;
     let other = site.clone();
     let made = tokio::spawn(async move { make(&other, "all", &["*"]).await });
     until_blocked(&site, 1, || made.is_finished()).await?;
-    let (other, topic) = (site.clone(), ticket_topic(id));
+    let other = site.clone();
     let granted = tokio::spawn(async move { acquire(&other.pens, &topic, "ada/1").await });
     until_blocked(&site, 2, || granted.is_finished()).await?;
     work.update(id, &changes(&json!({ "priority": "high" }))?, (None, None)).await?;
