@@ -361,7 +361,8 @@ async fn only_a_ticket_s_own_topic_has_a_pen() -> Result<()> {
         let found = told["response"]["code"].as_str().unwrap_or_default();
         assert_eq!(found, code, "{told}");
     }
-    let log = desk.done(&agent, ("GET", "/v1/topics/tickets:user:tom/events"), &Value::Null).await?;
+    let log =
+        desk.done(&agent, ("GET", "/v1/topics/tickets:user:tom/events"), &Value::Null).await?;
     assert_eq!(log["data"], json!([]));
     Ok(())
 }
