@@ -224,6 +224,10 @@ async fn what_nobody_has_asked_for_is_taken_back() -> Result<()> {
     witness.join(&topic).await?;
     let (agent, customer) = (token("ann", "agent")?, token("ann", "customer")?);
     let ann = Poller::join(&desk, &agent, &topic).await?;
+    // Or nobody would be told that she comes and goes within one window.
+    let is_there =
+        |frame: &Value| frame[4]["ann"].is_object() || frame[4]["joins"]["ann"].is_object();
+    witness.until("ann is there", is_there).await?;
     note(&desk, &path, &mut witness).await?;
     ann.post(&agent, &json!(["1", "2", topic, "token", {"token": customer}])).await?;
     // She is seen to go when she is no longer one of the staff.

@@ -103,16 +103,17 @@ pub(crate) fn numbered(seq: u64, body: &str) -> String {
     format!("{{\"seq\":{seq},{fields}")
 }
 
-/// What the staff hears: of tickets, and of the pen.
+/// What the staff hears: of tickets, and of the pen. Numbers have no gaps, so none beyond $5 is wanted: without that bound each
+/// page would sort all that follows it.
 const STAFF: &str = "
     SELECT seq, body, pen FROM (
         SELECT t.seq_staff AS seq, coalesce(t.staff_body, e.staff_body) AS body,
             CAST(0 AS bigint) AS pen
         FROM event_topics AS t JOIN event_log AS e ON e.id = t.event_id
-        WHERE t.topic = $1 AND t.seq_staff > $2 AND t.seq_staff > $4
+        WHERE t.topic = $1 AND t.seq_staff > $2 AND t.seq_staff > $4 AND t.seq_staff <= $5
         UNION ALL
         SELECT p.seq, CAST(p.body AS text), CAST(1 AS bigint) FROM pen_log AS p
-        WHERE p.topic = $1 AND p.seq > $2 AND p.seq > $4
+        WHERE p.topic = $1 AND p.seq > $2 AND p.seq > $4 AND p.seq <= $5
     ) AS log ORDER BY seq LIMIT $3";
 
 /// What the public hears. The log of pens has no public numbers. A pen's is its number less what was the
@@ -122,14 +123,14 @@ const PUBLIC: &str = "
         SELECT t.seq_public AS seq, coalesce(t.public_body, e.public_body) AS body,
             CAST(0 AS bigint) AS pen
         FROM event_topics AS t JOIN event_log AS e ON e.id = t.event_id
-        WHERE t.topic = $1 AND t.seq_public > $2 AND t.seq_staff > $4
+        WHERE t.topic = $1 AND t.seq_public > $2 AND t.seq_public <= $5 AND t.seq_staff > $4
         UNION ALL
         SELECT p.seq - (SELECT staff_only FROM topics WHERE topic = $1) + (
                 SELECT count(*) FROM event_topics AS s
                 WHERE s.topic = $1 AND s.seq_public IS NULL AND s.seq_staff > p.seq
             ), CAST(p.body AS text), CAST(1 AS bigint) FROM pen_log AS p
         WHERE p.topic = $1 AND p.seq > $2 AND p.seq > $4
-    ) AS log WHERE seq > $2 ORDER BY seq LIMIT $3";
+    ) AS log WHERE seq > $2 AND seq <= $5 ORDER BY seq LIMIT $3";
 
 /// Reads what a topic's audience has heard after a number.
 pub(crate) async fn replay(
@@ -149,8 +150,9 @@ pub(crate) async fn replay(
         Audience::Staff => (unsigned(seq)?, STAFF),
         Audience::Public => (unsigned(seq - staff_only)?, PUBLIC),
     };
+    let upto = signed(after.saturating_add(u64::from(limit)));
     let found: Vec<(i64, String, i64)> =
-        rows!(connection, fetch_all, sql, topic, signed(after), i64::from(limit), pruned,);
+        rows!(connection, fetch_all, sql, topic, signed(after), i64::from(limit), pruned, upto);
     let mut events = Vec::with_capacity(found.len());
     for ((seq, body, pen), expected) in found.into_iter().zip(after.saturating_add(1)..) {
         // What is missing in between was pruned while this was read, or the pen's log is kept for less long.
