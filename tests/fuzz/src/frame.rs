@@ -11,9 +11,10 @@ use penholder_protocol::{
 
 use crate::heap;
 
-/// What is allocated for a frame: its parts, a copy of its payload, and what strings are unescaped in.
+/// What is allocated for a frame: its parts, a copy of its payload, and what strings are unescaped in. What is said of one
+/// that is no list quotes it, a control character as six, in a text that grows by doubling.
 fn bytes_max(frame_bytes: usize) -> usize {
-    1_024 + 8 * frame_bytes
+    1_024 + 16 * frame_bytes
 }
 
 /// Reads the input as a frame of each kind, direction and version.
