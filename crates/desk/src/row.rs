@@ -11,6 +11,10 @@ use crate::error::StoreError;
 /// The columns of a lease, in the order of every query that reads one.
 pub(crate) type LeaseColumns = (i64, i64, i64, i64, Option<i64>, Json<Claims>);
 
+/// The same of a topic that may never have had a pen.
+pub(crate) type MaybeColumns =
+    (Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<Json<Claims>>);
+
 /// A topic, the clock and the columns of its lease.
 pub(crate) type HeldColumns = (String, i64, i64, i64, i64, i64, Option<i64>, Json<Claims>);
 
@@ -41,6 +45,16 @@ impl Row {
             claims,
         };
         Ok(Self { lease, due: due.map(unsigned).transpose()?.map(StoreMs) })
+    }
+
+    /// Reads what there is, where there is anything.
+    pub(crate) fn read_any(columns: MaybeColumns) -> Result<Self, StoreError> {
+        match columns {
+            (Some(fence), Some(since), Some(deadline), Some(active), due, Some(claims)) => {
+                Self::read((fence, since, deadline, active, due, claims))
+            }
+            _ => Ok(Self::default()),
+        }
     }
 
     /// Returns what is to be written after a decision; nothing, when it is what is there. Events come of

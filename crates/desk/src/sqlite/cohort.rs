@@ -184,14 +184,8 @@ impl Cohorts {
                 if queue.has_next(&lead) { queue.waiting.pop_front() } else { None }
             };
             let Some(next) = next else { break };
-            match next.grant.send(Turn::new(self, lead, next.company)) {
-                Ok(()) => return,
-                // They have gone away just now.
-                Err(mut turn) => match turn.lead.take() {
-                    Some(back) => lead = back,
-                    None => return,
-                },
-            }
+            let Some(back) = self.grant(next, lead) else { return };
+            lead = back;
         }
         self.give_back(lead, How::Complete);
     }
@@ -205,14 +199,14 @@ impl Cohorts {
                 return;
             };
             drop(queue);
-            match next.grant.send(Turn::new(self, lead, next.company)) {
-                Ok(()) => return,
-                Err(mut turn) => match turn.lead.take() {
-                    Some(back) => lead = back,
-                    None => return,
-                },
-            }
+            let Some(back) = self.grant(next, lead) else { return };
+            lead = back;
         }
+    }
+
+    /// Gives the turn to one who waits; gets it back from whoever has gone away just now.
+    fn grant(&self, to: Waiting, lead: Lead) -> Option<Lead> {
+        to.grant.send(Turn::new(self, lead, to.company)).err()?.lead.take()
     }
 
     fn give_back(&self, lead: Lead, how: How) {

@@ -267,12 +267,7 @@ impl Turns {
             sqlx::query_as(READ).bind(Json(topics)).fetch_all(connection).await?;
         let mut places = BTreeMap::new();
         for (topic, seq, fence, since, deadline, active, due, claims) in rows {
-            let row = match (fence, since, deadline, active, claims) {
-                (Some(fence), Some(since), Some(deadline), Some(active), Some(claims)) => {
-                    Row::read((fence, since, deadline, active, due, claims))?
-                }
-                _ => Row::default(),
-            };
+            let row = Row::read_any((fence, since, deadline, active, due, claims))?;
             let seq = unsigned(seq.unwrap_or_default())?;
             places.insert(topic, Place { row, seq, is_changed: false });
         }

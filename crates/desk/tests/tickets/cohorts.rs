@@ -69,6 +69,18 @@ impl Desk {
         self.comment(words, async || End::Commit)
     }
 
+    /// Lets somebody comment, who commits when they are let go.
+    fn stalls(&self, words: &str) -> Stalled {
+        let (stands, is_there) = oneshot::channel();
+        let (go, may_go) = oneshot::channel();
+        let written = self.comment(words, async move || {
+            stands.send(()).ok();
+            may_go.await.ok();
+            End::Commit
+        });
+        Stalled { written, is_there, go }
+    }
+
     /// What was said on the ticket, in order, after it was made.
     async fn said(&self) -> Result<Vec<String>> {
         let topic = format!("tickets:{}", self.ticket);
@@ -94,6 +106,14 @@ impl Desk {
         ensure!(self.said().await?.last().is_some_and(|it| it == "next"), "the next is told last");
         Ok(())
     }
+}
+
+/// Somebody who stops before the commit.
+struct Stalled {
+    written: JoinHandle<Written>,
+    /// Has come when they have done their part.
+    is_there: oneshot::Receiver<()>,
+    go: oneshot::Sender<()>,
 }
 
 /// How a work ends.
@@ -301,23 +321,17 @@ async fn who_goes_away_before_the_commit_is_kept() -> Result<()> {
     let desk = Desk::open().await?;
     let held = desk.hold().await?;
     let gone = desk.plain("gone");
-    let (stands, is_there) = oneshot::channel();
-    let (go, may_go) = oneshot::channel::<()>();
-    let other = desk.comment("other", async move || {
-        stands.send(()).ok();
-        may_go.await.ok();
-        End::Commit
-    });
+    let other = desk.stalls("other");
     until_queued().await;
     held.commit().await?;
     // It is the other's turn, so that the first has done its part and waits for the commit.
-    is_there.await?;
+    other.is_there.await?;
     assert!(!gone.is_finished(), "nobody is told before the commit");
     assert_eq!(texts(&desk.site.place, "SELECT content FROM comments").await?, [""; 0]);
     gone.abort();
     assert!(gone.await.is_err_and(|error| error.is_cancelled()));
-    go.send(()).ok();
-    other.await??;
+    other.go.send(()).ok();
+    other.written.await??;
     assert_eq!(desk.said().await?, ["gone", "other"], "as if the answer had been lost");
     desk.goes_on().await
 }
@@ -327,16 +341,10 @@ async fn crash_before_the_commit_leaves_nothing() -> Result<()> {
     let desk = Desk::open().await?;
     let held = desk.hold().await?;
     let first = desk.plain("first");
-    let (stands, is_there) = oneshot::channel();
-    let (go, may_go) = oneshot::channel::<()>();
-    let other = desk.comment("other", async move || {
-        stands.send(()).ok();
-        may_go.await.ok();
-        End::Commit
-    });
+    let other = desk.stalls("other");
     until_queued().await;
     held.commit().await?;
-    is_there.await?;
+    other.is_there.await?;
     // What a process leaves behind that dies now.
     let left = Directory::new()?;
     for file in ["desk.sqlite", "desk.sqlite-wal"] {
@@ -346,9 +354,9 @@ async fn crash_before_the_commit_leaves_nothing() -> Result<()> {
     let after = Desk { dir: left, site, ticket: desk.ticket };
     assert_eq!(after.said().await?, [""; 0]);
     after.goes_on().await?;
-    go.send(()).ok();
+    other.go.send(()).ok();
     first.await??;
-    other.await??;
+    other.written.await??;
     assert_eq!(desk.said().await?, ["first", "other"]);
     Ok(())
 }
@@ -359,21 +367,15 @@ async fn refusal_waits_for_what_it_relies_on() -> Result<()> {
     let held = desk.hold().await?;
     let first = desk.plain("first");
     let refused = desk.comment("refused", async || End::Abandon);
-    let (stands, is_there) = oneshot::channel();
-    let (go, may_go) = oneshot::channel::<()>();
-    let last = desk.comment("last", async move || {
-        stands.send(()).ok();
-        may_go.await.ok();
-        End::Commit
-    });
+    let last = desk.stalls("last");
     until_queued().await;
     held.commit().await?;
-    is_there.await?;
+    last.is_there.await?;
     assert!(!refused.is_finished(), "what it has seen may come to nothing");
-    go.send(()).ok();
+    last.go.send(()).ok();
     refused.await??;
     first.await??;
-    last.await??;
+    last.written.await??;
     assert_eq!(desk.said().await?, ["first", "last"]);
     Ok(())
 }
