@@ -179,7 +179,7 @@ impl App {
     ) -> Result<Vec<TopicName>, ErrorReply> {
         let others = topics.iter().filter(|topic| !views_by_token(caller, topic));
         let others: Vec<_> = others.cloned().collect();
-        let owned = self.viewed_of(caller, others.clone()).await?;
+        let owned = self.owned_of(caller, others.clone()).await?;
         match others.iter().find(|topic| !owned.contains(*topic)) {
             None => Ok(others),
             Some(topic) => {
@@ -201,14 +201,21 @@ impl App {
     ) -> Result<BTreeSet<TopicName>, ErrorReply> {
         let (viewed, others): (Vec<_>, Vec<_>) =
             topics.into_iter().partition(|topic| views_by_token(caller, topic));
-        let mut viewed: BTreeSet<_> = viewed.into_iter().collect();
-        if let Some(owner) = owner(caller) {
-            let owned = self.owned(&owner, &others.iter().collect::<Vec<_>>()).await?;
-            let is_owned =
-                |topic: &TopicName| ticket_of(topic).is_some_and(|it| owned.contains(&it));
-            viewed.extend(others.into_iter().filter(is_owned));
-        }
-        Ok(viewed)
+        let mut all = self.owned_of(caller, others).await?;
+        all.extend(viewed);
+        Ok(all)
+    }
+
+    /// Those of `topics` that a caller may look at as the owner of the ticket.
+    async fn owned_of(
+        &self,
+        caller: &Caller,
+        topics: Vec<TopicName>,
+    ) -> Result<BTreeSet<TopicName>, ErrorReply> {
+        let Some(owner) = owner(caller) else { return Ok(BTreeSet::new()) };
+        let owned = self.owned(&owner, &topics.iter().collect::<Vec<_>>()).await?;
+        let is_owned = |topic: &TopicName| ticket_of(topic).is_some_and(|it| owned.contains(&it));
+        Ok(topics.into_iter().filter(is_owned).collect())
     }
 
     /// Which of the tickets of `topics` are a person's own.
