@@ -21,7 +21,7 @@ use super::body::JsonBody;
 use super::error::{ApiError, ErrorBody};
 use super::idempotency::KeptBody;
 use super::page;
-use super::query::{Asked, illegal};
+use super::query::{Params, illegal};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::consumers::{fresh_secret, is_secret, refused_address};
@@ -393,11 +393,11 @@ pub(super) async fn deliveries(
     State(app): State<App>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Asked<DeliveryQuery>, ApiError>,
+    query: Result<Params<DeliveryQuery>, ApiError>,
 ) -> Result<Json<DeliveryList>, ApiError> {
     require(&caller)?;
     let id = id(path)?;
-    let Asked(DeliveryQuery { state, limit, cursor }) = query?;
+    let Params(DeliveryQuery { state, limit, cursor }) = query?;
     let limit = page::limit(limit)?;
     let word = |word: String| {
         DeliveryState::from_word(&word)

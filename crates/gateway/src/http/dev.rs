@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error::{ApiError, ErrorBody};
-use super::query::Asked;
+use super::query::Params;
 use crate::app::{App, RunMode};
 use crate::auth::{Capability, Claims};
 use crate::clock;
@@ -58,7 +58,7 @@ pub(super) struct DemoToken {
 pub(super) async fn token(
     State(app): State<App>,
     headers: HeaderMap,
-    query: Result<Asked<TokenQuery>, ApiError>,
+    query: Result<Params<TokenQuery>, ApiError>,
 ) -> Result<Json<DemoToken>, ApiError> {
     if app.mode != RunMode::Development {
         return Err(ErrorCode::NotFound.into());
@@ -67,7 +67,7 @@ pub(super) async fn token(
         let message = "demo tokens are given to whoever calls this machine by a loopback name";
         return Err(ApiError::new(ErrorCode::NotAuthorized, message));
     }
-    let Asked(TokenQuery { user, name, role, kind, ttl }) = query?;
+    let Params(TokenQuery { user, name, role, kind, ttl }) = query?;
     let ttl = ttl.unwrap_or(TTL_SECS);
     if !is_safe_key(&user) || !(1..=86_400).contains(&ttl) {
         let message = "user is 1 to 256 bytes, without control characters and no name that JavaScript \

@@ -17,7 +17,7 @@ use self::stream::Listener;
 use super::caller::ClientAddress;
 use super::error::{ApiError, ErrorBody};
 use super::page;
-use super::query::Asked;
+use super::query::Params;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::log::{Heard, Replay};
@@ -71,11 +71,11 @@ pub(super) async fn events(
     caller: Caller,
     ClientAddress(address): ClientAddress,
     path: Result<Path<String>, PathRejection>,
-    (query, headers): (Result<Asked<EventsQuery>, ApiError>, HeaderMap),
+    (query, headers): (Result<Params<EventsQuery>, ApiError>, HeaderMap),
 ) -> Result<Response, ApiError> {
     let Path(name) = path?;
     let topic = TopicName::parse(&name).map_err(|_| ErrorCode::InvalidTopic)?;
-    let Asked(EventsQuery { after, limit }) = query?;
+    let Params(EventsQuery { after, limit }) = query?;
     let limit = page::limit(limit)?;
     let access = app.access_of(&caller, &topic).await.map_err(|refused| {
         // What is not the caller's is as if it were not there.

@@ -22,7 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
 use super::page;
-use super::query::Asked;
+use super::query::Params;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
 use crate::log::{Replay, has_pen};
@@ -343,9 +343,9 @@ pub(super) struct PenList {
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
-    query: Result<Asked<HolderQuery>, ApiError>,
+    query: Result<Params<HolderQuery>, ApiError>,
 ) -> Result<Json<PenList>, ApiError> {
-    let Asked(HolderQuery { holder, limit }) = query?;
+    let Params(HolderQuery { holder, limit }) = query?;
     let held =
         app.pens.held_by(&PersonId::from(holder), page::limit(limit)?).await.inspect_err(log_away);
     let held = held.map_err(|error| refused(&error))?;
@@ -391,10 +391,10 @@ pub(super) async fn log(
     State(app): State<App>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Asked<LogQuery>, ApiError>,
+    query: Result<Params<LogQuery>, ApiError>,
 ) -> Result<Json<LogPage>, ApiError> {
     let topic = caller.viewed(&app, &path?).await?;
-    let Asked(LogQuery { cursor, limit }) = query?;
+    let Params(LogQuery { cursor, limit }) = query?;
     let limit = page::limit(limit)?;
     let is_public =
         matches!(&caller, Caller::Person(it) if it.audience(&topic) == Audience::Public);

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
-use super::query::Asked;
+use super::query::Params;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
 use crate::shard::Shards;
@@ -107,10 +107,10 @@ pub(super) async fn summary(
     State(app): State<App>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Asked<ViewQuery>, ApiError>,
+    query: Result<Params<ViewQuery>, ApiError>,
 ) -> Result<Json<ViewerSummary>, ApiError> {
     let topic = caller.viewed(&app, &path?).await?;
-    let Asked(ViewQuery { user, view_only, policy }) = query?;
+    let Params(ViewQuery { user, view_only, policy }) = query?;
     let own = match &caller {
         Caller::Person(identity) => Some(identity.subject().to_owned()),
         Caller::Backend(_) => None,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
-use super::query::Asked;
+use super::query::Params;
 use crate::app::App;
 use crate::auth::{Caller, RevocationError, Revoked, Term};
 use crate::clock;
@@ -115,10 +115,10 @@ pub(super) async fn revoke(
 pub(super) async fn withdraw(
     State(app): State<App>,
     caller: Caller,
-    query: Result<Asked<RevocationQuery>, ApiError>,
+    query: Result<Params<RevocationQuery>, ApiError>,
 ) -> Result<Json<RevocationWithdrawn>, ApiError> {
     require_admin(&caller)?;
-    let Asked(RevocationQuery { sub, jti }) = query?;
+    let Params(RevocationQuery { sub, jti }) = query?;
     let what = revoked(sub, jti)?;
     let withdrawn = move || app.revocations.withdraw(&what, clock::wall().0);
     Ok(Json(RevocationWithdrawn { withdrawn: blocking(withdrawn).await? }))

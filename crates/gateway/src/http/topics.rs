@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
 use super::page;
-use super::query::Asked;
+use super::query::Params;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
 use crate::log::ticket_of;
@@ -65,9 +65,9 @@ pub(super) struct TopicEntry {
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
-    query: Result<Asked<ListQuery>, ApiError>,
+    query: Result<Params<ListQuery>, ApiError>,
 ) -> Result<Json<TopicsPage>, ApiError> {
-    let Asked(ListQuery { prefix, cursor, limit }) = query?;
+    let Params(ListQuery { prefix, cursor, limit }) = query?;
     let limit = page::limit(limit)?;
     let reaches_tickets = TICKETS.starts_with(&prefix) || prefix.starts_with(TICKETS);
     let owned = if reaches_tickets { app.newest_owned(&caller).await? } else { BTreeSet::new() };

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::body::JsonBody;
 use super::super::error::{ApiError, ErrorBody};
 use super::super::page;
-use super::super::query::Asked;
+use super::super::query::Params;
 use super::refused;
 use super::visit::{Begun, Started, Visit, ticket_id, told};
 
@@ -135,9 +135,9 @@ pub(super) struct HistoryPage {
 pub(super) async fn history(
     visit: Visit,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Asked<HistoryQuery>, ApiError>,
+    query: Result<Params<HistoryQuery>, ApiError>,
 ) -> Result<Response, ApiError> {
-    let Asked(HistoryQuery { cursor, limit }) = query?;
+    let Params(HistoryQuery { cursor, limit }) = query?;
     let limit = page::limit(limit)?;
     if i64::try_from(cursor).is_err() {
         return Err(ErrorCode::InvalidPage.into());

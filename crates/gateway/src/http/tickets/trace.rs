@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::error::{ApiError, ErrorBody};
 use super::super::page;
-use super::super::query::{Asked, illegal};
+use super::super::query::{Params, illegal};
 use super::refused;
 use super::visit::told;
 use crate::app::App;
@@ -104,7 +104,7 @@ pub(super) struct LogEventPage {
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
-    query: Result<Asked<TraceQuery>, ApiError>,
+    query: Result<Params<TraceQuery>, ApiError>,
 ) -> Result<Response, ApiError> {
     let may = match &caller {
         Caller::Person(identity) => identity.grants.is_staff(),
@@ -113,7 +113,7 @@ pub(super) async fn list(
     if !may {
         return Err(ErrorCode::NotAuthorized.into());
     }
-    let Asked(TraceQuery { trace_id, cursor, limit }) = query?;
+    let Params(TraceQuery { trace_id, cursor, limit }) = query?;
     let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     if trace_id.len() != 32 || !trace_id.bytes().all(is_hex) {
         return Err(illegal("trace_id", "32 hexadecimal digits, in lower case"));
