@@ -187,6 +187,15 @@ proptest! {
         });
     }
 
+    /// A decision leaves nothing undone that is due: what it says is true until time passes.
+    #[test]
+    fn nothing_due_is_left_behind(policy in policies(), history in steps()) {
+        play(&policy, &history, |turn| {
+            let due = turn.after.due(&policy);
+            assert!(due.is_none_or(|due| due > turn.time.at), "{:?} leaves {due:?}", turn.command);
+        });
+    }
+
     /// Reading is deciding without writing: what `view` shows is what a tick would make of it.
     #[test]
     fn expired_pen_is_never_shown_as_held(policy in policies(), history in steps(), later in 0u64..90_000) {

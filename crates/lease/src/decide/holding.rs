@@ -172,6 +172,8 @@ impl Turn<'_> {
             self.lease.deadline = *deadline_before;
             self.lease.claims.state = State::Held { tenure };
             self.tell(Why::new(EventKind::Resumed, Rule::Disconnected, Some(&taker)));
+            // Requests do not pass the pen on while it drains: their time may be up meanwhile.
+            self.settle();
         }
     }
 

@@ -332,6 +332,19 @@ fn take_over_is_called_off_when_the_taker_goes_away() {
 }
 
 #[test]
+fn request_whose_time_is_up_passes_the_pen_on_when_a_take_over_is_called_off() {
+    let mut scene = Scene::held_by("ada");
+    scene.request("carl").unwrap();
+    scene.after(scene.policy.request_after_ms - 1).take_over("bob").unwrap();
+    scene.after(1).leave("bob");
+    assert_eq!(
+        scene.told,
+        [(EventKind::Resumed, Rule::Disconnected), (EventKind::Granted, Rule::RequestTimeout)]
+    );
+    assert_eq!(scene.holder(), has("carl", 2));
+}
+
+#[test]
 fn revoked_pen_is_free_at_once_and_goes_to_the_next() {
     let mut scene = Scene::held_by("ada");
     assert_eq!(scene.revoke(), Ok(Outcome::Revoked));
