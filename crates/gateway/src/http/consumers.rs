@@ -18,6 +18,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::JsonBody;
+use super::describe::{Missing, Refused, Unfit};
 use super::error::{ApiError, ErrorBody};
 use super::idempotency::KeptBody;
 use super::page;
@@ -222,10 +223,7 @@ pub(super) struct ReplayBody {
     post, path = "/v1/consumers", tag = "consumers", request_body = ConsumerBody,
     responses(
         (status = 201, body = ConsumerReply, headers(("location" = String, description = "Its address."))),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        Refused, Unfit,
     ),
 )]
 pub(super) async fn create(
@@ -263,12 +261,7 @@ pub(super) async fn create(
 /// Lists the consumers.
 #[utoipa::path(
     get, path = "/v1/consumers", tag = "consumers",
-    responses(
-        (status = 200, body = ConsumerList),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = ConsumerList), Refused),
 )]
 pub(super) async fn list(
     State(app): State<App>,
@@ -284,13 +277,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get, path = "/v1/consumers/{id}", tag = "consumers",
     params(("id" = String, Path, description = "The consumer's id.")),
-    responses(
-        (status = 200, body = ConsumerReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = ConsumerReply), Refused, Missing),
 )]
 pub(super) async fn read(
     State(app): State<App>,
@@ -307,14 +294,7 @@ pub(super) async fn read(
 #[utoipa::path(
     patch, path = "/v1/consumers/{id}", tag = "consumers", request_body = ConsumerPatch,
     params(("id" = String, Path, description = "The consumer's id.")),
-    responses(
-        (status = 200, body = ConsumerReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = ConsumerReply), Refused, Missing, Unfit),
 )]
 pub(super) async fn change(
     State(app): State<App>,
@@ -360,10 +340,7 @@ pub(super) async fn change(
     params(("id" = String, Path, description = "The consumer's id.")),
     responses(
         (status = 204),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        Refused, Missing,
     ),
 )]
 pub(super) async fn remove(
@@ -380,14 +357,7 @@ pub(super) async fn remove(
 #[utoipa::path(
     get, path = "/v1/consumers/{id}/deliveries", tag = "consumers",
     params(("id" = String, Path, description = "The consumer's id."), DeliveryQuery),
-    responses(
-        (status = 200, body = DeliveryList),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = DeliveryList), Refused, Missing, Unfit),
 )]
 pub(super) async fn deliveries(
     State(app): State<App>,
@@ -421,12 +391,9 @@ pub(super) async fn deliveries(
     params(("id" = String, Path, description = "The consumer's id.")),
     responses(
         (status = 202, body = ConsumerReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
+        Refused, Unfit,
         (status = 404, body = ErrorBody, description = "No such consumer, or no such event that it wants."),
-        (status = 422, body = ErrorBody),
         (status = 409, body = ErrorBody, description = "`request_in_progress`: another replay is still being entered."),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn replay(

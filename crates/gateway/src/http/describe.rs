@@ -1,5 +1,8 @@
 //! What the description of the interface says of many operations alike.
 
+use std::collections::BTreeMap;
+
+use utoipa::IntoResponses;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -8,6 +11,40 @@ use utoipa::openapi::{
 };
 
 use super::idempotency::{KEY_HEADER, REPLAY_HEADER};
+
+/// Answers to whoever asks for what is somebody's: who they are is not known, they may not, or it cannot be done now.
+pub(super) struct Refused;
+
+/// The answer where a path names what the caller cannot see, or what there is not.
+pub(super) struct Missing;
+
+/// The answer to a parameter or a body that is not as it must be.
+pub(super) struct Unfit;
+
+const UNFIT: &str =
+    "A parameter or the body is not as it must be; `details.field` says where, if it is one field.";
+
+impl IntoResponses for Refused {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        errors(&[
+            ("401", "`invalid_token`: no token or key, or none that is valid now."),
+            ("403", "`not_authorized`, `forbidden`: valid, and does not allow this."),
+            ("503", "`unavailable`: the store is away, or the topic has too much to do."),
+        ])
+    }
+}
+
+impl IntoResponses for Missing {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        errors(&[("404", "`not_found`: there is no such thing for the caller.")])
+    }
+}
+
+impl IntoResponses for Unfit {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        errors(&[("422", UNFIT)])
+    }
+}
 
 /// Adds to each operation what stands before its own code: what [`rates`](super::rates) may answer in its place, what
 /// is answered to a body that cannot be read, and the key of a request that may be repeated.
@@ -37,7 +74,7 @@ fn add_bodies(operation: &mut Operation) {
         ("400", "`malformed`: the body, or a header, cannot be read."),
         ("413", "The body is too large."),
         ("415", "The body is not said to be JSON."),
-        ("422", "The body is not as it must be; `details.field` says where, if it is one field."),
+        ("422", UNFIT),
     ] {
         add(operation, status, error(description).build());
     }
@@ -75,6 +112,11 @@ fn add_key(operation: &mut Operation) {
     ] {
         add(operation, status, error(description).build());
     }
+}
+
+fn errors(told: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
+    let told = told.iter();
+    told.map(|(status, text)| ((*status).to_owned(), error(text).build().into())).collect()
 }
 
 fn error(description: &str) -> ResponseBuilder {

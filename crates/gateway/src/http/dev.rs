@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::describe::Unfit;
 use super::error::{ApiError, ErrorBody};
 use super::query::Params;
 use crate::app::{App, RunMode};
@@ -50,9 +51,9 @@ pub(super) struct DemoToken {
     get, path = "/dev/token", tag = "development", params(TokenQuery), security(()),
     responses(
         (status = 200, body = DemoToken),
+        Unfit,
         (status = 403, body = ErrorBody, description = "The `Host` is no loopback name."),
         (status = 404, body = ErrorBody, description = "Not in development mode."),
-        (status = 422, body = ErrorBody),
     ),
 )]
 pub(super) async fn token(

@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use self::stream::Listener;
 use super::caller::ClientAddress;
+use super::describe::Unfit;
 use super::error::{ApiError, ErrorBody};
 use super::page;
 use super::query::Params;
@@ -57,11 +58,11 @@ pub(super) struct EventsPage {
     ),
     responses(
         (status = 200, content((EventsPage = "application/json"), (String = "text/event-stream"))),
+        Unfit,
         (status = 401, body = ErrorBody),
         (status = 404, body = ErrorBody, description = "There is no such topic for the caller."),
         (status = 410, body = ErrorBody, description = "`reset_required`: what follows `after` is not kept any more, \
                                                         or `after` never was; `details.last` is the last `seq`."),
-        (status = 422, body = ErrorBody),
         (status = 429, body = ErrorBody),
         (status = 503, body = ErrorBody),
     ),

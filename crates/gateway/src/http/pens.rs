@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::describe::{Refused, Unfit};
 use super::error::{ApiError, ErrorBody};
 use super::page;
 use super::query::Params;
@@ -137,13 +138,7 @@ pub(super) struct NotGranted {
 #[utoipa::path(
     get, path = "/v1/pens/{topic}", tag = "pens",
     params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
-    responses(
-        (status = 200, body = Pen),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = Pen), Refused, Unfit),
 )]
 pub(super) async fn pen(
     State(app): State<App>,
@@ -162,11 +157,8 @@ pub(super) async fn pen(
     request_body = PenAcquire,
     responses(
         (status = 200, body = PenAcquireReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
+        Refused, Unfit,
         (status = 409, body = NotGranted),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn acquire(
@@ -187,11 +179,8 @@ pub(super) async fn acquire(
     request_body = PenHeld,
     responses(
         (status = 200, body = PenReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
+        Refused, Unfit,
         (status = 409, body = ErrorBody, description = "`lease_lost`, with the pen."),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn renew(
@@ -213,11 +202,8 @@ pub(super) async fn renew(
     request_body = PenHeld,
     responses(
         (status = 200, body = PenReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
+        Refused, Unfit,
         (status = 409, body = ErrorBody, description = "`lease_lost`, with the pen."),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn release(
@@ -236,13 +222,7 @@ pub(super) async fn release(
     post, path = "/v1/pens/{topic}/request", tag = "pens",
     params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
     request_body = PenReason,
-    responses(
-        (status = 200, body = PenRequestReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = PenRequestReply), Refused, Unfit),
 )]
 pub(super) async fn request(
     asking: Asking,
@@ -260,13 +240,7 @@ pub(super) async fn request(
     post, path = "/v1/pens/{topic}/take_over", tag = "pens",
     params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
     request_body = PenReason,
-    responses(
-        (status = 200, body = PenTakeOverReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = PenTakeOverReply), Refused, Unfit),
 )]
 pub(super) async fn take_over(
     asking: Asking,
@@ -284,13 +258,7 @@ pub(super) async fn take_over(
     post, path = "/v1/pens/{topic}/revoke", tag = "pens",
     params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
     request_body = PenReason,
-    responses(
-        (status = 200, body = PenReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = PenReply), Refused, Unfit),
 )]
 pub(super) async fn revoke(
     asking: Asking,
@@ -335,8 +303,8 @@ pub(super) struct PenList {
     get, path = "/v1/pens", tag = "pens", params(HolderQuery),
     responses(
         (status = 200, body = PenList),
+        Unfit,
         (status = 401, body = ErrorBody),
-        (status = 422, body = ErrorBody),
         (status = 503, body = ErrorBody),
     ),
 )]
@@ -379,13 +347,7 @@ pub(super) struct LogPage {
 #[utoipa::path(
     get, path = "/v1/pens/{topic}/log", tag = "pens",
     params(("topic" = String, Path, description = "The topic, percent-encoded as one segment."), LogQuery),
-    responses(
-        (status = 200, body = LogPage),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = LogPage), Refused, Unfit),
 )]
 pub(super) async fn log(
     State(app): State<App>,
@@ -433,11 +395,8 @@ async fn log_of_public(
     request_body = PenDraft,
     responses(
         (status = 200, body = PenDraftReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
+        Refused, Unfit,
         (status = 413, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn leave_draft(
@@ -462,13 +421,7 @@ pub(super) async fn leave_draft(
 #[utoipa::path(
     get, path = "/v1/pens/{topic}/draft", tag = "pens",
     params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
-    responses(
-        (status = 200, body = PenDraftReply),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = PenDraftReply), Refused, Unfit),
 )]
 pub(super) async fn draft(
     asking: Asking,

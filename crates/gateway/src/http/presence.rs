@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 use utoipa::{IntoParams, ToSchema};
 
+use super::describe::{Missing, Refused, Unfit};
 use super::error::{ApiError, ErrorBody};
 use super::query::Params;
 use crate::app::App;
@@ -52,13 +53,7 @@ pub(super) struct PresenceListEntry {
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/presence", tag = "presence",
     params(("topic" = String, Path, description = "The topic, percent-encoded as one segment.")),
-    responses(
-        (status = 200, body = PresenceList),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = PresenceList), Refused, Unfit),
 )]
 pub(super) async fn list(
     State(app): State<App>,
@@ -95,13 +90,7 @@ enum Policy {
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/summary", tag = "presence",
     params(("topic" = String, Path, description = "The topic, percent-encoded as one segment."), ViewQuery),
-    responses(
-        (status = 200, body = ViewerSummary),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = ViewerSummary), Refused, Unfit),
 )]
 pub(super) async fn summary(
     State(app): State<App>,
@@ -132,13 +121,7 @@ pub(super) async fn summary(
 #[utoipa::path(
     post, path = "/v1/presence/summaries", tag = "presence",
     request_body = SummariesJoin,
-    responses(
-        (status = 200, body = Summaries),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = Summaries), Refused, Unfit),
 )]
 pub(super) async fn summaries(
     State(app): State<App>,
@@ -190,14 +173,7 @@ pub(super) struct Why {
         ("topic" = String, Path, description = "The topic, percent-encoded as one segment."),
         ("session" = String, Path, description = "The session."),
     ),
-    responses(
-        (status = 200, body = Why),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = Why), Refused, Missing, Unfit),
 )]
 pub(super) async fn why(
     State(app): State<App>,
@@ -246,10 +222,7 @@ fn reason(evidence: &Evidence) -> &'static str {
     ),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody),
+        Refused, Missing, Unfit,
         (status = 503, description = "The replica that has it did not say that it is gone.", body = ErrorBody),
     ),
 )]

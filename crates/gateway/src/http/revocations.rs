@@ -7,6 +7,7 @@ use penholder_protocol::ErrorCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::describe::{Refused, Unfit};
 use super::error::{ApiError, ErrorBody};
 use super::query::Params;
 use crate::app::App;
@@ -79,9 +80,7 @@ pub(super) struct RevocationWithdrawn {
     post, path = "/v1/revocations", tag = "tokens", request_body = RevocationBody,
     responses(
         (status = 200, body = RevocationMade),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
+        Refused, Unfit,
         (status = 503, body = ErrorBody, description = "It could not be kept: nothing was revoked."),
     ),
 )]
@@ -106,9 +105,7 @@ pub(super) async fn revoke(
     delete, path = "/v1/revocations", tag = "tokens", params(RevocationQuery),
     responses(
         (status = 200, body = RevocationWithdrawn),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
+        Refused, Unfit,
         (status = 503, body = ErrorBody, description = "It could not be kept: nothing has changed."),
     ),
 )]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
+use super::describe::{Refused, Unfit};
 use super::error::{ApiError, ErrorBody};
 use super::page;
 use super::query::Params;
@@ -57,8 +58,8 @@ pub(super) struct TopicEntry {
     get, path = "/v1/topics", tag = "topics", params(ListQuery),
     responses(
         (status = 200, body = TopicsPage),
+        Unfit,
         (status = 401, body = ErrorBody),
-        (status = 422, body = ErrorBody),
         (status = 503, body = ErrorBody),
     ),
 )]
@@ -105,12 +106,9 @@ pub(super) struct BroadcastBody {
     request_body = BroadcastBody,
     responses(
         (status = 200, body = Object),
+        Refused, Unfit,
         (status = 400, body = ErrorBody),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
         (status = 413, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn broadcast(

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::super::body::JsonBody;
+use super::super::describe::{Missing, Refused};
 use super::super::error::{ApiError, ErrorBody};
 use super::refused;
 use super::visit::{Visit, ticket_id};
@@ -36,13 +37,10 @@ pub(super) struct AssigneeBody {
         (status = 200, body = protocol::TicketDetail, headers(
             ("ETag" = String, description = "Its version."),
         )),
+        Refused, Missing,
         (status = 400, body = ErrorBody, description = "A header or the body cannot be read."),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
         (status = 412, body = ErrorBody, description = "`stale_version`, with `details.version`."),
         (status = 422, body = ErrorBody, description = "`invalid_assignee`: not known as one of the staff."),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn assign(
@@ -68,12 +66,9 @@ pub(super) async fn assign(
         (status = 200, body = protocol::TicketDetail, headers(
             ("ETag" = String, description = "Its version."),
         )),
+        Refused, Missing,
         (status = 400, body = ErrorBody, description = "A header cannot be read."),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
         (status = 412, body = ErrorBody, description = "`stale_version`, with `details.version`."),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn unassign(

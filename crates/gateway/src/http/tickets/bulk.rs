@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::super::body::JsonBody;
+use super::super::describe::{Refused, Unfit};
 use super::super::error::{ApiError, ErrorBody};
 use super::refused;
 use super::visit::{Begun, Visit, answer};
@@ -57,12 +58,9 @@ pub(super) struct BulkUpdated {
     post, path = "/v1/tickets/bulk", tag = "tickets", request_body = BulkBody,
     responses(
         (status = 200, body = BulkUpdated),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
+        Refused, Unfit,
         (status = 404, body = ErrorBody, description = "One of them is not there."),
         (status = 409, body = ErrorBody, description = "`invalid_transition`, `reopen_not_allowed` with `details.ticket_id`, `request_in_progress`."),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn update(visit: Visit, body: JsonBody) -> Result<Response, ApiError> {

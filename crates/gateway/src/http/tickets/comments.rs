@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::body::JsonBody;
+use super::super::describe::{Missing, Refused, Unfit};
 use super::super::error::{ApiError, ErrorBody};
 use super::list::Part;
 use super::refused;
@@ -91,11 +92,8 @@ pub(super) struct CommentQuery {
     params(("id" = String, Path, description = "The ticket."), CommentQuery),
     responses(
         (status = 200, body = CommentPage),
-        (status = 401, body = ErrorBody),
+        Refused, Missing, Unfit,
         (status = 403, body = ErrorBody, description = "The API key has no scope for it."),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn list(
@@ -135,12 +133,9 @@ fn by_comment(files: Vec<Attachment>) -> HashMap<CommentId, Vec<Attachment>> {
     request_body = CommentBody,
     responses(
         (status = 201, body = protocol::TicketCommentDetail),
-        (status = 401, body = ErrorBody),
+        Refused, Missing, Unfit,
         (status = 403, body = ErrorBody, description = "The caller may only read the ticket, or the note is not for them to make."),
-        (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody, description = "`ticket_closed`, `request_in_progress`."),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn create(
@@ -184,14 +179,7 @@ async fn detail(
     patch, path = "/v1/comments/{id}", tag = "tickets",
     params(("id" = String, Path, description = "The comment.")),
     request_body = CommentPatchBody,
-    responses(
-        (status = 200, body = protocol::TicketCommentDetail),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = protocol::TicketCommentDetail), Refused, Missing, Unfit),
 )]
 pub(super) async fn update(
     visit: Visit,
@@ -217,10 +205,7 @@ pub(super) async fn update(
     params(("id" = String, Path, description = "The comment.")),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        Refused, Missing,
     ),
 )]
 pub(super) async fn delete(

@@ -16,7 +16,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::error::{ApiError, ErrorBody};
+use super::super::describe::{Refused, Unfit};
+use super::super::error::ApiError;
 use super::super::query::illegal;
 use super::refused;
 use super::visit::{Visit, told};
@@ -71,13 +72,7 @@ pub(super) struct TicketPage {
 /// Lists tickets: all of them for the staff, to everybody else their own.
 #[utoipa::path(
     get, path = "/v1/tickets", tag = "tickets", params(TicketQuery),
-    responses(
-        (status = 200, body = TicketPage),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = TicketPage), Refused, Unfit),
 )]
 pub(super) async fn list(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let audience = visit.audience();
@@ -103,12 +98,7 @@ pub(super) async fn list(visit: Visit, RawQuery(query): RawQuery) -> Result<Resp
 /// Counts the tickets: all of them for the staff, to everybody else their own.
 #[utoipa::path(
     get, path = "/v1/tickets/stats", tag = "tickets",
-    responses(
-        (status = 200, body = TicketStats),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = TicketStats), Refused),
 )]
 pub(super) async fn stats(visit: Visit) -> Result<Response, ApiError> {
     let owner = match visit.audience() {

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::body::JsonBody;
-use super::super::error::{ApiError, ErrorBody};
+use super::super::describe::{Refused, Unfit};
+use super::super::error::ApiError;
 use super::super::query::illegal;
 use super::list::{Part, once, text};
 use super::refused;
@@ -58,13 +59,7 @@ struct PersonShown {
 /// Lists who is known, in the order of their names. For the staff, and keys of the scope `tickets:read`.
 #[utoipa::path(
     get, path = "/v1/users", tag = "tickets", params(PeopleQuery),
-    responses(
-        (status = 200, body = PersonPage),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = PersonPage), Refused, Unfit),
 )]
 pub(super) async fn list(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     visit.require_staff()?;
@@ -120,13 +115,7 @@ pub(super) struct PersonBody {
     put, path = "/v1/users/{id}", tag = "tickets",
     params(("id" = String, Path, description = "The person: the `sub` of their tokens.")),
     request_body = PersonBody,
-    responses(
-        (status = 200, body = protocol::KnownPerson),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = protocol::KnownPerson), Refused, Unfit),
 )]
 pub(super) async fn put(
     visit: Visit,

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::body::JsonBody;
+use super::super::describe::{Missing, Refused, Unfit};
 use super::super::error::{ApiError, ErrorBody};
 use super::super::page;
 use super::super::query::Params;
@@ -43,13 +44,9 @@ pub(super) struct TransitionBody {
         (status = 200, body = protocol::TicketDetail, headers(
             ("ETag" = String, description = "Its version; for the staff."),
         )),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
+        Refused, Missing, Unfit,
         (status = 409, body = ErrorBody, description = "`invalid_transition` with `details.from` and `details.to`, `reopen_not_allowed`, `request_in_progress`."),
         (status = 412, body = ErrorBody, description = "`stale_version`, with `details.version`."),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn transition(
@@ -125,11 +122,8 @@ pub(super) struct HistoryPage {
     params(("id" = String, Path, description = "The ticket."), HistoryQuery),
     responses(
         (status = 200, body = HistoryPage),
-        (status = 401, body = ErrorBody),
+        Refused, Missing, Unfit,
         (status = 403, body = ErrorBody, description = "The API key has no scope for it."),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn history(

@@ -10,6 +10,7 @@ use penholder_ticket::{Field, Refusal, TicketDraft, TicketPatch};
 use utoipa::ToSchema;
 
 use super::super::body::JsonBody;
+use super::super::describe::{Missing, Refused, Unfit};
 use super::super::error::{ApiError, ErrorBody};
 use super::refused;
 use super::visit::{Begun, Detail, Visit, done, ticket_id, told_ticket};
@@ -91,10 +92,8 @@ pub(super) struct TicketPatchBody {
             ("Location" = String, description = "Where the ticket is."),
             ("ETag" = String, description = "Its version; for the staff."),
         )),
-        (status = 401, body = ErrorBody),
+        Refused, Unfit,
         (status = 403, body = ErrorBody, description = "A guest makes no tickets; their application does, with a key."),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn create(visit: Visit, body: JsonBody) -> Result<Response, ApiError> {
@@ -142,10 +141,8 @@ fn owned(visit: &Visit, draft: TicketDraft) -> Result<TicketDraft, ApiError> {
         (status = 200, body = protocol::TicketDetail, headers(
             ("ETag" = String, description = "Its version; for the staff."),
         )),
-        (status = 401, body = ErrorBody),
+        Refused, Missing,
         (status = 403, body = ErrorBody, description = "The API key has no scope for it."),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn read(
@@ -171,14 +168,10 @@ pub(super) async fn read(
         (status = 200, body = protocol::TicketDetail, headers(
             ("ETag" = String, description = "Its version."),
         )),
+        Refused, Missing, Unfit,
         (status = 400, body = ErrorBody, description = "A header or the body cannot be read."),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody, description = "`stale_fence` or `pen_held` with `details.holder`, `invalid_transition`, `reopen_not_allowed`."),
         (status = 412, body = ErrorBody, description = "`stale_version`, with `details.version`."),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn update(
@@ -212,12 +205,9 @@ pub(super) async fn update(
     ),
     responses(
         (status = 204, description = "It is gone."),
+        Refused, Missing,
         (status = 400, body = ErrorBody, description = "A header cannot be read."),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
         (status = 412, body = ErrorBody, description = "`stale_version`, with `details.version`."),
-        (status = 503, body = ErrorBody),
     ),
 )]
 pub(super) async fn delete(

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::error::{ApiError, ErrorBody};
+use super::super::describe::{Refused, Unfit};
+use super::super::error::ApiError;
 use super::super::page;
 use super::super::query::{Params, illegal};
 use super::refused;
@@ -93,13 +94,7 @@ pub(super) struct LogEventPage {
 /// Lists what a trace has written. For the staff, and keys of the scope `events:read`.
 #[utoipa::path(
     get, path = "/v1/events", tag = "tickets", params(TraceQuery),
-    responses(
-        (status = 200, body = LogEventPage),
-        (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    ),
+    responses((status = 200, body = LogEventPage), Refused, Unfit),
 )]
 pub(super) async fn list(
     State(app): State<App>,
