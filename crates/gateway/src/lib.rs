@@ -3,6 +3,10 @@
 //! The binary `penholder` is a thin shell around this library: it reads the command line and the
 //! configuration, builds an [`App`], and hands its [`http::router`] to [`serve`].
 
+// An optimised build looks deeper into futures than one that is not. With twice the room, what is too deep fails in the
+// build that everybody tests first.
+#![cfg_attr(not(debug_assertions), recursion_limit = "256")]
+
 mod admission;
 pub mod app;
 pub mod auth;

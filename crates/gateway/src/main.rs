@@ -1,4 +1,6 @@
 //! The binary `penholder`: command line and configuration in, a running server out.
+// As in the library.
+#![cfg_attr(not(debug_assertions), recursion_limit = "256")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
 
 use std::collections::BTreeMap;
