@@ -41,6 +41,8 @@ export interface TopicHost {
   /** The person of the current token, where the client can read it. */
   readonly person: () => string | null;
   readonly isVisible: () => boolean;
+  /** When the server was heard last; null before the first connection. */
+  readonly heardAt: () => number | null;
 }
 
 /** Input is told to the server at most this often. */
@@ -232,6 +234,8 @@ export class TopicChannel {
       limits: reply.limits,
       pen: reply.pen ?? null,
       summary: reply.summary ?? this.store.getSnapshot().summary,
+      // Who is here comes after this, unless it was not asked for.
+      ...(this.#wish.presence === false ? { asOf: null } : {}),
     });
     if (!resumed) this.#ownTyping.reset();
     this.#stateOwn();
@@ -259,7 +263,16 @@ export class TopicChannel {
     this.#outbox.close();
     this.#typists.remove(() => true);
     const { status } = this.store.getSnapshot();
-    if (status === "joined") this.#change({ status: "reconnecting" });
+    this.#change({
+      ...(status === "joined" ? { status: "reconnecting" } : {}),
+      asOf: this.#knownAsOf(),
+    });
+  }
+
+  /** As of when that is which nothing follows any more; null where nothing was known. */
+  #knownAsOf(): number | null {
+    const { asOf, session } = this.store.getSnapshot();
+    return asOf ?? (session === null ? null : this.#host.heardAt());
   }
 
   #closedByServer(): void {
@@ -267,13 +280,13 @@ export class TopicChannel {
     this.#outbox.close();
     this.#host.resume.delete(this.topic);
     this.#typists.remove(() => true);
-    this.#change({ status: "closed" });
+    this.#change({ status: "closed", asOf: this.#knownAsOf() });
   }
 
   #presenceState(state: PresenceState): void {
     this.#set = (this.#early ?? []).reduce(foldDiff, foldState(this.#set, state));
     this.#early = null;
-    this.#change({});
+    this.#change({ asOf: null });
   }
 
   #presenceDiff(diff: PresenceDiff): void {
