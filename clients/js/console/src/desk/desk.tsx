@@ -3,6 +3,7 @@ import type { TicketFilters } from "../../../src/index.ts";
 import { EventTail } from "../frames/event-tail.tsx";
 import { deskHref, NEW_TICKET, navigate, type OpenTicket } from "../route.ts";
 import { introduceTeam, type Session } from "../session.ts";
+import { learnNames } from "./names.ts";
 import { NewTicket } from "./new-ticket.tsx";
 import { TicketList } from "./ticket-list.tsx";
 import { TicketPanel } from "./ticket-panel.tsx";
@@ -23,6 +24,10 @@ export function Desk({ session, open, filters }: DeskProps) {
   useEffect(() => {
     if (session.isDemo && viewer.isStaff) void introduceTeam();
   }, [session, viewer]);
+  // Before any event tells it: what they write is under their name at once.
+  useEffect(() => {
+    learnNames([[session.person.user, session.person.name]]);
+  }, [session]);
   const show = (ticket: OpenTicket) => navigate(deskHref(ticket, filters));
   return (
     <ViewerProvider value={viewer}>
