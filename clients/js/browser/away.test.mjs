@@ -100,6 +100,24 @@ test("while the connection is lost, who is here is as of then, and comes back wi
   assert.deepEqual(await ada.evaluate(() => window.gone), []);
 });
 
+test("at no width does the page move when the connection goes and comes", async () => {
+  const line = await lineTo();
+  const ada = await deskOf("ada", { by: line });
+  await createTicket(ada, freshTitle("At any width"));
+  for (const width of [1280, 1190, 1100, 900, 700, 560, 490, 360]) {
+    await ada.setViewportSize({ width, height: 800 });
+    const main = () => ada.locator("main").boundingBox();
+    const before = await main();
+    line.cut();
+    await waitForConnection(ada, "reconnecting");
+    await ada.getByTestId("connection").filter({ hasText: "shown as of" }).waitFor();
+    assert.deepEqual(await main(), before, `lost at ${width} px`);
+    line.mend();
+    await waitForConnection(ada, "connected");
+    assert.deepEqual(await main(), before, `back at ${width} px`);
+  }
+});
+
 test("on a topic the banner says as of when, and who has come meanwhile is there at once", async () => {
   const line = await lineTo();
   const ada = await deskOf("ada", { by: line });

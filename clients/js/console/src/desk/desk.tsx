@@ -94,8 +94,10 @@ function useKeptScroll(open: OpenTicket, list: RefObject<HTMLElement | null>): v
   }, [open, list]);
 }
 
-/** Scrolls `list`, and nothing around it, so that `row` is in its middle. */
+/** Scrolls `list`, and nothing around it, so that `row` is in its middle; not where it is in sight as it is. */
 function center(row: HTMLElement, list: HTMLElement): void {
-  const place = row.getBoundingClientRect().top - list.getBoundingClientRect().top;
-  list.scrollTop += place - list.clientHeight / 2;
+  const { top, bottom } = row.getBoundingClientRect();
+  const sight = list.getBoundingClientRect();
+  if (top >= sight.top && bottom <= Math.min(sight.bottom, innerHeight)) return;
+  list.scrollTop += top - sight.top - list.clientHeight / 2;
 }

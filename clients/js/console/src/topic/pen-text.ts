@@ -24,7 +24,7 @@ export function penWords(view: PenView, viewer: Pick<TopicState, "key" | "asOf">
   }
   if (isMine && pen.state === "draining") {
     const title = `${view.taker?.name ?? "Somebody"} takes over the pen.`;
-    return say(title, "What you have not saved is kept as your draft.", pen.deadline);
+    return say(title, "What you have not saved becomes your draft in", pen.deadline);
   }
   if (isMine && pen.state === "held" && request !== null) {
     const said = request.reason === null ? "" : `“${request.reason}” `;
