@@ -86,8 +86,9 @@ export interface TopicState {
   readonly pen: Pen | null;
   readonly typing: readonly Typist[];
   /**
-   * When the server was heard last, in ms since the epoch, once it tells nothing any more: members, summary and pen are
-   * as of then. Null while they are followed live, which after a reconnect is once all of them have come again.
+   * When the server was heard last, in ms since the epoch, once it tells nothing any more: members are as of then, and
+   * until `joined` summary and pen too. Null while they are followed live, which after a reconnect is once all who were
+   * here are here again, or some seconds later: a server that has started again knows nobody at first.
    */
   readonly asOf: number | null;
   /** The newest last; at most 50. */

@@ -230,6 +230,40 @@ describe("a topic", () => {
     expect(session.getSnapshot().members).toBe(members);
   });
 
+  test("does not take away who was here before those who lost the server with it are back", async () => {
+    await start();
+    const session = await join();
+    const [ada, bruno] = [meta("ada"), meta("bruno", { joined_at: 2000 })];
+    const all = { ada: { metas: [ada] }, bruno: { metas: [bruno] } };
+    const keys = () => session.getSnapshot().members.map(({ key }) => key);
+    const reconnect = async () => {
+      server.connection.end(1006);
+      await vi.advanceTimersByTimeAsync(1000);
+      server.broadcast("doc:1", "presence_state", { ada: { metas: [ada] } });
+      expect(session.getSnapshot().asOf).not.toBeNull();
+      expect(keys()).toEqual(["ada", "bruno"]);
+    };
+    server.broadcast("doc:1", "presence_state", all);
+    await reconnect();
+    const mei = meta("mei", { joined_at: 3000 });
+    server.broadcast("doc:1", "presence_diff", { joins: { mei: { metas: [mei] } }, leaves: {} });
+    expect(keys()).toEqual(["ada", "bruno", "mei"]);
+    expect(session.getSnapshot().asOf).not.toBeNull();
+    const back = { bruno: { metas: [meta("bruno", { joined_at: 2000 })] } };
+    server.broadcast("doc:1", "presence_diff", { joins: back, leaves: {} });
+    expect(session.getSnapshot().asOf).toBeNull();
+    expect(keys()).toEqual(["ada", "bruno", "mei"]);
+
+    // Lost again in between, nothing is forgotten; who does not come back has left.
+    const left = { joins: {}, leaves: { mei: { metas: [mei] } } };
+    server.broadcast("doc:1", "presence_diff", left);
+    await reconnect();
+    await reconnect();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(session.getSnapshot().asOf).toBeNull();
+    expect(keys()).toEqual(["ada"]);
+  });
+
   test("is of now at once where presence was not asked for, and of no time before it was joined", async () => {
     server.accepts = false;
     await start();

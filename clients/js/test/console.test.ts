@@ -105,7 +105,7 @@ test("the strip tells the holder who asks, and the one who asks when an answer i
 
 test("who had the pen when the connection was there last is not said to have it", () => {
   const words = (fields: Partial<TopicState>) => {
-    const state = stateOf([ada, bruno], { asOf: Date.now(), ...fields });
+    const state = stateOf([ada, bruno], { status: "reconnecting", asOf: Date.now(), ...fields });
     return penWords(penView(state), state);
   };
   const queue = [{ id: "bruno", name: "Bruno", answer_by: 9000 }];
@@ -116,6 +116,8 @@ test("who had the pen when the connection was there last is not said to have it"
   expect(theirs).toMatchObject({ title: "Bruno had the pen.", since: null, until: null });
   expect(theirs.detail).toMatch(/^The connection is lost: this is as of .*\.$/);
   expect(words({}).title).toBe("Nobody had the pen.");
+  // Joined again, it is known before all are here again.
+  expect(words({ status: "joined" }).title).toBe("Nobody has the pen.");
 });
 
 test("who views, or watches unseen, is told who edits", () => {

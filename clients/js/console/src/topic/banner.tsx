@@ -2,11 +2,12 @@ import type { TopicState } from "../../../src/index.ts";
 import { asOfWords } from "../as-of.ts";
 import { bannerText } from "./banner-text.ts";
 import { CertaintyChip } from "./certainty-chip.tsx";
+import { penAsOf } from "./pen-text.ts";
 
 /** Says who may edit; announced politely when that changes. */
 export function Banner({ state, thing }: { state: TopicState; thing: string }) {
   const { tone, title, detail } = bannerText(state, thing);
-  const { asOf } = state;
+  const asOf = penAsOf(state);
   return (
     <div className="banner" data-tone={tone} data-stale={asOf !== null} data-testid="banner">
       <BannerIcon tone={tone} />

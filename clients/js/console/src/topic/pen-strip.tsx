@@ -2,7 +2,7 @@ import { useRef, useState } from "react";
 import { PenholderError, type PenView, type TopicState } from "../../../src/index.ts";
 import type { UsePen, UsePresence } from "../../../src/react.tsx";
 import { Avatar } from "../avatar.tsx";
-import { penWords } from "./pen-text.ts";
+import { penAsOf, penWords } from "./pen-text.ts";
 import { SecondsLeft } from "./seconds-left.tsx";
 
 interface PenStripProps {
@@ -44,7 +44,7 @@ export function PenStrip({ state, pen }: PenStripProps) {
       data-state={pen.pen?.state ?? "unknown"}
       data-mine={pen.isMine}
       data-asked={isAsked(pen, state)}
-      data-stale={state.asOf !== null}
+      data-stale={penAsOf(state) !== null}
     >
       <PenFace pen={pen} state={state} />
       <div
@@ -70,7 +70,7 @@ export function PenStrip({ state, pen }: PenStripProps) {
 
 /** Of whom the strip speaks: who wants it of the viewer, else who has it. */
 function PenFace({ pen, state }: { pen: PenView; state: TopicState }) {
-  const taker = pen.isMine && state.asOf === null ? pen.taker : null;
+  const taker = pen.isMine && penAsOf(state) === null ? pen.taker : null;
   const wanting = isAsked(pen, state) ? pen.request : taker;
   const person = wanting ?? pen.pen?.holder ?? null;
   if (person === null) {
@@ -87,9 +87,9 @@ function PenFace({ pen, state }: { pen: PenView; state: TopicState }) {
 /** Whether the viewer has to answer somebody, and can: not while the connection is lost. */
 export function isAsked(
   { isMine, pen, request }: PenView,
-  { asOf }: Pick<TopicState, "asOf">,
+  state: Pick<TopicState, "status" | "asOf">,
 ): boolean {
-  return asOf === null && isMine && pen?.state === "held" && request !== null;
+  return penAsOf(state) === null && isMine && pen?.state === "held" && request !== null;
 }
 
 /** As a server has it by default. Whoever is refused is told so. */

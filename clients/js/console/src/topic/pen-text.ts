@@ -11,14 +11,23 @@ export interface PenWords {
   readonly until: number | null;
 }
 
+/** As of when the pen is, if not of now. It is known with the join, before all are here again. */
+export function penAsOf({ status, asOf }: Pick<TopicState, "status" | "asOf">): number | null {
+  return status === "joined" ? null : asOf;
+}
+
 /** Who has the pen, and what is going on with it; while the connection is lost, who had it. */
-export function penWords(view: PenView, viewer: Pick<TopicState, "key" | "asOf">): PenWords {
+export function penWords(
+  view: PenView,
+  viewer: Pick<TopicState, "key" | "status" | "asOf">,
+): PenWords {
   const { pen, isMine, request } = view;
   const say = (title: string, detail: string | null = null, until: number | null = null) => {
     return { title, since: null, detail, until };
   };
   if (pen === null) return say("Who has the pen is not known at the moment.");
-  if (viewer.asOf !== null) return say(hadTitle(view), lostDetail(view, viewer.asOf));
+  const asOf = penAsOf(viewer);
+  if (asOf !== null) return say(hadTitle(view), lostDetail(view, asOf));
   if (pen.holder === null) {
     return say("Nobody has the pen.", view.isReadOnly ? null : "Start typing to take it.");
   }
