@@ -49,7 +49,8 @@ async fn same_seed_fills_two_desks_alike_and_one_desk_once() -> Result<()> {
     for server in [&first, &second] {
         let finished = seed(server, &["--tickets", "24", "--seed", "7"]).await?;
         assert_eq!(finished.code, Some(0), "{finished:?}");
-        assert!(finished.stdout.starts_with("24 tickets with "), "{finished:?}");
+        assert!(finished.stdout.starts_with("Added 24 tickets, "), "{finished:?}");
+        assert!(!finished.stdout.contains("already"), "{finished:?}");
         assert!(finished.stderr.contains("24 of 24 tickets"), "{finished:?}");
     }
     let filled = desk(&first).await?;
@@ -58,10 +59,41 @@ async fn same_seed_fills_two_desks_alike_and_one_desk_once() -> Result<()> {
 
     let again = seed(&first, &["--tickets", "24", "--seed", "7"]).await?;
     assert_eq!(again.code, Some(0), "{again:?}");
+    assert!(again.stdout.starts_with("Added nothing: 24 tickets, "), "{again:?}");
+    assert!(again.stdout.contains(" were there already. Open http://127.0.0.1:"), "{again:?}");
     assert_eq!(desk(&first).await?, filled);
+    let longer = seed(&first, &["--tickets", "25", "--seed", "7"]).await?;
+    assert!(longer.stdout.starts_with("Added 1 ticket"), "{longer:?}");
+    assert!(longer.stdout.contains("; 24 tickets, "), "{longer:?}");
     let more = seed(&first, &["--tickets", "3", "--seed", "8"]).await?;
     assert_eq!(more.code, Some(0), "{more:?}");
-    assert_eq!(total(&first).await?, 27);
+    assert_eq!(total(&first).await?, 28);
+    Ok(())
+}
+
+#[tokio::test]
+async fn same_seed_again_leaves_to_people_what_they_have_done_since() -> Result<()> {
+    let server = Server::start(Options::default()).await?;
+    let options = ["--tickets", "24", "--seed", "7"];
+    assert_eq!(seed(&server, &options).await?.code, Some(0));
+    let page = as_agent(&server, "/v1/tickets?limit=100").await?;
+    let tickets = page["data"].as_array().cloned().unwrap_or_default();
+    let assigned: Vec<_> = tickets.iter().filter(|it| !it["assigned_to_id"].is_null()).collect();
+    let [given_back, gone, ..] = assigned[..] else { anyhow::bail!("too few: {assigned:?}") };
+    let key = |method, ticket: &Value, rest: &str| {
+        let id = ticket["id"].as_str().unwrap_or_default();
+        Request::new(method, &format!("/v1/tickets/{id}{rest}")).authorized("ApiKey dev")
+    };
+    for request in [key("DELETE", given_back, "/assignee"), key("DELETE", gone, "")] {
+        let answer = server.ask(request).await?;
+        ensure!((200..300).contains(&answer.status), "{answer:?}");
+    }
+    let before = desk(&server).await?;
+    assert_eq!(before.len(), 23);
+    let again = seed(&server, &options).await?;
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert!(again.stdout.starts_with("Added nothing: 23 tickets, "), "{again:?}");
+    assert_eq!(desk(&server).await?, before);
     Ok(())
 }
 

@@ -270,7 +270,8 @@ test("files are attached by their address, shown to all, and refused as the serv
   await waitForFocus(tomas, "file-url");
   await tomas.keyboard.type("javascript:alert(1)");
   await tomas.getByTestId("new-submit").click();
-  await tomas.getByTestId("files-problem").filter({ hasText: "http or https" }).waitFor();
+  const refused = "“javascript:alert(1)” is no address of http or https.";
+  await tomas.getByTestId("files-problem").filter({ hasText: refused }).waitFor();
   await tomas.getByTestId("file-url").fill("https://files.example.org/a%20picture.png");
   await tomas.reload();
   const value = await tomas.getByTestId("file-url").inputValue();
@@ -285,6 +286,18 @@ test("files are attached by their address, shown to all, and refused as the serv
     assert.equal(await link.getAttribute("href"), "https://files.example.org/a%20picture.png");
     assert.match(await link.getAttribute("rel"), /noopener/);
   }
+
+  // What was refused of an answer is not said of the note beside it.
+  await ada.getByTestId("composer").fill("See this.");
+  await ada.getByTestId("add-file").click();
+  await ada.getByTestId("file-url").fill("ftp://files.example.org");
+  await ada.getByTestId("send").click();
+  const problem = ada.getByTestId("files-problem");
+  await problem.filter({ hasText: "is no address" }).waitFor();
+  await ada.getByTestId("as-note").check({ force: true });
+  assert.equal(await problem.textContent(), "");
+  await ada.getByTestId("as-reply").check({ force: true });
+  await ada.getByTestId("file-remove").click();
 
   for (const n of [1, 2, 3]) {
     await ada.getByTestId("add-file").click();

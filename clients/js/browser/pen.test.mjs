@@ -147,7 +147,8 @@ test("who closes the laptop finds the pen as it was, and what they wrote meanwhi
   const { ada, bruno } = await adaWrites("demo:ticket-1052", { by: line });
   line.cut();
   await waitForPen(bruno, "Their connection is lost. It is kept for them for");
-  await waitForPen(ada, "The connection is lost. What you write stays in this tab.");
+  await waitForPen(ada, "You had the pen.");
+  await waitForPen(ada, "What you write stays in this tab.");
   await ada.getByTestId("document").fill("Written on the train");
   line.mend();
   await waitForPen(ada, "You have the pen since");

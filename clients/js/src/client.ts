@@ -44,6 +44,8 @@ export class PenholderClient {
   readonly summaries: Readable<SummaryRows>;
   /** Why they are refused: one topic that may not be viewed refuses the whole list. */
   readonly summariesError: Readable<PenholderError | null>;
+  /** When the server was heard last, once it tells nothing more of them; null while they are followed live. */
+  readonly summariesAsOf: Readable<number | null>;
   /** The desk over HTTP, as the same person. */
   readonly tickets: TicketsClient;
   readonly #connection: Connection;
@@ -82,14 +84,17 @@ export class PenholderClient {
       const { event, topic } = message as { event?: string; topic?: string };
       if (event === "token_expiring") void this.#refreshToken(topic);
     });
-    this.#feed = new SummaryFeed(socket);
+    const heardAt = () => this.#connection.heardAt;
+    this.#feed = new SummaryFeed(socket, heardAt);
     this.summaries = this.#feed.rows;
     this.summariesError = this.#feed.error;
+    this.summariesAsOf = this.#feed.asOf;
     this.#host = {
       socket,
       resume: this.#resume,
       person: () => (this.#tokens.current === null ? null : tokenClaims(this.#tokens.current).sub),
       isVisible: isPageVisible,
+      heardAt,
     };
     this.#stopWatching = watchPage({
       input: () => this.#each((topic) => topic.input()),

@@ -24,6 +24,11 @@ export interface ConnectionState {
   readonly serverLeaving: boolean;
   /** Why there is no connection, in words, where that is known. */
   readonly problem: string | null;
+  /**
+   * When the server was heard last, in ms since the epoch: what is known is as of then. Null while connected,
+   * and before the first connection.
+   */
+  readonly asOf: number | null;
 }
 
 export interface ConnectionOptions {
@@ -41,6 +46,7 @@ const LEAVING: ReadonlySet<number> = new Set([
 const BACKOFF_MS = [50, 150, 400, 800, 1500, 3000] as const;
 const BACKOFF_MAX_MS = 5000;
 const REFRESH_AGAIN_MS = 30_000;
+const TOKEN_EXPIRED = "The token has expired.";
 
 export class Connection {
   readonly state: Readable<ConnectionState>;
@@ -51,10 +57,12 @@ export class Connection {
     lastClose: null,
     serverLeaving: false,
     problem: null,
+    asOf: null,
   });
   readonly #tokens: TokenSource;
   #wantedWaitMs: number | null = null;
   #opened = false;
+  #heardAt: number | null = null;
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #ended = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -64,7 +72,10 @@ export class Connection {
     this.state = this.#store;
     const socketOptions = {
       transport: observed(options.webSocket, {
-        frame: options.onFrame,
+        frame: (frame) => {
+          if (frame.direction === "in") this.#heardAt = frame.at;
+          options.onFrame(frame);
+        },
         closed: (event) => this.#closed(event),
       }),
       // A function, so that each attempt takes the newest token; the published types know only
@@ -95,6 +106,14 @@ export class Connection {
     this.socket.connect();
   }
 
+  /**
+   * When the server was heard last, in ms since the epoch; null before the first connection. Not when the loss was
+   * noticed, which may be much later: a line that is dead, or a computer asleep, tells nothing.
+   */
+  get heardAt(): number | null {
+    return this.#heardAt;
+  }
+
   /** Says goodbye: the server ends the sessions of this connection at once. */
   close(): void {
     this.#end(null);
@@ -111,6 +130,7 @@ export class Connection {
 
   #nowOpen(): void {
     this.#opened = true;
+    this.#heardAt = Date.now();
     clearTimeout(this.#timer);
     this.#store.set({
       status: "connected",
@@ -118,6 +138,7 @@ export class Connection {
       lastClose: null,
       serverLeaving: false,
       problem: null,
+      asOf: null,
     });
   }
 
@@ -126,7 +147,14 @@ export class Connection {
     const wish = parseReason(reason);
     this.#wantedWaitMs = wish.reconnectAfterMs;
     const lastClose = { code, reason: wish.code ?? reason };
-    this.#store.patch({ status: "reconnecting", lastClose, serverLeaving: LEAVING.has(code) });
+    this.#store.patch({
+      status: "reconnecting",
+      // Tried again nevertheless: this machine's clock may be wrong, and a refusal looks like a server that is away.
+      problem: this.#tokens.isSpent(Date.now()) ? TOKEN_EXPIRED : null,
+      lastClose,
+      serverLeaving: LEAVING.has(code),
+      asOf: this.#heardAt,
+    });
     const final = this.#finalProblem(code);
     if (final !== null) {
       this.#end(final);
@@ -157,7 +185,7 @@ export class Connection {
       case CLOSE_CODES.replaced:
         return "This session was continued elsewhere.";
       case CLOSE_CODES.token_expired:
-        return this.#tokens.canRefresh ? null : "The token has expired.";
+        return this.#tokens.canRefresh ? null : TOKEN_EXPIRED;
       default:
         return null;
     }

@@ -27,7 +27,7 @@ export {
   TicketStore,
 } from "./tickets/stores.ts";
 export * from "./tickets/ticket.ts";
-export type { TicketRecord } from "./tickets/ticket-fold.ts";
+export type { NamedAt, TicketRecord } from "./tickets/ticket-fold.ts";
 export type { TokenInput } from "./token.ts";
 export { topicNameError } from "./topic-name.ts";
 export { TopicSession } from "./topic-session.ts";

@@ -142,6 +142,12 @@ export function useSummaries(topics: readonly string[]): SummaryRows {
   return useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
 }
 
+/** When the server was heard last, once it tells nothing more of the rows of `useSummaries`; null while it does. */
+export function useSummariesAsOf(): number | null {
+  const { subscribe, getSnapshot } = usePenholder().summariesAsOf;
+  return useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
+}
+
 type Push = TopicSession["push"];
 
 function useTopic(topic: string, given?: TopicOptions): [TopicState, TopicActions, Push] {

@@ -18,18 +18,24 @@ export class SummaryFeed {
   readonly rows: Readable<SummaryRows>;
   /** Why the list was refused: one topic that may not be viewed refuses it whole. */
   readonly error: Readable<PenholderError | null>;
+  /** When the server was heard last, once it tells nothing more; null while the rows are followed live. */
+  readonly asOf: Readable<number | null>;
   readonly #socket: Socket;
+  readonly #heardAt: () => number | null;
   readonly #store = new Store<SummaryRows>(new Map());
   readonly #error = new Store<PenholderError | null>(null);
+  readonly #asOf = new Store<number | null>(null);
   readonly #wanted = new Map<string, number>();
   #asked: readonly string[] = [];
   #channel: Channel | null = null;
   #planned = false;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, heardAt: () => number | null) {
     this.#socket = socket;
+    this.#heardAt = heardAt;
     this.rows = this.#store;
     this.error = this.#error;
+    this.asOf = this.#asOf;
   }
 
   /** Watches `topics` until the function that it answers is called. At most 200 in all. */
@@ -66,7 +72,10 @@ export class SummaryFeed {
     this.#channel = null;
     this.#error.set(null);
     this.#store.set(new Map([...this.#store.getSnapshot()].filter(([t]) => topics.includes(t))));
-    if (topics.length === 0) return;
+    if (topics.length === 0) {
+      this.#asOf.set(null);
+      return;
+    }
     const channel = this.#socket.channel(TOPIC, { topics });
     this.#channel = channel;
     channel.on("summaries", ({ data }: Summaries) => {
@@ -74,6 +83,11 @@ export class SummaryFeed {
       const rows = new Map(this.#store.getSnapshot());
       for (const row of data) rows.set(row.topic, row);
       this.#store.set(rows);
+      // The first after a join is of all rows.
+      this.#asOf.set(null);
+    });
+    channel.onError(() => {
+      if (this.#channel === channel) this.#lost();
     });
     channel
       .join()
@@ -81,6 +95,11 @@ export class SummaryFeed {
       .receive("error", (reply: ErrorReply) => {
         if (this.#channel === channel) this.#refused(channel, PenholderError.from(reply));
       });
+  }
+
+  #lost(): void {
+    const isKnown = this.#store.getSnapshot().size > 0;
+    if (isKnown) this.#asOf.set(this.#asOf.getSnapshot() ?? this.#heardAt());
   }
 
   #refused(channel: Channel, error: PenholderError): void {

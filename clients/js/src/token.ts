@@ -42,6 +42,13 @@ export class TokenSource {
     return expiresAt === null || expiresAt - now > FRESH_MS;
   }
 
+  /** Whether the current token is of no use any more, by this machine's clock, and there will be no other. */
+  isSpent(now: number): boolean {
+    if (this.canRefresh || this.#current === null) return false;
+    const { expiresAt } = tokenClaims(this.#current);
+    return expiresAt !== null && expiresAt <= now;
+  }
+
   /** Fetches a token; calls made while one is on its way share it. */
   refresh(): Promise<string> {
     const input = this.#input;

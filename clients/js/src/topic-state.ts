@@ -85,6 +85,12 @@ export interface TopicState {
   /** Who may edit, as the server told last; null before the join and where it does not know. */
   readonly pen: Pen | null;
   readonly typing: readonly Typist[];
+  /**
+   * When the server was heard last, in ms since the epoch, once it tells nothing any more: members are as of then, and
+   * until `joined` summary and pen too. Null while they are followed live, which after a reconnect is once all who were
+   * here are here again, or some seconds later: a server that has started again knows nobody at first.
+   */
+  readonly asOf: number | null;
   /** The newest last; at most 50. */
   readonly events: readonly TopicEvent[];
 }
@@ -110,6 +116,7 @@ export function initialTopicState(topic: string): TopicState {
     priority: UNKNOWN_PRIORITY,
     pen: null,
     typing: [],
+    asOf: null,
     events: [],
   };
 }

@@ -7,7 +7,7 @@ import type { Channel, Socket } from "phoenix";
 import { isFinal, PenholderError } from "./errors.ts";
 import { sameFields, sameItems, sameJson, withoutUndefined } from "./fields.ts";
 import { Outbox } from "./outbox.ts";
-import { EMPTY_SET, foldDiff, foldState, membersOf } from "./presence.ts";
+import { EMPTY_SET, foldDiff, foldState, membersOf, type PresenceSet } from "./presence.ts";
 import { editPriority } from "./priority.ts";
 import type {
   ErrorReply,
@@ -41,10 +41,14 @@ export interface TopicHost {
   /** The person of the current token, where the client can read it. */
   readonly person: () => string | null;
   readonly isVisible: () => boolean;
+  /** When the server was heard last; null before the first connection. */
+  readonly heardAt: () => number | null;
 }
 
 /** Input is told to the server at most this often. */
 const INPUT_INTERVAL_MS = 10_000;
+/** How long others may take to come back to a server that has lost all of them: the longest pause between attempts. */
+const RETURN_MS = 5000;
 /** Events that have a handler of their own, or are Phoenix's. */
 const HANDLED = /^(phx_|chan_reply_|presence_|typing$|token_expiring$)/;
 
@@ -59,6 +63,9 @@ export class TopicChannel {
   #hasBegun = false;
   #channel: Channel | null = null;
   #set = EMPTY_SET;
+  /** After a loss: who was here before it, until all of them are here again or have had the time for it. */
+  #before: PresenceSet | null = null;
+  #returnTimer: ReturnType<typeof setTimeout> | undefined;
   /** Diffs that came before the snapshot of this join; null once it is here. */
   #early: PresenceDiff[] | null = [];
   #seq: number | null = null;
@@ -198,6 +205,7 @@ export class TopicChannel {
   #drop(): void {
     const channel = this.#channel;
     this.#channel = null;
+    this.#forgetBefore();
     this.#outbox.close();
     this.#ownTyping.reset();
     this.#typists.remove(() => true);
@@ -232,6 +240,8 @@ export class TopicChannel {
       limits: reply.limits,
       pen: reply.pen ?? null,
       summary: reply.summary ?? this.store.getSnapshot().summary,
+      // Who is here comes after this, unless it was not asked for.
+      ...(this.#wish.presence === false ? { asOf: null } : {}),
     });
     if (!resumed) this.#ownTyping.reset();
     this.#stateOwn();
@@ -256,24 +266,41 @@ export class TopicChannel {
   }
 
   #lost(): void {
+    this.#set = this.#shown();
+    this.#forgetBefore();
     this.#outbox.close();
     this.#typists.remove(() => true);
     const { status } = this.store.getSnapshot();
-    if (status === "joined") this.#change({ status: "reconnecting" });
+    this.#change({
+      ...(status === "joined" ? { status: "reconnecting" } : {}),
+      asOf: this.#knownAsOf(),
+    });
+  }
+
+  /** As of when that is which nothing follows any more; null where nothing was known. */
+  #knownAsOf(): number | null {
+    const { asOf, session } = this.store.getSnapshot();
+    return asOf ?? (session === null ? null : this.#host.heardAt());
   }
 
   #closedByServer(): void {
     this.#channel = null;
+    this.#forgetBefore();
     this.#outbox.close();
     this.#host.resume.delete(this.topic);
     this.#typists.remove(() => true);
-    this.#change({ status: "closed" });
+    this.#change({ status: "closed", asOf: this.#knownAsOf() });
   }
 
   #presenceState(state: PresenceState): void {
-    this.#set = (this.#early ?? []).reduce(foldDiff, foldState(this.#set, state));
+    const before = this.#set;
+    this.#set = (this.#early ?? []).reduce(foldDiff, foldState(before, state));
     this.#early = null;
-    this.#change({});
+    if (this.store.getSnapshot().asOf !== null) {
+      this.#before = before;
+      this.#returnTimer = setTimeout(() => this.#returned(), RETURN_MS);
+    }
+    this.#present();
   }
 
   #presenceDiff(diff: PresenceDiff): void {
@@ -282,7 +309,29 @@ export class TopicChannel {
       return;
     }
     this.#set = foldDiff(this.#set, diff);
-    this.#change({});
+    this.#present();
+  }
+
+  /** Shows who is here; while somebody is missing who was here before a loss, that is not all yet. */
+  #present(): void {
+    const isAll = [...(this.#before?.keys() ?? [])].every((key) => this.#set.has(key));
+    if (isAll) this.#returned();
+    else this.#change({});
+  }
+
+  #returned(): void {
+    this.#forgetBefore();
+    this.#change({ asOf: null });
+  }
+
+  #forgetBefore(): void {
+    clearTimeout(this.#returnTimer);
+    this.#before = null;
+  }
+
+  /** Who is here, and who is missing still: a server that has started again knows nobody at first. */
+  #shown(): PresenceSet {
+    return this.#before === null ? this.#set : new Map([...this.#before, ...this.#set]);
   }
 
   #summary(summary: PresenceSummary): void {
@@ -321,7 +370,7 @@ export class TopicChannel {
   #change(fields: Partial<TopicState>): void {
     const old = this.store.getSnapshot();
     const next = { ...old, ...fields };
-    const members = membersOf(this.#set);
+    const members = membersOf(this.#shown());
     const present = new Set(members.flatMap((m) => m.sessions.map((meta) => meta.session)));
     this.#typists.remove((typist) => !present.has(typist.session));
     const priority = editPriority({

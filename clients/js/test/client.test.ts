@@ -80,6 +80,18 @@ describe("connecting", () => {
     expect(fetchToken.mock.calls.length).toBeLessThanOrEqual(3);
   });
 
+  test("says that the only token has expired, and tries on: a clock may be wrong", async () => {
+    server.accepts = false;
+    await start({ token: token("ada", -1000) });
+    expect(client.connection.getSnapshot()).toMatchObject({
+      status: "reconnecting",
+      problem: "The token has expired.",
+    });
+    server.accepts = true;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(client.connection.getSnapshot()).toMatchObject({ status: "connected", problem: null });
+  });
+
   test("gives up when it is refused for good", async () => {
     await start();
     server.connection.end(4403);
@@ -186,6 +198,95 @@ describe("a topic", () => {
     await vi.advanceTimersByTimeAsync(1000);
     expect(server.pushes("phx_join")[1]?.[4]).toEqual({ resume: "resume-ada-1", since: 7 });
     expect(session.getSnapshot().status).toBe("joined");
+  });
+
+  test("says as of when it knows what it knows, until all of it has come again", async () => {
+    await start();
+    const session = await join();
+    expect(session.getSnapshot().asOf).toBeNull();
+    server.broadcast("doc:1", "presence_state", { ada: { metas: [meta("ada")] } });
+    const { members } = session.getSnapshot();
+    const heardAt = Date.now();
+    await vi.advanceTimersByTimeAsync(20_000);
+    server.accepts = false;
+    server.connection.end(1006);
+    // Heard, not lost: a dead line is noticed late.
+    expect(session.getSnapshot()).toMatchObject({ status: "reconnecting", asOf: heardAt });
+    expect(client.connection.getSnapshot().asOf).toBe(heardAt);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(session.getSnapshot().asOf).toBe(heardAt);
+    server.accepts = true;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(session.getSnapshot()).toMatchObject({ status: "joined", asOf: heardAt });
+    expect(client.connection.getSnapshot().asOf).toBeNull();
+    // Lost again before the snapshot has come: still of then.
+    server.connection.end(1006);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(session.getSnapshot()).toMatchObject({ status: "joined", asOf: heardAt });
+    server.broadcast("doc:1", "presence_state", {
+      ada: { metas: [members[0]?.sessions[0] ?? meta("ada")] },
+    });
+    expect(session.getSnapshot().asOf).toBeNull();
+    expect(session.getSnapshot().members).toBe(members);
+  });
+
+  test("does not take away who was here before those who lost the server with it are back", async () => {
+    await start();
+    const session = await join();
+    const [ada, bruno] = [meta("ada"), meta("bruno", { joined_at: 2000 })];
+    const all = { ada: { metas: [ada] }, bruno: { metas: [bruno] } };
+    const keys = () => session.getSnapshot().members.map(({ key }) => key);
+    const reconnect = async () => {
+      server.connection.end(1006);
+      await vi.advanceTimersByTimeAsync(1000);
+      server.broadcast("doc:1", "presence_state", { ada: { metas: [ada] } });
+      expect(session.getSnapshot().asOf).not.toBeNull();
+      expect(keys()).toEqual(["ada", "bruno"]);
+    };
+    server.broadcast("doc:1", "presence_state", all);
+    await reconnect();
+    const mei = meta("mei", { joined_at: 3000 });
+    server.broadcast("doc:1", "presence_diff", { joins: { mei: { metas: [mei] } }, leaves: {} });
+    expect(keys()).toEqual(["ada", "bruno", "mei"]);
+    expect(session.getSnapshot().asOf).not.toBeNull();
+    const back = { bruno: { metas: [meta("bruno", { joined_at: 2000 })] } };
+    server.broadcast("doc:1", "presence_diff", { joins: back, leaves: {} });
+    expect(session.getSnapshot().asOf).toBeNull();
+    expect(keys()).toEqual(["ada", "bruno", "mei"]);
+
+    // Lost again in between, nothing is forgotten; who does not come back has left.
+    const left = { joins: {}, leaves: { mei: { metas: [mei] } } };
+    server.broadcast("doc:1", "presence_diff", left);
+    await reconnect();
+    await reconnect();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(session.getSnapshot().asOf).toBeNull();
+    expect(keys()).toEqual(["ada"]);
+  });
+
+  test("is of now at once where presence was not asked for, and of no time before it was joined", async () => {
+    server.accepts = false;
+    await start();
+    const session = await join("doc:1", { presence: false });
+    server.connection.end(1006);
+    expect(session.getSnapshot().asOf).toBeNull();
+    expect(client.connection.getSnapshot()).toMatchObject({ status: "reconnecting", asOf: null });
+    server.accepts = true;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(session.getSnapshot()).toMatchObject({ status: "joined", asOf: null });
+    server.connection.end(1006);
+    expect(session.getSnapshot().asOf).not.toBeNull();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(session.getSnapshot()).toMatchObject({ status: "joined", asOf: null });
+  });
+
+  test("that the server has closed is as of then", async () => {
+    await start();
+    const session = await join();
+    const heardAt = Date.now();
+    const joinRef = server.pushes("phx_join")[0]?.[0] ?? null;
+    server.connection.deliver([joinRef, null, "doc:1", "phx_close", {}]);
+    expect(session.getSnapshot()).toMatchObject({ status: "closed", asOf: heardAt });
   });
 
   test("states its activity anew to a session it resumed, and the default to none", async () => {
@@ -447,6 +548,25 @@ describe("summaries", () => {
     await settle();
     expect(server.pushes("phx_join")[1]?.[4]).toEqual({ topics: ["doc:1", "doc:2"] });
     expect(client.summaries.getSnapshot().get("doc:2")?.count).toBe(5);
+  });
+
+  test("say as of when they are, until the rows have come again", async () => {
+    await start();
+    client.watchSummaries(["doc:1"]);
+    await settle();
+    const data = [row("doc:1", 1)];
+    server.broadcast("system:summaries", "summaries", { data });
+    expect(client.summariesAsOf.getSnapshot()).toBeNull();
+    const heardAt = Date.now();
+    await vi.advanceTimersByTimeAsync(20_000);
+    server.connection.end(1006);
+    expect(client.summariesAsOf.getSnapshot()).toBe(heardAt);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(client.connection.getSnapshot().status).toBe("connected");
+    expect(client.summariesAsOf.getSnapshot()).toBe(heardAt);
+    expect(client.summaries.getSnapshot().get("doc:1")?.count).toBe(1);
+    server.broadcast("system:summaries", "summaries", { data });
+    expect(client.summariesAsOf.getSnapshot()).toBeNull();
   });
 
   test("say why a list was refused, and don't ask for it again", async () => {

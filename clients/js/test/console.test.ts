@@ -103,6 +103,23 @@ test("the strip tells the holder who asks, and the one who asks when an answer i
   expect(words({ pen: FREE, mode: "view" }).detail).toBeNull();
 });
 
+test("who had the pen when the connection was there last is not said to have it", () => {
+  const words = (fields: Partial<TopicState>) => {
+    const state = stateOf([ada, bruno], { status: "reconnecting", asOf: Date.now(), ...fields });
+    return penWords(penView(state), state);
+  };
+  const queue = [{ id: "bruno", name: "Bruno", answer_by: 9000 }];
+  const mine = words({ pen: { ...FREE, ...heldBy("ada"), queue } });
+  expect(mine).toMatchObject({ title: "You had the pen.", since: null, until: null });
+  expect(mine.detail).toContain("What you write stays in this tab.");
+  const theirs = words({ pen: { ...FREE, ...heldBy("bruno"), state: "reserved", deadline: 9000 } });
+  expect(theirs).toMatchObject({ title: "Bruno had the pen.", since: null, until: null });
+  expect(theirs.detail).toMatch(/^The connection is lost: this is as of .*\.$/);
+  expect(words({}).title).toBe("Nobody had the pen.");
+  // Joined again, it is known before all are here again.
+  expect(words({ status: "joined" }).title).toBe("Nobody has the pen.");
+});
+
 test("who views, or watches unseen, is told who edits", () => {
   const viewing = stateOf([bruno, ada], { mode: "view" });
   expect(bannerText(viewing, "ticket")).toMatchObject({

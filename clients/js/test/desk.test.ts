@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
+import { asOfWords } from "../console/src/as-of.ts";
 import { threaded } from "../console/src/desk/conversation.tsx";
 import { webHost } from "../console/src/desk/files.tsx";
 import { fileDrafts } from "../console/src/desk/files-field.tsx";
+import { withNames, withOldNames } from "../console/src/desk/names.ts";
 import {
   ago,
   failureWords,
@@ -108,4 +110,24 @@ test("a file without a name has that of its address, and a blank line is none", 
     "somewhere",
     "C",
   ]);
+});
+
+test("what people were called once tells nothing of those of whom newer is known", () => {
+  const was = (name: string, n: number) => [["zoe", { name, at: at(n) }]] as const;
+  const nameIn = (known: ReturnType<typeof withNames>) => known.get("zoe")?.name;
+  const first = withOldNames(new Map(), was("Zoe", 5));
+  expect(nameIn(first)).toBe("Zoe");
+  expect(withOldNames(first, was("Zoey", 4))).toBe(first);
+  const later = withOldNames(first, was("Zoë", 6));
+  expect(nameIn(later)).toBe("Zoë");
+  const now = withNames(later, [["zoe", "Zoë Zimmer"]]);
+  expect(withOldNames(now, was("Zoë", 7))).toBe(now);
+  expect(withNames(now, [["zoe", "Zoë Zimmer"]])).toBe(now);
+  expect(nameIn(withNames(now, [["zoe", "Zoë Z."]]))).toBe("Zoë Z.");
+});
+
+test("what is not of now says since when, with the day where that was another", () => {
+  const now = new Date(2026, 0, 2, 14, 2).getTime();
+  expect(asOfWords(now - 60_000, now)).toMatch(/^as of .*01/);
+  expect(asOfWords(now - 86_400_000, now).length).toBeGreaterThan(asOfWords(now, now).length);
 });

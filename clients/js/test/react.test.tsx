@@ -9,6 +9,7 @@ import {
   usePen,
   usePresence,
   useSummaries,
+  useSummariesAsOf,
   useTyping,
 } from "../src/react.tsx";
 import { FakeServer, settle } from "./fake-server.ts";
@@ -78,7 +79,9 @@ function Status() {
 
 function List() {
   const rows = useSummaries(["doc:1", "doc:2"]);
-  return <p>{[...rows.values()].map(({ topic, count }) => `${topic}=${count}`).join()}</p>;
+  const isOld = useSummariesAsOf() !== null;
+  const text = [...rows.values()].map(({ topic, count }) => `${topic}=${count}`).join();
+  return <p>{isOld ? `${text} of before` : text}</p>;
 }
 
 test("two components on one topic share one channel, in StrictMode too", async () => {
@@ -206,6 +209,8 @@ test("fills a list of topics", async () => {
     server.broadcast("system:summaries", "summaries", { data: [{ topic: "doc:1", ...row }] }),
   );
   expect(container.textContent).toBe("doc:1=2");
+  await act(async () => server.connection.end(1006));
+  expect(container.textContent).toBe("doc:1=2 of before");
 });
 
 function PenOf() {

@@ -115,6 +115,33 @@ test("a bulk event changes each of its tickets", () => {
   expect(rows.map(({ priority }) => priority)).toEqual(["medium", "high", "high"]);
 });
 
+test("somebody who is renamed is called so on every row, and a row of before does not undo it", () => {
+  const zoes = (n: number, name: string, fields = {}) =>
+    ticket(n, { assigned_to_id: "zoe", assignee_name: name, ...fields });
+  const called = ({ rows }: TicketList) => rows.map(({ assignee_name }) => assignee_name);
+  const list = loaded([zoes(1, "Zoe"), zoes(2, "Zoe"), ticket(3)]);
+  expect(list.names.get("zoe")).toBe("Zoe");
+  const told = ticketEvent(1, "ticket_updated", { ticket: zoes(1, "Zoë Zimmer", { version: 2 }) });
+  const renamed = withEvent(list, told);
+  expect(called(renamed)).toEqual([null, "Zoë Zimmer", "Zoë Zimmer"]);
+  // Another row is news, and says nothing of her.
+  const other = ticketEvent(2, "ticket_updated", { ticket: ticket(3, { version: 2 }) });
+  const after = withEvent(renamed, other);
+  expect(after.names.get("zoe")).toBe("Zoë Zimmer");
+  expect(after.rows[1]).toBe(renamed.rows[1]);
+  // An answer that is out of date does not either, and one that is asked for now tells the newest name.
+  const during = ticketEvent(3, "ticket_updated", { ticket: zoes(1, "Zoë Z.", { version: 3 }) });
+  const answer = page([zoes(2, "Zoe"), zoes(1, "Zoe", { version: 2 })]);
+  const late = withFirstPage(withEvent(beginFetch(after), during), answer);
+  expect(called(late)).toEqual(["Zoë Z.", "Zoë Z."]);
+  expect(called(withFirstPage(beginFetch(late), answer))).toEqual(["Zoe", "Zoe"]);
+});
+
+test("who did what was told is known by name", () => {
+  const list = withEvent(loaded([ticket(1)]), ticketEvent(1, "ticket_updated", {}));
+  expect(list.names.get("ada")).toBe("Ada");
+});
+
 test("what is not shown is not kept for ever, and what is shown is", () => {
   let list = loaded([ticket(1)], { status: ["open"] });
   for (let n = 2; n < 1000; n += 1) {

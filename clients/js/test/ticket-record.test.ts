@@ -98,7 +98,7 @@ test("the history joins rows and log, and a change that both tell is one", () =>
     { type: "assignee", from: null, to: "Bruno" },
     { type: "status", from: "open", to: "in_progress" },
   ]);
-  expect(record.names.get("ada")).toBe("Ada");
+  expect(record.names.get("ada")).toEqual({ name: "Ada", at: at(102) });
 });
 
 test("each kind of change has its line", () => {
@@ -211,4 +211,15 @@ test("the log that is kept is bounded, and holds no copies of the ticket", () =>
 test("who deleted it is known", () => {
   const event = ticketEvent(1, "ticket_deleted", { ticket: ticket(1) });
   expect(withTicketEvent(loaded(), event).deletedBy?.name).toBe("Ada");
+});
+
+test("a log that is fetched late does not undo what somebody is called since", () => {
+  const old = ticketEvent(1, "ticket_updated", { ticket: ticket(1) });
+  const renamed = ticketEvent(5, "ticket_updated", {
+    ticket: ticket(1),
+    actor: { id: "ada", name: "Ada King", kind: "human" },
+  });
+  const during = withTicketEvent(beginRecordFetch(loaded()), renamed);
+  const record = withFetched(during, fetched({ log: [old] }));
+  expect(record.names.get("ada")).toEqual({ name: "Ada King", at: at(105) });
 });

@@ -205,6 +205,20 @@ test.each([
   expect(userTopic(sub)).toBe(`tickets:user:${name}`);
 });
 
+test("nothing is live while the connection is lost, and all is again without a fetch", async () => {
+  answer = () => page([ticket(1)]);
+  const store = new TicketListStore(client, {});
+  store.subscribe(() => undefined);
+  await until(() => expect(store.getSnapshot()).toMatchObject({ status: "ready", isLive: true }));
+  recovered = true;
+  server.accepts = false;
+  server.connection.end(1006);
+  expect(store.getSnapshot()).toMatchObject({ status: "ready", isLive: false });
+  server.accepts = true;
+  await until(() => expect(store.getSnapshot().isLive).toBe(true));
+  expect(sent).toHaveLength(1);
+});
+
 /** Loses the connection, and waits for the join after it. */
 async function reconnect(): Promise<void> {
   const joins = server.pushes("phx_join").length;

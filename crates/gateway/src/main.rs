@@ -204,7 +204,7 @@ fn seed_desk(SeedArgs { url, tickets, seed }: SeedArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let order = seed::Order { url, tickets, seed };
     let filled = runtime.block_on(seed::fill(&order))?;
-    println!("{filled}; open {} to see them", order.url);
+    println!("{filled}. Open {} to see them.", order.url);
     Ok(())
 }
 

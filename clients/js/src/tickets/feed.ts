@@ -11,6 +11,8 @@ export interface FeedListener {
    * missed since the last time, so nothing need be fetched.
    */
   joined(isWhole: boolean): void;
+  /** The connection is lost, and nothing more is told until `joined`. */
+  lost(): void;
   /** The server keeps the topic closed, or has closed it; null when it did not say why. */
   refused(error: PenholderError | null): void;
 }
@@ -44,6 +46,7 @@ export class TicketsFeed {
     const isFirst = status !== this.#status;
     this.#status = status;
     if (isFirst && status === "joined") this.#listener.joined(recovered === true);
+    if (isFirst && status === "reconnecting") this.#listener.lost();
     for (const { event, payload, seq } of events) {
       if (seq === null || seq <= this.#seq) continue;
       this.#seq = seq;

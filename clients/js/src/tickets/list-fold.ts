@@ -3,6 +3,7 @@
  *
  * - An event is applied at most once: one whose `seq` is not above the last is a repetition.
  * - An answer that is out of date does not overwrite what a newer event told.
+ * - Somebody is called what was told last, on all rows: rows that nothing was told of since keep an older name.
  * - The list is whole from the newest ticket down to the last one fetched: what lies below comes with
  *   the next page, not before it.
  */
@@ -27,6 +28,10 @@ export interface TicketList {
   readonly fetches: number;
   /** The last ticket of the last page. */
   readonly end: Ticket | null;
+  /** Who is known by name, by id: assignees, and who did what was told. The last told comes last. */
+  readonly names: ReadonlyMap<string, string>;
+  /** While the first page is on its way: of whom events have told since it was asked for. */
+  readonly heard: ReadonlySet<string> | null;
 }
 
 /** A ticket; null when it is gone. */
@@ -46,30 +51,36 @@ export function emptyList(filters: TicketFilters): TicketList {
     known: new Map(),
     fetches: 0,
     end: null,
+    names: new Map(),
+    heard: null,
   };
 }
 
 /** To be called when the first page is asked for: what events tell from here on is newer than the answer. */
 export function beginFetch(list: TicketList): TicketList {
-  return { ...list, fetches: list.fetches + 1 };
+  return { ...list, fetches: list.fetches + 1, heard: new Set() };
 }
 
 /** Takes the first page in place of all that was known before it was asked for. */
 export function withFirstPage(list: TicketList, page: Page<Ticket>): TicketList {
   const known = new Map([...list.known].filter(([, entry]) => entry.fetch === list.fetches));
-  return withPage({ ...list, known, isLoaded: true, end: null }, page);
+  const whole = withPage({ ...list, known, isLoaded: true, end: null }, page);
+  return { ...whole, heard: null };
 }
 
 /** Takes the page after the last one. */
 export function withPage(list: TicketList, page: Page<Ticket>): TicketList {
   const known = new Map(list.known);
-  for (const ticket of page.data) {
-    const entry = known.get(ticket.id);
-    if (entry?.known === null || !isAnswerNews(entry?.known, ticket)) continue;
+  const news: Ticket[] = [];
+  for (const answered of page.data) {
+    const entry = known.get(answered.id);
+    if (entry?.known === null || !isAnswerNews(entry?.known, answered)) continue;
+    const ticket = asHeard(list, answered);
     known.set(ticket.id, { known: { ticket, isLive: false }, fetch: list.fetches });
+    news.push(ticket);
   }
   const end = page.data.at(-1) ?? list.end;
-  return shown({ ...list, known, cursor: page.next_cursor, end });
+  return shown(named({ ...list, known, cursor: page.next_cursor, end }, assigneesOf(news)));
 }
 
 /** Takes an answer to a single request: a ticket that was made or changed here. */
@@ -78,13 +89,14 @@ export function withTicket(list: TicketList, ticket: Ticket): TicketList {
   if (entry?.known === null || !isAnswerNews(entry?.known, ticket)) return list;
   const known = new Map(list.known);
   known.set(ticket.id, { known: { ticket, isLive: false }, fetch: list.fetches });
-  return shown({ ...list, known });
+  return shown(named({ ...list, known }, assigneesOf([ticket])));
 }
 
 export function withEvent(list: TicketList, event: TicketNews): TicketList {
   if (event.seq <= list.seq) return list;
   const told = event.tickets ?? (event.ticket === undefined ? [] : [event.ticket]);
   const known = new Map(list.known);
+  const news: Ticket[] = [];
   for (const ticket of told) {
     const entry = known.get(ticket.id);
     // Again at the end: the order is that of the last news.
@@ -94,9 +106,55 @@ export function withEvent(list: TicketList, event: TicketNews): TicketList {
       known.set(ticket.id, { known: null, fetch: list.fetches });
     } else if (entry?.known !== null && isEventNews(entry?.known, ticket)) {
       known.set(ticket.id, { known: { ticket, isLive: true }, fetch: list.fetches });
+      news.push(ticket);
     }
   }
-  return shown({ ...list, known: bounded(known, list.rows), seq: event.seq });
+  const names = [...assigneesOf(news), ...actorOf(event)];
+  const heard = list.heard && new Set([...list.heard, ...names.map(([id]) => id)]);
+  const next = { ...list, known: bounded(known, list.rows), seq: event.seq, heard };
+  return shown(named(next, names));
+}
+
+type Named = readonly [id: string, name: string];
+
+function assigneesOf(tickets: readonly Ticket[]): readonly Named[] {
+  return tickets.flatMap(({ assigned_to_id: id, assignee_name: name }) =>
+    id == null || name === null ? [] : [[id, name] as const],
+  );
+}
+
+function actorOf({ actor }: TicketNews): readonly Named[] {
+  // An event of the pen has nobody to it who could be named by it.
+  return actor === undefined ? [] : [[actor.id, actor.name]];
+}
+
+/** An answer knows nothing newer of those of whom events have told since it was asked for. */
+function asHeard({ heard, names }: TicketList, answered: Ticket): Ticket {
+  const id = answered.assigned_to_id ?? "";
+  const name = heard?.has(id) ? names.get(id) : undefined;
+  return name === undefined ? answered : { ...answered, assignee_name: name };
+}
+
+/** More people's names are not remembered. */
+const NAMES_MAX = 1000;
+
+/** Takes what people are called now, and calls them so on every row. */
+function named(list: TicketList, told: readonly Named[]): TicketList {
+  const fresh = new Map([...new Map(told)].filter(([id, name]) => list.names.get(id) !== name));
+  if (fresh.size === 0) return list;
+  const names = new Map(list.names);
+  for (const [id, name] of fresh) {
+    names.delete(id);
+    names.set(id, name);
+  }
+  const known = new Map(list.known);
+  for (const [id, { known: old, fetch }] of known) {
+    const name = fresh.get(old?.ticket.assigned_to_id ?? "");
+    if (old === null || name === undefined || old.ticket.assignee_name === name) continue;
+    const ticket = { ...old.ticket, assignee_name: name };
+    known.set(id, { known: { ...old, ticket }, fetch });
+  }
+  return { ...list, known, names: new Map([...names].slice(-NAMES_MAX)) };
 }
 
 /** What is not shown is remembered so long only that an answer on its way is not taken for news. */

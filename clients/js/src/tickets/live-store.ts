@@ -11,7 +11,7 @@ export interface LiveState {
   readonly status: "loading" | "ready" | "failed";
   /** Why the last fetch failed. What was known before is still there. */
   readonly error: PenholderError | null;
-  /** Whether events follow. */
+  /** Whether events follow: not while the connection is lost. */
   readonly isLive: boolean;
 }
 
@@ -120,6 +120,7 @@ export abstract class LiveStore<S extends LiveState> implements Readable<S> {
         this.#patch({ isLive: true });
         if (!isKnown) void this.reload();
       },
+      lost: () => this.#patch({ isLive: false }),
       refused: () => {
         this.#patch({ isLive: false });
         if (!this.isOver()) void this.reload();

@@ -21,12 +21,18 @@ export interface TicketRecord {
   readonly comments: readonly TicketComment[];
   /** All that happened, the oldest first. */
   readonly history: readonly HistoryEntry[];
-  /** Names of all who have done something here, by id. */
-  readonly names: ReadonlyMap<string, string>;
+  /** Of all who have done something here, by id: what they were called when they did it last. */
+  readonly names: ReadonlyMap<string, NamedAt>;
   /** Files, by the id of the ticket or comment whose they are; nothing for one of which they are not known yet. */
   readonly files: Files;
   readonly seq: number;
   readonly facts: Facts;
+}
+
+/** What somebody was called, and when that was: ISO 8601, by the server. */
+export interface NamedAt {
+  readonly name: string;
+  readonly at: string;
 }
 
 type Files = ReadonlyMap<string, readonly TicketAttachment[]>;
@@ -36,7 +42,7 @@ interface Facts {
   readonly comments: ReadonlyMap<string, CommentEntry>;
   /** What the log tells of changes, by `seq`. */
   readonly log: ReadonlyMap<number, LogLine>;
-  readonly names: ReadonlyMap<string, string>;
+  readonly names: ReadonlyMap<string, NamedAt>;
   readonly changes: readonly TicketStatusChange[];
   readonly fetches: number;
 }
@@ -188,7 +194,7 @@ function withLog(facts: Facts, events: readonly TicketNews[]): Pick<Facts, "log"
   const names = new Map(facts.names);
   for (const event of events) {
     // An event of the pen has nobody to it who could be named by it.
-    if (event.actor !== undefined) names.set(event.actor.id, event.actor.name);
+    if (event.actor !== undefined) name(names, event.actor, event.occurred_at);
     const what = whatOf(event);
     if (what === null || log.has(event.seq)) continue;
     const { occurred_at: at, actor, reason = null } = event;
@@ -201,9 +207,8 @@ function withLog(facts: Facts, events: readonly TicketNews[]): Pick<Facts, "log"
 
 function shown(record: TicketRecord): TicketRecord {
   const { known, comments, log, names, changes } = record.facts;
-  const actors = changes.flatMap(({ actor }) =>
-    actor == null ? [] : [[actor.id, actor.name] as const],
-  );
+  const all = new Map(names);
+  for (const { actor, at } of changes) if (actor != null) name(all, actor, at);
   return {
     ...record,
     ticket: known?.ticket ?? null,
@@ -211,8 +216,14 @@ function shown(record: TicketRecord): TicketRecord {
       .flatMap(({ comment }) => (comment === null ? [] : [comment]))
       .sort(oldestFirst),
     history: historyOf(log, changes),
-    names: new Map([...actors, ...names]),
+    names: all,
   };
+}
+
+/** A fetched log tells what was long ago, also after what was told since. */
+function name(names: Map<string, NamedAt>, { id, name }: PersonBrief, at: string): void {
+  const known = names.get(id);
+  if (known === undefined || Date.parse(known.at) <= Date.parse(at)) names.set(id, { name, at });
 }
 
 function oldestFirst(a: TicketComment, b: TicketComment): number {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
-use super::plan::{PEOPLE_LEN, Person};
+use super::plan::{ADMIN, PEOPLE_LEN, Person};
 
 /// How long one answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -89,6 +89,13 @@ pub(super) struct Answered {
     response: Response,
 }
 
+/// Whether the server did an errand now, or had done it when it was asked before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    Now,
+    Before,
+}
+
 #[derive(Deserialize)]
 struct Health {
     #[serde(default)]
@@ -103,6 +110,11 @@ struct Token {
 #[derive(Deserialize)]
 struct Identified {
     id: String,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +171,20 @@ impl Server {
     pub(super) async fn send(&self, by: &Person, errand: Errand) -> Result<Answered, SeedError> {
         let token = self.tokens[by.place()].get_or_try_init(|| self.fetch_token(by)).await?;
         self.insist(&errand, |request| request.bearer_auth(token)).await
+    }
+
+    /// How often a ticket was changed since it was made; nothing where it is not there any more.
+    ///
+    /// # Errors
+    ///
+    /// The server refuses, or goes away.
+    pub(super) async fn writes(&self, ticket: &str) -> Result<Option<u64>, SeedError> {
+        let read = self.send(&ADMIN, Errand::get(format!("/v1/tickets/{ticket}"))).await;
+        match read {
+            Ok(answered) => Ok(Some(answered.read::<Versioned>().await?.version.saturating_sub(1))),
+            Err(SeedError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn fetch_token(&self, person: &Person) -> Result<String, SeedError> {
@@ -228,9 +254,19 @@ impl Server {
 }
 
 impl Answered {
-    /// The id of what was made.
-    pub(super) async fn id(self) -> Result<String, SeedError> {
-        Ok(self.read::<Identified>().await?.id)
+    /// Whether it was done for this request, or for one before it under the same name.
+    pub(super) fn done(&self) -> Done {
+        if self.response.headers().contains_key("idempotency-replay") {
+            Done::Before
+        } else {
+            Done::Now
+        }
+    }
+
+    /// The id of what was made, and when.
+    pub(super) async fn id(self) -> Result<(String, Done), SeedError> {
+        let done = self.done();
+        Ok((self.read::<Identified>().await?.id, done))
     }
 
     async fn read<T: DeserializeOwned>(self) -> Result<T, SeedError> {

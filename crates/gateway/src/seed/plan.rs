@@ -20,11 +20,14 @@ const fn human(user: &'static str, name: &'static str, role: &'static str) -> Pe
     Person { user, name, role, kind: "human" }
 }
 
+/// Who makes the others known.
+pub(super) const ADMIN: Person = human("mei", "Mei Tanaka", "admin");
+
 /// Everybody, those of the console's sign-in page under the same names.
 pub(super) static PEOPLE: [Person; PEOPLE_LEN] = [
     human("ada", "Ada Okafor", "agent"),
     human("bruno", "Bruno Salas", "agent"),
-    human("mei", "Mei Tanaka", "admin"),
+    ADMIN,
     Person { user: "quill", name: "Quill", role: "agent", kind: "ai" },
     human("tomas", "Tomas Novak", "customer"),
     human("lena", "Lena Fischer", "customer"),

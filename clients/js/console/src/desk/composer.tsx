@@ -6,7 +6,7 @@ import {
   type TicketComment,
 } from "../../../src/index.ts";
 import type { TopicActions } from "../../../src/react.tsx";
-import { FilesField, fileDrafts, filesProblem } from "./files-field.tsx";
+import { FilesField, type FileText, fileDrafts, filesProblem } from "./files-field.tsx";
 import { useNames } from "./names.ts";
 import { NoteIcon } from "./note-icon.tsx";
 import { Problem } from "./problem.tsx";
@@ -24,9 +24,17 @@ interface ComposerProps {
 
 const CONTENT_MAX = 10_000;
 
+/** What was refused, and whether it was a note. */
+interface Failure {
+  readonly error: unknown;
+  readonly isInternal: boolean;
+  /** As they were sent. */
+  readonly files: readonly FileText[];
+}
+
 export function Composer({ ticket, parent, actions, onTyping, onDone }: ComposerProps) {
   const draft = useCommentDraft(ticket.id, parent);
-  const [error, setError] = useState<unknown>(null);
+  const [failure, setFailure] = useState<Failure | null>(null);
   const [isBusy, setBusy] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   if (ticket.status === "closed") return <ClosedNote draft={draft} />;
@@ -34,7 +42,7 @@ export function Composer({ ticket, parent, actions, onTyping, onDone }: Composer
   const send = async () => {
     if (text.trim() === "" || isBusy) return;
     setBusy(true);
-    setError(null);
+    setFailure(null);
     try {
       const parent_id = parent?.id ?? null;
       const attachments = fileDrafts(files);
@@ -43,7 +51,7 @@ export function Composer({ ticket, parent, actions, onTyping, onDone }: Composer
       onTyping(false);
       onDone();
     } catch (problem) {
-      setError(problem);
+      setFailure({ error: problem, isInternal, files });
     } finally {
       setBusy(false);
       field.current?.focus();
@@ -53,7 +61,9 @@ export function Composer({ ticket, parent, actions, onTyping, onDone }: Composer
     event.preventDefault();
     void send();
   };
-  const refusedFiles = filesProblem(error);
+  // Not what was refused of the note beside the answer.
+  const error = failure?.isInternal === isInternal ? failure.error : null;
+  const refusedFiles = filesProblem(error, failure?.files ?? []);
   const isBlank = text.trim() === "";
   return (
     <form

@@ -3,6 +3,7 @@ import type { TicketFilters } from "../../../src/index.ts";
 import { EventTail } from "../frames/event-tail.tsx";
 import { deskHref, NEW_TICKET, navigate, type OpenTicket } from "../route.ts";
 import { introduceTeam, type Session } from "../session.ts";
+import { learnNames } from "./names.ts";
 import { NewTicket } from "./new-ticket.tsx";
 import { TicketList } from "./ticket-list.tsx";
 import { TicketPanel } from "./ticket-panel.tsx";
@@ -23,6 +24,10 @@ export function Desk({ session, open, filters }: DeskProps) {
   useEffect(() => {
     if (session.isDemo && viewer.isStaff) void introduceTeam();
   }, [session, viewer]);
+  // Before any event tells it: what they write is under their name at once.
+  useEffect(() => {
+    learnNames([[session.person.user, session.person.name]]);
+  }, [session]);
   const show = (ticket: OpenTicket) => navigate(deskHref(ticket, filters));
   return (
     <ViewerProvider value={viewer}>
@@ -89,8 +94,10 @@ function useKeptScroll(open: OpenTicket, list: RefObject<HTMLElement | null>): v
   }, [open, list]);
 }
 
-/** Scrolls `list`, and nothing around it, so that `row` is in its middle. */
+/** Scrolls `list`, and nothing around it, so that `row` is in its middle; not where it is in sight as it is. */
 function center(row: HTMLElement, list: HTMLElement): void {
-  const place = row.getBoundingClientRect().top - list.getBoundingClientRect().top;
-  list.scrollTop += place - list.clientHeight / 2;
+  const { top, bottom } = row.getBoundingClientRect();
+  const sight = list.getBoundingClientRect();
+  if (top >= sight.top && bottom <= Math.min(sight.bottom, innerHeight)) return;
+  list.scrollTop += top - sight.top - list.clientHeight / 2;
 }

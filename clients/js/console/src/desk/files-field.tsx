@@ -117,9 +117,13 @@ export function fileDrafts(files: readonly FileText[]): readonly FileDraft[] {
 }
 
 /** Why files were refused, if that is why. */
-export function filesProblem(error: unknown): string | null {
+export function filesProblem(error: unknown, files: readonly FileText[]): string | null {
   const isOfFiles = error instanceof TicketsError && error.details.field === "attachments";
-  return isOfFiles ? error.message : null;
+  if (!isOfFiles) return null;
+  const wrong = fileDrafts(files).find(({ url }) => webHost(url) === null);
+  if (wrong === undefined) return error.message;
+  const what = wrong.url === "" ? `What “${wrong.name}” is the name of` : `“${wrong.url}”`;
+  return `${what} is no address of http or https.`;
 }
 
 /** The last part of an address, or its host. */

@@ -6,7 +6,8 @@ import {
   type TicketFilters,
   type TicketStatus,
 } from "../../../src/index.ts";
-import { useTicketStats } from "../../../src/react.tsx";
+import { useConnection, useTicketStats } from "../../../src/react.tsx";
+import { asOfWords } from "../as-of.ts";
 import { DEMO_TEAM } from "../people.ts";
 import { useNames } from "./names.ts";
 import { PersonPicker } from "./person-picker.tsx";
@@ -127,7 +128,9 @@ interface StatusFilterProps {
 /** Statuses with how many tickets have them, whatever the other filters are. */
 function StatusFilter({ filters, onChange }: StatusFilterProps) {
   const { isStaff } = useViewer();
-  const { stats } = useTicketStats();
+  const { stats, isLive } = useTicketStats();
+  const { asOf } = useConnection();
+  const isStale = stats !== null && !isLive && asOf !== null;
   const chosen = filters.status ?? [];
   const toggle = (status: TicketStatus) => {
     const next = chosen.includes(status)
@@ -152,8 +155,13 @@ function StatusFilter({ filters, onChange }: StatusFilterProps) {
     </button>
   );
   return (
-    <fieldset className="filter-chips">
-      <legend className="visually-hidden">Status</legend>
+    <fieldset
+      className="filter-chips"
+      title={isStale ? `Counted ${asOfWords(asOf)}` : undefined}
+      data-stale={isStale}
+      data-testid="status-filter"
+    >
+      <legend className="visually-hidden">Status{isStale && `, counted ${asOfWords(asOf)}`}</legend>
       {chip("all", "All", stats?.total, chosen.length === 0)}
       {TICKET_STATUSES.map((status) =>
         chip(

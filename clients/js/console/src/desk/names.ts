@@ -2,28 +2,77 @@
  * Names of people, of whom tickets and comments have the id only: those of the demonstration, and all who
  * were seen to do something since the page was opened.
  */
-import { useEffect, useSyncExternalStore } from "react";
+import { useEffect, useRef, useSyncExternalStore } from "react";
+import type { NamedAt } from "../../../src/index.ts";
 import { Store } from "../../../src/store.ts";
 import { DEMO_NAMES } from "../people.ts";
 
-type Names = ReadonlyMap<string, string>;
-
-const NAMES_MAX = 2000;
-const seen = new Store<Names>(new Map());
-
-/** Names to remember. */
-export function learnNames(names: Iterable<readonly [id: string, name: string]>): void {
-  const old = seen.getSnapshot();
-  const fresh = [...names].filter(([id, name]) => old.get(id) !== name);
-  if (fresh.length > 0) seen.set(new Map([...old, ...fresh].slice(-NAMES_MAX)));
+/** What somebody is called now; or was called `at` a time, in ms since the epoch, by what is told of then. */
+interface Known {
+  readonly name: string;
+  readonly at: number | null;
 }
 
-export function useLearnedNames(names: Names): void {
-  useEffect(() => learnNames(names), [names]);
+export type KnownNames = ReadonlyMap<string, Known>;
+
+const NAMES_MAX = 2000;
+const seen = new Store<KnownNames>(new Map());
+
+/** Takes what people are called now: the last word counts. */
+export function withNames(
+  known: KnownNames,
+  told: Iterable<readonly [id: string, name: string]>,
+): KnownNames {
+  return taken(known, told, (name) => ({ name, at: null }));
+}
+
+/** Takes what people were called once: it tells nothing of those of whom something newer is known. */
+export function withOldNames(
+  known: KnownNames,
+  told: Iterable<readonly [id: string, was: NamedAt]>,
+): KnownNames {
+  const older = [...told].filter(([id, { at }]) => {
+    const newest = known.get(id);
+    return newest === undefined || (newest.at !== null && newest.at < Date.parse(at));
+  });
+  return taken(known, older, ({ name, at }) => ({ name, at: Date.parse(at) }));
+}
+
+function taken<T>(
+  known: KnownNames,
+  told: Iterable<readonly [id: string, T]>,
+  read: (told: T) => Known,
+): KnownNames {
+  const fresh = [...told]
+    .map(([id, it]) => [id, read(it)] as const)
+    .filter(([id, { name, at }]) => known.get(id)?.name !== name || known.get(id)?.at !== at);
+  return fresh.length === 0 ? known : new Map([...known, ...fresh].slice(-NAMES_MAX));
+}
+
+/** Names to remember, as people are called now. */
+export function learnNames(names: Iterable<readonly [id: string, name: string]>): void {
+  seen.set(withNames(seen.getSnapshot(), names));
+}
+
+/**
+ * Remembers what is new among `names`, which are as of when each was told: one that stays the same is no word of now,
+ * and must not undo what was heard elsewhere since.
+ */
+export function useLearnedNames(names: ReadonlyMap<string, string>): void {
+  const before = useRef<ReadonlyMap<string, string>>(new Map());
+  useEffect(() => {
+    learnNames([...names].filter(([id, name]) => before.current.get(id) !== name));
+    before.current = names;
+  }, [names]);
+}
+
+/** Remembers what people were called when they did something. */
+export function useOldNames(names: ReadonlyMap<string, NamedAt>): void {
+  useEffect(() => seen.set(withOldNames(seen.getSnapshot(), names)), [names]);
 }
 
 /** The name of somebody by their id; the id itself where it is not known. */
 export function useNames(): (id: string) => string {
   const names = useSyncExternalStore(seen.subscribe, seen.getSnapshot);
-  return (id) => names.get(id) ?? DEMO_NAMES.get(id) ?? id;
+  return (id) => names.get(id)?.name ?? DEMO_NAMES.get(id) ?? id;
 }

@@ -31,6 +31,8 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
   const [kept, keep] = useKeptJson<Partial<Draft>>("penholder:console:new-ticket", BLANK);
   const draft: Draft = { ...BLANK, ...kept };
   const [error, setError] = useState<unknown>(null);
+  /** The files as they were sent last. */
+  const [sent, setSent] = useState<readonly FileText[]>([]);
   const [isTried, setTried] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
@@ -56,8 +58,9 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
     }
     setBusy(true);
     setError(null);
+    const { files, ...text } = draft;
+    setSent(files);
     try {
-      const { files, ...text } = draft;
       const title = draft.title.trim();
       const { id } = await tickets.create({ ...text, title, attachments: fileDrafts(files) });
       keep(null);
@@ -126,7 +129,7 @@ export function NewTicket({ onMade, onCancel }: NewTicketProps) {
         files={draft.files}
         max={TICKET_FILES_MAX}
         isReadOnly={isBusy}
-        problem={filesProblem(error)}
+        problem={filesProblem(error, sent)}
         onChange={(files) => set({ files })}
       />
       <Problem error={isOfField ? null : error} testId="new-problem" />

@@ -4,7 +4,7 @@ import type { UsePen, UsePresence, UseTicket } from "../../../src/react.tsx";
 import { DraftNotice } from "../topic/draft-notice.tsx";
 import { PenStrip } from "../topic/pen-strip.tsx";
 import { useDraft } from "../topic/use-draft.ts";
-import { useTake } from "../topic/use-take.ts";
+import { type Taken, useTake } from "../topic/use-take.ts";
 import { Files } from "./files.tsx";
 import { type TicketText, type TicketTextEdit, useTicketText } from "./use-ticket-text.ts";
 import { holderOf, problemWords } from "./words.ts";
@@ -35,7 +35,14 @@ export function TicketEditor({ ticket, source, state, pen }: TicketEditorProps) 
     onKept: edit.discard,
   });
   // After the drafts, which look whether the pen was given back or lost.
-  const { take, release } = useTakeAndRelease(pen, isReleasing, () => void keep());
+  const wish = { isJoined: state.status === "joined", isUnsaved: edit.isUnsaved };
+  const takePen = useTake(pen, wish);
+  const { take, release } = useTakeAndRelease({
+    pen,
+    takePen,
+    isReleasing,
+    onHeld: () => void keep(),
+  });
   const activity = hasFocus && !isReadOnly ? "editing" : "viewing";
   const { actions } = state;
   useEffect(() => {
@@ -132,12 +139,18 @@ export function TicketEditor({ ticket, source, state, pen }: TicketEditorProps) 
   );
 }
 
+interface TakeAndReleaseOptions {
+  readonly pen: UsePen;
+  readonly takePen: () => Promise<Taken>;
+  readonly isReleasing: RefObject<boolean>;
+  readonly onHeld: () => void;
+}
+
 /**
  * Takes the pen and gives it back. Who writes on while it is given back takes it again once that is done; `onHeld`
  * where somebody else was faster.
  */
-function useTakeAndRelease(pen: UsePen, isReleasing: RefObject<boolean>, onHeld: () => void) {
-  const takePen = useTake(pen);
+function useTakeAndRelease({ pen, takePen, isReleasing, onHeld }: TakeAndReleaseOptions) {
   const isWanted = useRef(false);
   const take = async () => {
     if (isReleasing.current) {

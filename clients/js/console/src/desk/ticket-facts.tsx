@@ -14,6 +14,7 @@ import {
 } from "../../../src/index.ts";
 import { DEMO_TEAM } from "../people.ts";
 import { PriorityChip, StatusChip } from "./chips.tsx";
+import { useNames } from "./names.ts";
 import { type Choice, PersonPicker } from "./person-picker.tsx";
 import { Problem } from "./problem.tsx";
 import { useRequester } from "./ticket-row.tsx";
@@ -52,7 +53,7 @@ export function TicketFacts({ ticket, actions, members, pen, isDemo }: TicketFac
       <h2 id="facts-title" className="visually-hidden">
         Details
       </h2>
-      <StatusControl {...{ ticket, run, actions }} />
+      <StatusControl {...{ ticket, run, actions, isBusy }} />
       {isStaff ? (
         <StaffControls {...{ ticket, actions, members, pen, isDemo, run }} />
       ) : (
@@ -71,7 +72,7 @@ interface ControlProps {
 }
 
 /** Only where the ticket may go from here is offered; the change is made once it is confirmed. */
-function StatusControl({ ticket, actions, run }: ControlProps) {
+function StatusControl({ ticket, actions, run, isBusy }: ControlProps & { isBusy: boolean }) {
   const { isStaff } = useViewer();
   const [choice, setChoice] = useState<{ from: TicketStatus; to: TicketStatus } | null>(null);
   // What was chosen is of a status that may have gone on meanwhile; the reason outlives that.
@@ -83,7 +84,8 @@ function StatusControl({ ticket, actions, run }: ControlProps) {
   const next = TICKET_TRANSITIONS[ticket.status].filter((word) => isStaff || mayChoose(word));
   const change = (event: React.FormEvent) => {
     event.preventDefault();
-    if (to === null) return;
+    // Twice would be another change, from what the first has made of it.
+    if (to === null || isBusy) return;
     void run(async () => {
       await actions.transition(to, reason.trim() || undefined);
       setReason("");
@@ -132,9 +134,11 @@ function StatusControl({ ticket, actions, run }: ControlProps) {
             <button
               type="submit"
               className="button small-button primary"
+              aria-label={isBusy ? undefined : "Change status"}
+              aria-disabled={isBusy}
               data-testid="change-status"
             >
-              Change status
+              {isBusy ? "Changing…" : "Change"}
             </button>
             <button
               type="button"
@@ -167,7 +171,8 @@ function StaffControls(props: StaffControlsProps) {
   const guard = pen.isMine ? { fence: pen.pen?.fence } : {};
   const { person } = useViewer();
   const team = useKnownTeam(members, isDemo);
-  const { assigned_to_id: assignee, assignee_name: assigneeName } = ticket;
+  const nameOf = useNames();
+  const { assigned_to_id: assignee } = ticket;
   const nobody = { id: "", label: "Nobody" };
   return (
     <>
@@ -178,7 +183,7 @@ function StaffControls(props: StaffControlsProps) {
         <PersonPicker
           label="Assignee"
           testId="assignee"
-          chosen={assignee == null ? nobody : { id: assignee, label: assigneeName ?? assignee }}
+          chosen={assignee == null ? nobody : { id: assignee, label: nameOf(assignee) }}
           first={[{ id: person.user, label: `Me (${person.name})` }, nobody]}
           known={team}
           onChoose={({ id }) => void run(() => actions.assign(id === "" ? null : id))}
@@ -257,7 +262,7 @@ function Dates({ ticket }: { ticket: Ticket }) {
   return (
     <dl className="dates small">
       <dt>Requester</dt>
-      <dd data-testid="requester">{requester}</dd>
+      <dd data-testid="requester">{requester ?? "Nobody"}</dd>
       {dates.map(
         ([label, at]) =>
           at !== null && (

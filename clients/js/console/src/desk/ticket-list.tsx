@@ -1,6 +1,11 @@
 import { type RefObject, useEffect, useMemo, useRef } from "react";
 import { type TicketFilters, ticketTopic } from "../../../src/index.ts";
-import { type UseTickets, useSummaries, useTickets } from "../../../src/react.tsx";
+import {
+  type UseTickets,
+  useSummaries,
+  useSummariesAsOf,
+  useTickets,
+} from "../../../src/react.tsx";
 import { deskHref, NEW_TICKET, navigate, type OpenTicket, replaceRoute } from "../route.ts";
 import { Filters } from "./filters.tsx";
 import { useLearnedNames } from "./names.ts";
@@ -33,7 +38,8 @@ export function TicketList({ filters, open, isDemo, scroller }: TicketListProps)
     [list.rows],
   );
   const present = useSummaries(useThrottled(topics, WATCH_EVERY_MS));
-  useAssigneeNames(tickets);
+  const asOf = useSummariesAsOf();
+  useLearnedNames(list.names);
   const heard = useHeard(tickets, filters);
   const { rows, more } = useMore(tickets);
   const setFilters = (next: TicketFilters) => replaceRoute(deskHref(open, next));
@@ -78,6 +84,7 @@ export function TicketList({ filters, open, isDemo, scroller }: TicketListProps)
             ticket={ticket}
             href={deskHref(ticket.id, filters)}
             present={present.get(ticketTopic(ticket.id))}
+            asOf={asOf}
             isOpen={ticket.id === open}
           />
         ))}
@@ -192,18 +199,4 @@ function useLastList(tickets: UseTickets): UseTickets {
     ...tickets,
     list: { ...last.current.list, cursor: null, isLoaded: last.current.list.isLoaded },
   };
-}
-
-/** Assignees come with their names. */
-function useAssigneeNames({ list }: UseTickets): void {
-  const names = useMemo(
-    () =>
-      new Map(
-        list.rows.flatMap(({ assigned_to_id: id, assignee_name: name }) =>
-          id == null || name === null ? [] : [[id, name] as const],
-        ),
-      ),
-    [list.rows],
-  );
-  useLearnedNames(names);
 }

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import { type Ticket, ticketTopic } from "../../../src/index.ts";
 import {
   type UseTicket,
@@ -10,7 +10,7 @@ import {
 import { isAsked } from "../topic/pen-strip.tsx";
 import { Conversation } from "./conversation.tsx";
 import { Files } from "./files.tsx";
-import { useLearnedNames } from "./names.ts";
+import { useLearnedNames, useOldNames } from "./names.ts";
 import { Problem } from "./problem.tsx";
 import { TicketEditor } from "./ticket-editor.tsx";
 import { TicketFacts } from "./ticket-facts.tsx";
@@ -31,7 +31,8 @@ export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
   const source = useTicket(id);
   const { record, status, error, isLive } = source;
   const { ticket, deletedBy } = record;
-  useLearnedNames(record.names);
+  useOldNames(record.names);
+  useLearnedNames(useAssignee(ticket));
   const failure = status === "failed" && ticket === null ? failureWords(error) : null;
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
@@ -39,7 +40,7 @@ export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
     const isLost = document.activeElement === document.body;
     if (deletedBy !== null && isLost) heading.current?.focus();
   }, [deletedBy]);
-  const isWaiting = useConnection().status !== "connected";
+  const connection = useConnection().status;
   return (
     <article
       className="ticket"
@@ -68,9 +69,11 @@ export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
           {ticket?.title ?? failure?.title ?? "Loading…"}
         </h1>
       </header>
-      {status === "loading" && ticket === null && isWaiting && (
+      {status === "loading" && ticket === null && connection !== "connected" && (
         <p className="muted" role="status">
-          It comes as soon as the server answers.
+          {connection === "closed"
+            ? "There is no connection to the server any more."
+            : "It comes as soon as the server answers."}
         </p>
       )}
       {deletedBy !== null && (
@@ -116,7 +119,7 @@ function OpenTicket({ ticket, source, isDemo }: OpenTicketProps) {
   // As the server grants it: the team may edit, customers view.
   const state = usePresence(topic);
   const pen = usePen(topic);
-  useTitle(isAsked(pen) ? `${pen.request?.name} asks for the pen` : null, ticket.title);
+  useTitle(isAsked(pen, state) ? `${pen.request?.name} asks for the pen` : null, ticket.title);
   return (
     <>
       <Viewers state={state} />
@@ -154,7 +157,7 @@ function TicketReading({ ticket, source }: Pick<OpenTicketProps, "ticket" | "sou
   return (
     <section className="card" aria-label="Description">
       <p className="comment-head">
-        <strong>{requester}</strong>
+        <strong>{requester ?? "Somebody"}</strong>
         <span className="muted small">wrote</span>
       </p>
       <p className="comment-text" data-testid="description">
@@ -163,6 +166,12 @@ function TicketReading({ ticket, source }: Pick<OpenTicketProps, "ticket" | "sou
       <Files files={source.record.files.get(ticket.id)} />
     </section>
   );
+}
+
+/** Who a ticket is assigned to, by id; nobody for those who may not know it. */
+function useAssignee(ticket: Ticket | null): ReadonlyMap<string, string> {
+  const { assigned_to_id: id = null, assignee_name: name = null } = ticket ?? {};
+  return useMemo(() => new Map(id === null || name === null ? [] : [[id, name]]), [id, name]);
 }
 
 function BackIcon() {

@@ -13,12 +13,14 @@ interface TicketRowProps {
   readonly href: string;
   /** Who looks at it, and who has its pen. */
   readonly present: TopicRow | undefined;
+  /** When that was so, if it is not now. */
+  readonly asOf: number | null;
   readonly isOpen: boolean;
 }
 
 /** A link, so that it opens in another tab too. */
 export const TicketRow = memo(function TicketRow(props: TicketRowProps) {
-  const { ticket, href, present, isOpen } = props;
+  const { ticket, href, present, asOf, isOpen } = props;
   const { isStaff } = useViewer();
   const now = useNow();
   const requester = useRequester(ticket);
@@ -39,7 +41,7 @@ export const TicketRow = memo(function TicketRow(props: TicketRowProps) {
           {ticket.title}
         </span>
         <span className="row-meta">
-          {isStaff && <span className="row-requester">{requester}</span>}
+          {isStaff && <span className="row-requester">{requester ?? "No customer"}</span>}
           <time dateTime={ticket.created_at} title={fullTime(ticket.created_at)}>
             {ago(ticket.created_at, now)}
           </time>
@@ -60,8 +62,8 @@ export const TicketRow = memo(function TicketRow(props: TicketRowProps) {
           {ticket.assignee_name ?? <span className="muted">nobody</span>}
         </span>
         <span className="row-present">
-          {present?.holder != null && <PenMark name={present.holder.name} />}
-          <Present row={present ?? { ...NOBODY, topic: ticketTopic(ticket.id) }} />
+          {present?.holder != null && <PenMark name={present.holder.name} asOf={asOf} />}
+          <Present row={present ?? { ...NOBODY, topic: ticketTopic(ticket.id) }} asOf={asOf} />
         </span>
       </a>
     </li>
@@ -70,8 +72,9 @@ export const TicketRow = memo(function TicketRow(props: TicketRowProps) {
 
 const NOBODY = { count: 0, names: [], holder: null, prior: null };
 
-export function useRequester({ user_id, guest }: Ticket): string {
+/** Whose ticket it is; null where it is nobody's, such as one that the team has made for itself. */
+export function useRequester({ user_id, guest }: Ticket): string | null {
   const nameOf = useNames();
   if (guest !== null) return `${guest.name} (guest)`;
-  return user_id === null ? "Somebody" : nameOf(user_id);
+  return user_id === null ? null : nameOf(user_id);
 }

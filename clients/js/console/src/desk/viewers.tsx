@@ -1,12 +1,15 @@
-import type { Member, TopicState } from "../../../src/index.ts";
+import type { Member, Status, TopicState } from "../../../src/index.ts";
+import { asOfWords } from "../as-of.ts";
 import { Avatar } from "../avatar.tsx";
 
-/** Who looks at the ticket now, and what they do. */
+/** Who looks at the ticket now, and what they do; while the connection is lost, who did when it was there last. */
 export function Viewers({ state }: { state: TopicState }) {
-  const { members, summary, pen, key, typing } = state;
+  const { members, summary, pen, key, typing, asOf } = state;
   const rest = Math.max(0, (summary?.count ?? 0) - members.length);
+  // Nobody types for as long as a connection is gone.
   const isTyping = ({ activity, key }: Member) =>
-    activity === "typing" || typing.some((it) => it.key === key && it.audience === undefined);
+    (activity === "typing" && asOf === null) ||
+    typing.some((it) => it.key === key && it.audience === undefined);
   const writesNote = ({ key }: Member) =>
     typing.some((it) => it.key === key && it.audience === "staff");
   const doing = (member: Member) => {
@@ -14,8 +17,14 @@ export function Viewers({ state }: { state: TopicState }) {
     if (writesNote(member)) return " is writing a note…";
     return member.activity === "editing" ? " editing" : "";
   };
+  const label = asOf === null ? "Here now" : `Here ${asOfWords(asOf)}`;
   return (
-    <section className="viewers" aria-label="Here now" data-testid="viewers">
+    <section
+      className="viewers"
+      aria-label={label}
+      data-stale={asOf !== null}
+      data-testid="viewers"
+    >
       <ul>
         {members.map((member) => (
           <li
@@ -37,11 +46,27 @@ export function Viewers({ state }: { state: TopicState }) {
             <span className="viewer-name">
               {member.key === key ? "You" : member.user.name}
               <span className="muted">{doing(member)}</span>
+              {asOf === null && (
+                <span className="visually-hidden">{STATUS_WORDS[member.status]}</span>
+              )}
             </span>
           </li>
         ))}
       </ul>
       {rest > 0 && <span className="muted small">and {rest} more</span>}
+      {asOf !== null && (
+        <p className="viewers-as-of" data-testid="viewers-as-of">
+          {label}
+        </p>
+      )}
     </section>
   );
 }
+
+/** What a colour says. */
+const STATUS_WORDS: Readonly<Record<Status, string>> = {
+  active: "",
+  idle: " (idle)",
+  hidden: " (in another window)",
+  reconnecting: " (reconnecting)",
+};

@@ -108,6 +108,8 @@ export function problemWords(error: unknown): string {
       return "Too much at once. Wait a moment, then try again.";
     case "unavailable":
       return "The server cannot store anything at the moment. Try again in a moment.";
+    case "invalid_token":
+      return "The token has expired or is not accepted any more. Sign in again: what you have written is kept.";
     case "not_authorized":
     case "forbidden":
       return "You may not do this.";
@@ -122,7 +124,10 @@ export function failureWords(error: unknown): { readonly title: string; readonly
   if (status === 404) {
     return { title: "No such ticket", text: "It is not there, or it is not yours to see." };
   }
-  if (status === 401 || status === 403) {
+  if (status === 401) {
+    return { title: "Your token is not accepted", text: problemWords(error) };
+  }
+  if (status === 403) {
     return { title: "Not for you to see", text: "The server does not show you this ticket." };
   }
   if (status === 429) {

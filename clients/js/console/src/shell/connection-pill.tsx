@@ -1,9 +1,11 @@
 import { useEffect, useState } from "react";
 import type { ConnectionState } from "../../../src/index.ts";
+import { CLOSE_CODES } from "../../../src/protocol.ts";
 import { useConnection } from "../../../src/react.tsx";
+import { asOfWords } from "../as-of.ts";
 
 /** How the connection stands, in words, announced when it changes. */
-export function ConnectionPill() {
+export function ConnectionPill({ onSignIn }: { onSignIn: () => void }) {
   const state = useConnection();
   const seconds = useSecondsUntil(state.retryAt);
   const { lastClose } = state;
@@ -13,21 +15,47 @@ export function ConnectionPill() {
     <div className="pill" data-status={state.status} data-testid="connection" title={detail}>
       <span className="pill-dot" aria-hidden="true" />
       <span role="status">{describe(state)}</span>
-      {seconds !== null && <span className="pill-wait">again in {seconds} s</span>}
+      {state.status === "reconnecting" && (
+        <span className="pill-wait">{seconds === null ? "trying…" : `again in ${seconds} s`}</span>
+      )}
+      {isRefused(state) && (
+        <button
+          type="button"
+          className="button link"
+          onClick={onSignIn}
+          data-testid="sign-in-again"
+        >
+          Sign in again
+        </button>
+      )}
     </div>
   );
 }
 
-function describe({ status, problem, serverLeaving }: ConnectionState): string {
+/** Whether the token is at fault, for which there is another only from the person. */
+function isRefused({ status, problem, lastClose }: ConnectionState): boolean {
+  if (lastClose === null) return false;
+  const { code } = lastClose;
+  const isOver = code === CLOSE_CODES.token_expired || code === CLOSE_CODES.forbidden;
+  return status === "closed" ? isOver : status === "reconnecting" && problem !== null;
+}
+
+/** While it is lost, all that the page shows is as of when the server was heard last. */
+function describe(state: ConnectionState): string {
+  const { asOf } = state;
+  return asOf === null ? standing(state) : `${standing(state)}: shown ${asOfWords(asOf)}`;
+}
+
+function standing({ status, problem, serverLeaving }: ConnectionState): string {
   switch (status) {
     case "connected":
       return "Connected";
     case "connecting":
       return "Connecting…";
     case "closed":
-      return problem ?? "Disconnected";
+      return problem?.replace(/\.$/, "") ?? "Disconnected";
     case "reconnecting":
-      if (problem !== null) return problem;
+      if (problem !== null) return problem.replace(/\.$/, "");
       return serverLeaving ? "Server is restarting" : "Reconnecting";
   }
 }

@@ -8,6 +8,8 @@ interface HeaderProps {
   readonly person: Person;
   readonly page: Route["page"];
   readonly onSignOut: () => void;
+  /** With another token, as the same person. */
+  readonly onSignIn: () => void;
 }
 
 const PAGES = [
@@ -15,7 +17,7 @@ const PAGES = [
   { page: "topics", label: "Topics", href: topicHref(null) },
 ] as const;
 
-export function Header({ person, page, onSignOut }: HeaderProps) {
+export function Header({ person, page, onSignOut, onSignIn }: HeaderProps) {
   return (
     <header className="header">
       <Brand />
@@ -32,7 +34,7 @@ export function Header({ person, page, onSignOut }: HeaderProps) {
           </a>
         ))}
       </nav>
-      <ConnectionPill />
+      <ConnectionPill onSignIn={onSignIn} />
       <div className="who">
         <Avatar id={person.user} name={person.name} isAi={person.kind === "ai"} size="small" />
         <span className="who-name" data-testid="signed-in-as">

@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import type { Person } from "../people.ts";
 import { isDevelopmentServer, type Session, signIn } from "../session.ts";
 import { Brand } from "../shell/brand.tsx";
 import { PeopleChoice } from "./people-choice.tsx";
@@ -6,16 +7,23 @@ import { TokenForm } from "./token-form.tsx";
 
 type Server = "asking" | "development" | "production" | "unreachable";
 
+interface SignInProps {
+  /** Whose token was refused. */
+  readonly returning: Person | null;
+  readonly onSignedIn: (session: Session) => void;
+}
+
 /** Choose a demo person, or paste a token where the server hands none out. */
-export function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void }) {
+export function SignIn({ returning, onSignedIn }: SignInProps) {
   const [server, ask] = useServerKind();
   return (
     <main className="sign-in">
       <Brand />
       <h1>Who is here, who may edit</h1>
       <p className="lead">
-        Sign in here as one person, and in a second window as another. Each sees the other arrive,
-        and who goes first.
+        {returning === null
+          ? "Sign in here as one person, and in a second window as another. Each sees the other arrive, and who goes first."
+          : `Sign in again, ${returning.name}: the token has expired or is not accepted any more. What you have written is kept in this tab.`}
       </p>
       {server === "development" && (
         <PeopleChoice onChoose={(person) => onSignedIn(signIn(person))} />

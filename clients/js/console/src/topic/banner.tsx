@@ -1,18 +1,20 @@
 import type { TopicState } from "../../../src/index.ts";
+import { asOfWords } from "../as-of.ts";
 import { bannerText } from "./banner-text.ts";
 import { CertaintyChip } from "./certainty-chip.tsx";
+import { penAsOf } from "./pen-text.ts";
 
 /** Says who may edit; announced politely when that changes. */
 export function Banner({ state, thing }: { state: TopicState; thing: string }) {
   const { tone, title, detail } = bannerText(state, thing);
-  const isStale = state.status === "reconnecting";
+  const asOf = penAsOf(state);
   return (
-    <div className="banner" data-tone={tone} data-testid="banner">
+    <div className="banner" data-tone={tone} data-stale={asOf !== null} data-testid="banner">
       <BannerIcon tone={tone} />
       <div className="banner-text" role="status" aria-live="polite" data-testid="banner-text">
         <p className="banner-title">{title}</p>
-        {isStale ? (
-          <p className="muted">The connection is lost: this is how it was. Trying again.</p>
+        {asOf !== null ? (
+          <p className="muted">The connection is lost: this is {asOfWords(asOf)}. Trying again.</p>
         ) : (
           detail !== null && <p className="muted">{detail}</p>
         )}

@@ -27,8 +27,8 @@ export function Editor({ topic, thing, state, pen }: EditorProps) {
     ...{ state, pen, text, original },
     onKept: () => setText(original),
   });
-  const take = useTake(pen);
   const isUnsaved = text !== original;
+  const take = useTake(pen, { isJoined: state.status === "joined", isUnsaved });
   const activity = hasFocus && !isReadOnly ? "editing" : "viewing";
 
   useEffect(() => {

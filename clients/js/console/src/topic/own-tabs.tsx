@@ -12,8 +12,14 @@ export function OwnTabs({
 }) {
   if (sessions.length < 2) return null;
   const names = tabNames(sessions.map(({ session }) => session));
+  const isStale = state.asOf !== null;
   return (
-    <section className="card" aria-labelledby="tabs-title" data-testid="own-tabs">
+    <section
+      className="card"
+      aria-labelledby="tabs-title"
+      data-stale={isStale}
+      data-testid="own-tabs"
+    >
       <h2 id="tabs-title" className="card-title">
         Your tabs <span className="count">{sessions.length}</span>
       </h2>
@@ -23,7 +29,7 @@ export function OwnTabs({
             <strong>{names.get(session)}</strong>
             <span className="muted small">
               {" "}
-              {status}, since {clockTime(joined_at)}
+              {isStale ? "open" : status}, since {clockTime(joined_at)}
             </span>
             <span className="tags">
               {session === state.session && <span className="tag">This tab</span>}

@@ -2,7 +2,7 @@ import { useRef, useState } from "react";
 import { PenholderError, type PenView, type TopicState } from "../../../src/index.ts";
 import type { UsePen, UsePresence } from "../../../src/react.tsx";
 import { Avatar } from "../avatar.tsx";
-import { penWords } from "./pen-text.ts";
+import { penAsOf, penWords } from "./pen-text.ts";
 import { SecondsLeft } from "./seconds-left.tsx";
 
 interface PenStripProps {
@@ -43,9 +43,10 @@ export function PenStrip({ state, pen }: PenStripProps) {
       data-testid="pen"
       data-state={pen.pen?.state ?? "unknown"}
       data-mine={pen.isMine}
-      data-asked={isAsked(pen)}
+      data-asked={isAsked(pen, state)}
+      data-stale={penAsOf(state) !== null}
     >
-      <PenFace pen={pen} />
+      <PenFace pen={pen} state={state} />
       <div
         id="pen-text"
         className="pen-text"
@@ -68,8 +69,9 @@ export function PenStrip({ state, pen }: PenStripProps) {
 }
 
 /** Of whom the strip speaks: who wants it of the viewer, else who has it. */
-function PenFace({ pen }: { pen: PenView }) {
-  const wanting = isAsked(pen) ? pen.request : pen.isMine ? pen.taker : null;
+function PenFace({ pen, state }: { pen: PenView; state: TopicState }) {
+  const taker = pen.isMine && penAsOf(state) === null ? pen.taker : null;
+  const wanting = isAsked(pen, state) ? pen.request : taker;
   const person = wanting ?? pen.pen?.holder ?? null;
   if (person === null) {
     return (
@@ -82,9 +84,12 @@ function PenFace({ pen }: { pen: PenView }) {
   return <Avatar id={person.id} name={person.name} isAi={isAi} size="small" />;
 }
 
-/** Whether the viewer has to answer somebody. */
-export function isAsked({ isMine, pen, request }: PenView): boolean {
-  return isMine && pen?.state === "held" && request !== null;
+/** Whether the viewer has to answer somebody, and can: not while the connection is lost. */
+export function isAsked(
+  { isMine, pen, request }: PenView,
+  state: Pick<TopicState, "status" | "asOf">,
+): boolean {
+  return penAsOf(state) === null && isMine && pen?.state === "held" && request !== null;
 }
 
 /** As a server has it by default. Whoever is refused is told so. */
@@ -110,7 +115,7 @@ function PenButtons({ state, pen, run }: PenButtonsProps) {
       {label}
     </button>
   );
-  if (request !== null && isAsked(pen)) {
+  if (request !== null && isAsked(pen, state)) {
     const handOver = () => actions.answer("hand_over", { to: request.id });
     return (
       <div className="pen-buttons">

@@ -1,4 +1,5 @@
 import type { PenView, TopicState } from "../../../src/index.ts";
+import { asOfWords } from "../as-of.ts";
 import { clockTime } from "./banner-text.ts";
 
 /** What is said of the pen: two lines, the second with a countdown perhaps. */
@@ -10,19 +11,29 @@ export interface PenWords {
   readonly until: number | null;
 }
 
-/** Who has the pen, and what is going on with it. */
-export function penWords(view: PenView, viewer: Pick<TopicState, "key" | "status">): PenWords {
+/** As of when the pen is, if not of now. It is known with the join, before all are here again. */
+export function penAsOf({ status, asOf }: Pick<TopicState, "status" | "asOf">): number | null {
+  return status === "joined" ? null : asOf;
+}
+
+/** Who has the pen, and what is going on with it; while the connection is lost, who had it. */
+export function penWords(
+  view: PenView,
+  viewer: Pick<TopicState, "key" | "status" | "asOf">,
+): PenWords {
   const { pen, isMine, request } = view;
   const say = (title: string, detail: string | null = null, until: number | null = null) => {
     return { title, since: null, detail, until };
   };
   if (pen === null) return say("Who has the pen is not known at the moment.");
+  const asOf = penAsOf(viewer);
+  if (asOf !== null) return say(hadTitle(view), lostDetail(view, asOf));
   if (pen.holder === null) {
     return say("Nobody has the pen.", view.isReadOnly ? null : "Start typing to take it.");
   }
   if (isMine && pen.state === "draining") {
     const title = `${view.taker?.name ?? "Somebody"} takes over the pen.`;
-    return say(title, "What you have not saved is kept as your draft.", pen.deadline);
+    return say(title, "What you have not saved becomes your draft in", pen.deadline);
   }
   if (isMine && pen.state === "held" && request !== null) {
     const said = request.reason === null ? "" : `“${request.reason}” `;
@@ -44,14 +55,22 @@ function holderTitle({ isMine, otherTab }: PenView, name: string): string {
   return otherTab ? "You have the pen in another tab" : `${name} has the pen`;
 }
 
+function hadTitle({ pen, isMine, otherTab }: PenView): string {
+  if (pen?.holder == null) return "Nobody had the pen.";
+  if (isMine) return "You had the pen.";
+  return otherTab ? "You had the pen in another tab." : `${pen.holder.name} had the pen.`;
+}
+
+function lostDetail({ isReadOnly }: PenView, asOf: number): string {
+  const lost = `The connection is lost: this is ${asOfWords(asOf)}.`;
+  return isReadOnly ? lost : `${lost} What you write stays in this tab.`;
+}
+
 function goingOn(
   { pen, isMine, place, answerBy, declined, taker }: PenView,
-  { key, status }: Pick<TopicState, "key" | "status">,
+  { key }: Pick<TopicState, "key">,
 ): Pick<PenWords, "detail" | "until"> {
   const say = (detail: string | null, until: number | null = null) => ({ detail, until });
-  if (isMine && status === "reconnecting") {
-    return say("The connection is lost. What you write stays in this tab.");
-  }
   if (pen?.state === "draining") {
     if (taker === null) return say("It is being taken over in", pen.deadline);
     return say(taker.id === key ? "You get it in" : `${taker.name} gets it in`, pen.deadline);

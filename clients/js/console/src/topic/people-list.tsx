@@ -1,15 +1,21 @@
 import { memo } from "react";
 import type { Activity, Member, Status, TopicState } from "../../../src/index.ts";
+import { asOfWords } from "../as-of.ts";
 import { Avatar } from "../avatar.tsx";
 import { clockTime } from "./banner-text.ts";
 
 export function PeopleList({ state }: { state: TopicState }) {
-  const { members, summary, priority, pen, key } = state;
+  const { members, summary, priority, pen, key, asOf } = state;
   const count = Math.max(summary?.count ?? 0, members.length);
   return (
-    <section className="card" aria-labelledby="people-title">
+    <section
+      className="card"
+      aria-labelledby="people-title"
+      data-stale={asOf !== null}
+      data-testid="people-here"
+    >
       <h2 id="people-title" className="card-title">
-        Here now <span className="count">{count}</span>
+        Here {asOf === null ? "now" : asOfWords(asOf)} <span className="count">{count}</span>
       </h2>
       {members.length === 0 ? (
         <p className="muted">Nobody is here.</p>
@@ -22,6 +28,7 @@ export function PeopleList({ state }: { state: TopicState }) {
               isSelf={member.key === key}
               isPrior={member.key === priority.prior?.key}
               hasPen={member.key === pen?.holder?.id}
+              isStale={asOf !== null}
             />
           ))}
         </ul>
@@ -40,10 +47,12 @@ interface MemberItemProps {
   readonly isSelf: boolean;
   readonly isPrior: boolean;
   readonly hasPen: boolean;
+  /** This was so, and may not be any more. */
+  readonly isStale: boolean;
 }
 
 const MemberItem = memo(function MemberItem(props: MemberItemProps) {
-  const { member, isSelf, isPrior, hasPen } = props;
+  const { member, isSelf, isPrior, hasPen, isStale } = props;
   const { key, user, status, activity, sessions } = member;
   const isAi = user.kind === "ai";
   return (
@@ -62,8 +71,8 @@ const MemberItem = memo(function MemberItem(props: MemberItemProps) {
           {isSelf && <span className="muted"> (you)</span>}
         </p>
         <p className="member-state">
-          <span>{STATUS_TEXT[status]}</span>
-          <ActivityText activity={activity} />
+          <span>{isStale ? "Was here" : STATUS_TEXT[status]}</span>
+          <ActivityText activity={isStale && activity === "typing" ? "editing" : activity} />
           {member.unsaved && <span>unsaved</span>}
         </p>
         <p className="muted small">

@@ -28,7 +28,7 @@ export function TopicPanel({ topic, heading, onClose }: TopicPanelProps) {
   const ownTabs = state.self?.sessions ?? [];
   const names = tabNames(ownTabs.map(({ session }) => session));
   const thisTab = names.size > 1 ? (names.get(state.session ?? "") ?? null) : null;
-  const asking = isAsked(pen) ? `${pen.request?.name} asks for the pen` : null;
+  const asking = isAsked(pen, state) ? `${pen.request?.name} asks for the pen` : null;
   useTitle([asking, thisTab, labelOf(topic), "Penholder"]);
   const title = titleOf(topic);
   const thing = thingOf(topic);

@@ -6,11 +6,12 @@ import { Present } from "./present.tsx";
 interface TopicItemProps {
   readonly topic: string;
   readonly row: TopicRow | undefined;
+  readonly asOf: number | null;
   readonly isOpen: boolean;
 }
 
 /** A link, so that it opens in another tab too: there, as another person. */
-export function TopicItem({ topic, row, isOpen }: TopicItemProps) {
+export function TopicItem({ topic, row, asOf, isOpen }: TopicItemProps) {
   const label = labelOf(topic);
   const title = titleOf(topic);
   return (
@@ -28,7 +29,7 @@ export function TopicItem({ topic, row, isOpen }: TopicItemProps) {
             {title}
           </span>
         </span>
-        <Present row={row} />
+        <Present row={row} asOf={asOf} />
       </a>
     </li>
   );

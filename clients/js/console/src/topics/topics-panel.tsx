@@ -1,5 +1,5 @@
 import { useMemo } from "react";
-import { useSummaries } from "../../../src/react.tsx";
+import { useSummaries, useSummariesAsOf } from "../../../src/react.tsx";
 import { DEMO_TOPICS } from "../demo-topics.ts";
 import type { Session } from "../session.ts";
 import { OpenTopicForm } from "./open-topic-form.tsx";
@@ -31,8 +31,15 @@ export function TopicsPanel({ session, openTopic, onOpen }: TopicsPanelProps) {
     [found, demo],
   );
   const rows = useSummaries(watched);
+  const asOf = useSummariesAsOf();
   const item = (topic: string) => (
-    <TopicItem key={topic} topic={topic} row={rows.get(topic)} isOpen={topic === openTopic} />
+    <TopicItem
+      key={topic}
+      topic={topic}
+      row={rows.get(topic)}
+      asOf={asOf}
+      isOpen={topic === openTopic}
+    />
   );
   return (
     <nav className="topics" aria-label="Topics">
