@@ -490,6 +490,7 @@ fn check_texts(topic: &str, command: &Command) -> Result<(), StoreError> {
             }
             reason
         }
+        Command::End { by } => return check_person(by),
         Command::Revoke { by, reason } => {
             check_person(by)?;
             reason
