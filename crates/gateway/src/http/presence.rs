@@ -7,10 +7,11 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use penholder_hub::{Evidence, Hub, Input, SummaryQuery, brief};
+use penholder_hub::{Audience, Evidence, Hub, Input, SummaryQuery, brief};
 use penholder_presence::{Key, MonoMs, ReplicaName, SessionId, SessionPolicy};
 use penholder_protocol::{
-    Certainty, ErrorCode, Status, Summaries, SummariesJoin, TopicName, TopicRow, ViewerSummary,
+    Certainty, ErrorCode, ErrorReply, Namespace, Status, Summaries, SummariesJoin, TopicName,
+    TopicRow, ViewerSummary,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
@@ -183,7 +184,8 @@ pub(super) struct Why {
     reason: &'static str,
 }
 
-/// Tells the evidence for what is shown of a session.
+/// Tells the evidence for what is shown of a session. On topics of tickets whoever is none of the staff is told of their own
+/// sessions only.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/presence/{session}/why", tag = "presence",
     params(
@@ -193,7 +195,7 @@ pub(super) struct Why {
     responses(
         (status = 200, body = Why),
         (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody),
+        (status = 403, body = ErrorBody, description = "`not_authorized`: not the topic, or not this session of it."),
         (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody),
         (status = 503, body = ErrorBody),
@@ -209,6 +211,10 @@ pub(super) async fn why(
     let id = SessionId::from(session.as_str());
     let evidence = app.shards.why(&topic, id).await?;
     let (evidence, heartbeat) = evidence.ok_or(ErrorCode::NotFound)?;
+    if !may_know_why(&caller, &topic, &evidence.key) {
+        let message = "Of this topic you are told the evidence of your own sessions only.";
+        return Err(ErrorReply::new(ErrorCode::NotAuthorized).message(message).into());
+    }
     let now = app.clock.now();
     let wall = |at: MonoMs| now.wall.0.saturating_sub(now.mono.since(at));
     let connection = evidence.connection;
@@ -224,6 +230,16 @@ pub(super) async fn why(
         status: evidence.status,
         reason: reason(&evidence),
     }))
+}
+
+/// When the staff was last at work is nothing to those whose tickets it works on, nor what they do to each other.
+fn may_know_why(caller: &Caller, topic: &TopicName, key: &Key) -> bool {
+    match caller {
+        Caller::Person(identity) if topic.namespace() == Namespace::Tickets => {
+            identity.audience(topic) == Audience::Staff || identity.subject() == key.as_str()
+        }
+        Caller::Person(_) | Caller::Backend(_) => true,
+    }
 }
 
 fn reason(evidence: &Evidence) -> &'static str {
