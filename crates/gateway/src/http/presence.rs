@@ -10,8 +10,8 @@ use axum::http::StatusCode;
 use penholder_hub::{Audience, Evidence, Hub, Input, SummaryQuery, brief};
 use penholder_presence::{Key, MonoMs, ReplicaName, SessionId, SessionPolicy};
 use penholder_protocol::{
-    Certainty, ErrorCode, ErrorReply, Namespace, Status, Summaries, SummariesJoin, TopicName,
-    TopicRow, ViewerSummary,
+    Certainty, ErrorCode, ErrorReply, Namespace, PersonBrief, Status, Summaries, SummariesJoin,
+    TopicName, TopicRow, ViewerSummary,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
@@ -21,6 +21,7 @@ use super::error::{ApiError, ErrorBody};
 use super::query::Params;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
+use crate::log::Visit;
 use crate::shard::Shards;
 use crate::summaries::{Watchable, watchable};
 
@@ -148,18 +149,30 @@ pub(super) async fn summaries(
 ) -> Result<Json<Summaries>, ApiError> {
     let Json(SummariesJoin { topics }) = body?;
     let Watchable { topics, .. } = watchable(&app, &caller, &topics).await?;
+    let log = app.pens.log();
+    let holders = holders(&topics, |topic| log.visit(topic, None)).await;
     let mut data: Vec<TopicRow> = Vec::with_capacity(topics.len());
-    let mut is_away = false;
-    for topic in topics {
-        // A store that is away is waited for once, not for each topic.
-        let visit = if is_away { None } else { app.pens.log().visit(&topic, None).await };
-        is_away |= visit.is_none();
-        let holder = visit.and_then(|visit| visit.recent().reading.pen.holder.clone());
+    for (topic, holder) in topics.into_iter().zip(holders) {
         let mut row = app.shards.ask(&topic.clone(), move |hub| hub.row(&topic)).await?;
-        row.holder = holder.as_ref().map(brief);
+        row.holder = holder;
         data.push(row);
     }
     Ok(Json(Summaries { data }))
+}
+
+/// Who has the pens of `topics`, in their order; nobody, where the store is away. That is waited for once, not for each
+/// topic.
+async fn holders<'a, F: Future<Output = Option<Visit>>>(
+    topics: &'a [TopicName],
+    visit: impl Fn(&'a TopicName) -> F,
+) -> Vec<Option<PersonBrief>> {
+    let mut holders = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let Some(visit) = visit(topic).await else { break };
+        holders.push(visit.recent().reading.pen.holder.as_ref().map(brief));
+    }
+    holders.resize(topics.len(), None);
+    holders
 }
 
 /// Why a session is shown as it is.
@@ -303,6 +316,47 @@ async fn gone(
             (true, _) => sleep(LOOK_EVERY).await,
             (false, true) => return Ok(()),
             (false, false) => return Err(ErrorCode::Unavailable.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use penholder_hub::{Position, Reading};
+    use penholder_lease::{Kind, Lease, Pen, Person, StoreMs};
+
+    use super::*;
+    use crate::log::{About, Recent};
+
+    fn visit(holder: &str) -> Visit {
+        let holder = Person { id: holder.into(), name: holder.to_owned(), kind: Kind::Human };
+        let pen = Pen { holder: Some(holder), ..Lease::default().view(StoreMs(0)) };
+        Visit::new(Recent {
+            reading: Reading { at: Position::default(), pen },
+            about: About::Other,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_is_asked_for_no_other_topic() {
+        let topics = ["doc:1", "doc:2", "doc:3", "doc:4"].map(|it| TopicName::parse(it).unwrap());
+        for (away_from, expected) in [
+            (5, [Some("doc:1"), Some("doc:2"), Some("doc:3"), Some("doc:4")]),
+            (2, [Some("doc:1"), None, None, None]),
+            (1, [None; 4]),
+        ] {
+            let asked = AtomicUsize::new(0);
+            let holders = holders(&topics, |topic| {
+                let place = asked.fetch_add(1, Ordering::Relaxed) + 1;
+                ready((place < away_from).then(|| visit(topic.as_str())))
+            });
+            let holders = holders.await;
+            let ids: Vec<_> = holders.iter().map(|it| it.as_ref().map(|it| &*it.id)).collect();
+            assert_eq!(ids, expected);
+            assert_eq!(asked.into_inner(), away_from.min(topics.len()));
         }
     }
 }
