@@ -42,6 +42,7 @@ on_every_store! {
     writes::a_write_is_conditional_on_what_was_read,
     writes::a_write_under_a_fence_that_has_gone_on_is_not_written,
     writes::a_write_without_the_pen_is_flagged_or_refused,
+    writes::a_ticket_that_goes_takes_its_pen_first,
     writes::status_goes_by_the_machine,
     writes::only_known_staff_is_assigned,
     writes::bulk_is_all_or_nothing,

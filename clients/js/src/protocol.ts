@@ -180,7 +180,7 @@ export type PenState = "free" | "held" | "draining" | "reserved";
 export type PenChange = "granted" | "renewed" | "released" | "expired" | "requested" | "declined" | "draining" | "handed_over" | "taken_over" | "revoked" | "reserved" | "resumed";
 
 /** Why it has happened. */
-export type PenRule = "free" | "released" | "expired" | "idle" | "queue" | "handed_over" | "request_timeout" | "taken_over" | "same_person" | "ai_yields" | "revoked" | "resumed" | "disconnected";
+export type PenRule = "free" | "released" | "expired" | "idle" | "queue" | "handed_over" | "request_timeout" | "taken_over" | "same_person" | "ai_yields" | "revoked" | "resumed" | "disconnected" | "deleted";
 
 /** Somebody who waits for the pen. */
 export type PenWaiting = {

@@ -95,7 +95,7 @@ impl Default for Retention {
 }
 
 /// Events that are forgotten in one transaction, at most.
-pub(crate) const PRUNE_AT_ONCE: u64 = 500;
+const PRUNE_AT_ONCE: u64 = 500;
 
 /// Puts its number into a payload. The rest of it is the same for all who hear it.
 pub(crate) fn numbered(seq: u64, body: &str) -> String {
@@ -173,53 +173,96 @@ pub(crate) async fn replay(
     Ok(Replay::Events { events, last })
 }
 
-/// Returns up to `limit` topics of which something is to be forgotten, and up to which number.
+/// Returns up to `limit` topics behind one in order of which something is to be forgotten, and up to which number.
 pub(crate) async fn overdue(
     connection: &mut Connection<'_>,
     retention: Retention,
-    (now, limit): (StoreMs, u32),
+    now: StoreMs,
+    (after, limit): (&str, u32),
 ) -> Result<Vec<(String, i64)>, StoreError> {
     Ok(rows!(
         connection,
         fetch_all,
-        "SELECT topic, upto FROM (
-             SELECT h.topic, h.seq - $2 AS upto FROM topics AS h WHERE h.seq - h.pruned > $2
-                 AND EXISTS (SELECT 1 FROM event_topics AS t WHERE t.topic = h.topic)
+        "SELECT topic, max(upto) FROM (
+             SELECT topic, seq - $2 AS upto FROM topics WHERE seq - pruned > $2
              UNION ALL
              SELECT topic, max(seq_staff) FROM event_topics WHERE occurred_ms <= $1 GROUP BY topic
-         ) AS due ORDER BY topic LIMIT $3",
+         ) AS due WHERE topic > $3 GROUP BY topic ORDER BY topic LIMIT $4",
         signed(now.before(retention.keep_ms).0),
         signed(retention.per_topic),
+        after,
         i64::from(limit),
     ))
 }
 
-/// Forgets a topic's first events, as many as one transaction may hold up the writers for, but none after a number;
-/// returns how many. The writes that no topic has any more go with them, unless consumers wait for them.
+/// What was forgotten of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pruned {
+    /// How many events.
+    pub(crate) count: u64,
+    /// Whether that was all.
+    pub(crate) is_done: bool,
+}
+
+/// Forgets a topic's first events, those of its pen among them, as many as one transaction may hold up the writers for,
+/// but none after a number. The writes that no topic has any more go with them. What consumers wait for is gone for the topic,
+/// and stays for them until it is as old as the log may be.
+///
+/// Cost: in proportion to what is forgotten, however much stays.
 pub(crate) async fn prune(
     connection: &mut Connection<'_>,
     topic: &str,
     upto: i64,
-) -> Result<u64, StoreError> {
-    let events: Vec<(String, i64)> = rows!(
+) -> Result<Pruned, StoreError> {
+    let first: Option<(i64, Option<i64>, Option<i64>)> = rows!(
         connection,
-        fetch_all,
-        "SELECT event_id, seq_staff FROM event_topics WHERE topic = $1 AND seq_staff <= $2
-         ORDER BY seq_staff LIMIT $3",
+        fetch_optional,
+        "SELECT h.pruned,
+             (SELECT min(seq_staff) FROM event_topics WHERE topic = $1 AND seq_staff > h.pruned),
+             (SELECT min(seq) FROM pen_log WHERE topic = $1 AND seq > h.pruned)
+         FROM topics AS h WHERE h.topic = $1",
         topic,
-        upto,
-        signed(PRUNE_AT_ONCE),
     );
-    // Where the rest are events of the pen, they are left behind as well.
-    let upto =
-        events.last().filter(|_| events.len() as u64 == PRUNE_AT_ONCE).map_or(upto, |it| it.1);
+    let Some((pruned, told, of_pen)) = first else {
+        return Ok(Pruned { count: 0, is_done: true });
+    };
+    // Numbers have no gaps, so there are as many events at most.
+    let first = told.into_iter().chain(of_pen).min().unwrap_or(upto);
+    let last = first.saturating_add(signed(PRUNE_AT_ONCE) - 1).min(upto);
+    let count = forget(connection, topic, (pruned, last)).await?;
+    // Last, since it keeps all others from writing to the topic.
     execute!(
         connection,
-        "DELETE FROM event_topics WHERE topic = $1 AND seq_staff <= $2",
+        "UPDATE topics SET pruned = $2 WHERE topic = $1 AND pruned < $2",
         topic,
-        upto,
+        last,
     );
-    for (event, _) in &events {
+    Ok(Pruned { count, is_done: last >= upto })
+}
+
+/// Forgets the events of a topic after a number and up to another; returns how many.
+async fn forget(
+    connection: &mut Connection<'_>,
+    topic: &str,
+    (after, last): (i64, i64),
+) -> Result<u64, StoreError> {
+    let events: Vec<(String,)> = rows!(
+        connection,
+        fetch_all,
+        "SELECT event_id FROM event_topics WHERE topic = $1 AND seq_staff > $2 AND seq_staff <= $3
+         ORDER BY seq_staff",
+        topic,
+        after,
+        last,
+    );
+    execute!(
+        connection,
+        "DELETE FROM event_topics WHERE topic = $1 AND seq_staff > $2 AND seq_staff <= $3",
+        topic,
+        after,
+        last,
+    );
+    for (event,) in &events {
         execute!(
             connection,
             "DELETE FROM event_log
@@ -229,12 +272,14 @@ pub(crate) async fn prune(
             event,
         );
     }
-    // Last, since it keeps all others from writing to the topic.
-    execute!(
+    let of_pen = execute!(
         connection,
-        "UPDATE topics SET pruned = $2 WHERE topic = $1 AND pruned < $2",
+        "DELETE FROM pen_log WHERE topic = $1 AND seq > $2 AND seq <= $3
+             AND NOT EXISTS (
+                 SELECT 1 FROM deliveries WHERE event_id = pen_log.id AND state <> 'delivered')",
         topic,
-        upto,
+        after,
+        last,
     );
-    Ok(events.len() as u64)
+    Ok(events.len() as u64 + of_pen)
 }

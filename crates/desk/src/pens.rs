@@ -20,7 +20,7 @@ use crate::renewal::Renewal;
 use crate::sqlite::{SqliteStore, Turn};
 
 use self::within::Judged;
-pub(crate) use self::within::check_actor;
+pub(crate) use self::within::{Obeyed, Owes, check_actor};
 
 /// Events that are forgotten in one transaction, at most: others wait for it.
 const EXPIRE_AT_ONCE: u32 = 5_000;
@@ -490,6 +490,7 @@ fn check_texts(topic: &str, command: &Command) -> Result<(), StoreError> {
             }
             reason
         }
+        Command::End { by } => return check_person(by),
         Command::Revoke { by, reason } => {
             check_person(by)?;
             reason

@@ -35,6 +35,7 @@ use crate::error::StoreError;
 use crate::events::Trace;
 use crate::migrate;
 use crate::pens::noted::{Noted, noted};
+use crate::pens::{Obeyed, Owes};
 use crate::renewal::Renewal;
 use crate::row::{Kept, Row, answered, logged, signed, unsigned};
 
@@ -102,20 +103,16 @@ impl PostgresStore {
             return Ok(answered);
         }
         let mut transaction = self.begin().await?;
-        let begins = matches!(command, Command::Acquire { .. } | Command::TakeOver { .. });
-        let lock = if begins { Lock::Begin } else { Lock::Write };
-        let (row, time) = locked(&mut transaction, topic, lock).await?;
-        let decision = decide(&row.lease, command, time, policy);
-        let Some(after) = row.after(&decision, policy) else {
-            transaction.rollback().await?;
-            return Ok(answered(decision, time, (row.due, 0)));
-        };
-        let written =
-            Written { after: &after, noted: noted(&row.lease, command, &decision.events), trace };
-        let (last, is_owed) = keep(&mut transaction, topic, &decision, written).await?;
-        transaction.commit().await?;
-        self.ring(is_owed);
-        Ok(answered(decision, time, (after.due, last)))
+        let Obeyed { answered, written } =
+            obey_within(&mut transaction, (topic, command), policy, trace).await?;
+        match written {
+            Some(owes) => {
+                transaction.commit().await?;
+                self.ring(owes == Owes::Something);
+            }
+            None => transaction.rollback().await?,
+        }
+        Ok(answered)
     }
 
     /// Wakes whoever serves consumers, when these are owed something that has been committed.
@@ -248,6 +245,38 @@ pub(crate) async fn locked(
         .execute(&mut *connection)
         .await?;
     read(sqlx::query_as(statement).bind(topic).fetch_one(connection).await?)
+}
+
+/// Sees to it that there is a row to lock, if there is the ticket, and locks it.
+pub(crate) async fn lock_pen_of(
+    connection: &mut PgConnection,
+    topic: &str,
+    ticket: &str,
+) -> Result<(), StoreError> {
+    let begin = sqlx::query(sql::BEGIN_ROW_OF).bind(topic).bind(Json(Claims::default()));
+    begin.bind(ticket).execute(&mut *connection).await?;
+    locked(connection, topic, Lock::Write).await.map(drop)
+}
+
+/// Obeys a command in a transaction.
+pub(crate) async fn obey_within(
+    connection: &mut PgConnection,
+    (topic, command): (&str, &Command),
+    policy: &Policy,
+    trace: Option<&Trace>,
+) -> Result<Obeyed, StoreError> {
+    let begins = matches!(command, Command::Acquire { .. } | Command::TakeOver { .. });
+    let lock = if begins { Lock::Begin } else { Lock::Write };
+    let (row, time) = locked(connection, topic, lock).await?;
+    let decision = decide(&row.lease, command, time, policy);
+    let Some(after) = row.after(&decision, policy) else {
+        return Ok(Obeyed { answered: answered(decision, time, (row.due, 0)), written: None });
+    };
+    let noted = noted(&row.lease, command, &decision.events);
+    let written = Written { after: &after, noted, trace };
+    let (last, is_owed) = keep(connection, topic, &decision, written).await?;
+    let owes = if is_owed { Owes::Something } else { Owes::Nothing };
+    Ok(Obeyed { answered: answered(decision, time, (after.due, last)), written: Some(owes) })
 }
 
 /// What is written of a decision.

@@ -33,6 +33,7 @@ use crate::consumers::outbox::Known;
 use crate::error::StoreError;
 use crate::events::Trace;
 use crate::migrate;
+use crate::pens::Obeyed;
 use crate::renewal::Renewal;
 use crate::row::{LeaseColumns, Row, logged, signed};
 use crate::statement::rows;
@@ -152,6 +153,19 @@ impl SqliteStore {
         let row: Option<LeaseColumns> =
             rows!(&mut turn.connection(), fetch_optional, SELECT, topic);
         Ok((row.map_or_else(|| Ok(Row::default()), Row::read)?, self.ground.time()))
+    }
+
+    /// Obeys a command within a transaction in which something was read already.
+    pub(crate) async fn obey_within(
+        &self,
+        turn: &mut Turn,
+        asked: (&str, &Command),
+        trace: Option<&Trace>,
+    ) -> Result<Obeyed, StoreError> {
+        let mut lite = turn.lite();
+        lite.flush().await?;
+        let obeyed = self.ground.obey_within(lite.connection(), asked, trace).await;
+        lite.seen(obeyed)
     }
 
     pub(crate) async fn pen(&self, topic: &str) -> Result<Reading, StoreError> {

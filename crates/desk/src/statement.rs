@@ -119,7 +119,7 @@ impl<'a> Lite<'a> {
     }
 
     /// Takes note of what came of a statement.
-    pub(crate) fn seen<T>(&mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
+    pub(crate) fn seen<T, E>(&mut self, result: Result<T, E>) -> Result<T, E> {
         if let (Err(_), Some(course)) = (&result, self.course.as_mut()) {
             course.is_lost = true;
         }

@@ -99,7 +99,7 @@ pub struct Storage {
     pub url: Secret,
     /// How long the log of pens and tickets is kept.
     pub retention: Span<60_000, 31_536_000_000>,
-    /// Most events that the log keeps of a topic.
+    /// Most events that the log keeps of a topic, those of its pen among them.
     pub retention_per_topic: Count<100, 10_000_000>,
 }
 

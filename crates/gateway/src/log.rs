@@ -6,7 +6,7 @@
 mod recent;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use penholder_desk::{Entry, Happened, Logged, LoggedEvent, Owned, StoreError, Tickets, Told};
 use penholder_hub::{
@@ -17,8 +17,8 @@ use penholder_ticket::{EventName, TicketId};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-pub(crate) use self::recent::{About, Visit};
-use self::recent::{Recent, Visits};
+use self::recent::Visits;
+pub(crate) use self::recent::{About, Recent, Visit};
 use crate::pens::log_away;
 
 /// Most events that a join or a shard gets at a time.
@@ -121,16 +121,28 @@ impl Log {
         topic: &TopicName,
         read: impl Future<Output = Option<T>>,
     ) -> Option<T> {
-        let wait = match topic.namespace() {
-            _ if self.visits.are_stalled() => STALLED_WAIT,
-            Namespace::Tickets => TICKETS_WAIT,
-            _ => JOIN_WAIT,
-        };
+        let wait = self.patience(topic, Instant::now());
         let read = timeout(wait, read).await;
-        if read.is_err() && wait > STALLED_WAIT {
-            self.visits.stall();
+        if read.is_err() {
+            self.waited_in_vain(wait, Instant::now());
         }
         read.ok().flatten()
+    }
+
+    /// How long whoever joins a topic waits for the store.
+    fn patience(&self, topic: &TopicName, now: Instant) -> Duration {
+        match topic.namespace() {
+            _ if self.visits.are_stalled(now) => STALLED_WAIT,
+            Namespace::Tickets => TICKETS_WAIT,
+            _ => JOIN_WAIT,
+        }
+    }
+
+    /// Notes that somebody has waited for so long. Whoever hardly did knows no more of the store than before.
+    fn waited_in_vain(&self, wait: Duration, now: Instant) {
+        if wait > STALLED_WAIT {
+            self.visits.stall(now);
+        }
     }
 
     /// All of it is of one moment: a ticket that is deleted after it was seen has its last event behind the reading.
@@ -269,4 +281,62 @@ pub(crate) fn ticket_news(told: Told) -> News {
         public: told.public.map(|(seq, payload)| (seq, Json::trusted(payload))),
         then: if ends { Then::Ends } else { Then::GoesOn },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use penholder_desk::Pens;
+    use penholder_lease::Policies;
+    use penholder_ticket::Rules;
+
+    use super::*;
+    use crate::log::recent::STALLED_FOR;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// A log whose store is away, and says so at once.
+    fn log() -> Log {
+        Log::new(&Tickets::new(&Pens::unopened(Policies::default()), Rules::default()))
+    }
+
+    fn topics() -> [TopicName; 2] {
+        ["doc:1", "tickets:all"].map(|name| TopicName::parse(name).unwrap())
+    }
+
+    #[test]
+    fn a_store_that_stalls_is_hardly_waited_for_until_somebody_finds_out_anew() {
+        let (log, topics, now) = (log(), topics(), Instant::now());
+        let patience = |now| topics.each_ref().map(|topic| log.patience(topic, now));
+        assert_eq!(patience(now), [JOIN_WAIT, TICKETS_WAIT]);
+        log.waited_in_vain(JOIN_WAIT, now);
+        assert_eq!(patience(now), [STALLED_WAIT; 2]);
+        // Who waited for a moment only does not make it longer.
+        log.waited_in_vain(STALLED_WAIT, now + STALLED_FOR - MOMENT);
+        assert_eq!(patience(now + STALLED_FOR - MOMENT), [STALLED_WAIT; 2]);
+        assert_eq!(patience(now + STALLED_FOR), [JOIN_WAIT, TICKETS_WAIT]);
+        log.waited_in_vain(TICKETS_WAIT, now + STALLED_FOR);
+        assert_eq!(patience(now + STALLED_FOR * 2 - MOMENT), [STALLED_WAIT; 2]);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_store_in_vain_spares_the_others() {
+        let (log, [doc, tickets], start) = (log(), topics(), Instant::now());
+        assert_eq!(log.in_time(&doc, pending::<Option<()>>()).await, None);
+        assert!(start.elapsed() >= JOIN_WAIT);
+        // As of before the end of the wait, however long ago that is.
+        assert_eq!(log.patience(&tickets, start), STALLED_WAIT);
+        // What is there all the same is heard.
+        assert_eq!(log.in_time(&tickets, ready(Some(1))).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_says_that_it_is_away_has_kept_nobody_waiting() {
+        let (log, topics, now) = (log(), topics(), Instant::now());
+        for topic in &topics {
+            assert!(log.visit(topic, None).await.is_none());
+        }
+        assert_eq!(topics.map(|topic| log.patience(&topic, now)), [JOIN_WAIT, TICKETS_WAIT]);
+    }
 }

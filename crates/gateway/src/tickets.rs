@@ -12,16 +12,17 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use penholder_desk::{Retention, StoreError, StoredAnswer, Tickets, Told, Work};
+use penholder_desk::{Logged, Retention, StoreError, StoredAnswer, Tickets, Told, Work};
 use penholder_hub::{Input, News, Source};
 use penholder_protocol::TopicName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::access::{Access, views_by_token};
-use crate::log::ticket_news;
+use crate::log::{pen_news, ticket_news};
 use crate::pens::{PenDesk, log_away};
 use crate::shard::Shards;
+use crate::telemetry::metrics;
 
 /// How often what was kept for long enough is thrown away.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
@@ -29,6 +30,21 @@ const TIDY_EVERY: Duration = Duration::from_secs(600);
 /// After how long it is looked whether a work was kept of which nobody knows; in the end the next event tells.
 /// Unit: seconds.
 const SURE_AFTER_SECS: [u64; 6] = [1, 1, 2, 4, 8, 16];
+
+/// What topics are owed of a work once it is committed, beside what that returns.
+#[derive(Debug)]
+struct Owed {
+    /// All that hear of it.
+    topics: BTreeSet<String>,
+    /// What has happened to their pens.
+    pens: Vec<(String, Logged)>,
+}
+
+impl Owed {
+    fn of(work: &Work) -> Self {
+        Self { topics: work.topics(), pens: work.pens().to_vec() }
+    }
+}
 
 /// All tickets. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -76,8 +92,7 @@ impl TicketDesk {
     ///
     /// As [`Work::commit`]. Whoever is to be told is told all the same, if it was kept.
     pub(crate) async fn commit(&self, work: Work) -> Result<(), StoreError> {
-        let topics = work.topics();
-        self.finish(topics, work.commit()).await
+        self.finish(Owed::of(&work), work.commit()).await
     }
 
     /// Keeps a work for good with the answer for those who ask again, and tells the topics.
@@ -90,20 +105,19 @@ impl TicketDesk {
         work: Work,
         answer: StoredAnswer,
     ) -> Result<(), StoreError> {
-        let topics = work.topics();
-        self.finish(topics, async move { work.commit_answered(&answer).await }).await
+        self.finish(Owed::of(&work), async move { work.commit_answered(&answer).await }).await
     }
 
     /// Commits and tells in a task of its own: whoever asked may go away at any moment.
     async fn finish(
         &self,
-        topics: BTreeSet<String>,
+        Owed { topics, pens }: Owed,
         commit: impl Future<Output = Result<Vec<Told>, StoreError>> + Send + 'static,
     ) -> Result<(), StoreError> {
         let desk = self.clone();
         let task = self.0.tasks.spawn(async move {
             match commit.await {
-                Ok(told) => desk.tell(told).await,
+                Ok(told) => desk.tell((pens, told)).await,
                 Err(error) => {
                     if matches!(error, StoreError::Unavailable(_)) {
                         desk.0.tasks.spawn(desk.clone().make_sure(topics));
@@ -141,9 +155,13 @@ impl TicketDesk {
         }
     }
 
-    /// Tells the topics what was committed for them, each in order.
-    pub(crate) async fn tell(&self, told: Vec<Told>) {
+    /// Tells the topics what was committed for them, each in order: of its pen first, as that was numbered.
+    async fn tell(&self, (pens, told): (Vec<(String, Logged)>, Vec<Told>)) {
         let mut by_topic: BTreeMap<String, Vec<News>> = BTreeMap::new();
+        for (topic, logged) in pens {
+            metrics::pen_event(logged.event.kind, logged.event.rule);
+            by_topic.entry(topic).or_default().push(pen_news(logged));
+        }
         for told in told {
             by_topic.entry(told.topic.clone()).or_default().push(ticket_news(told));
         }

@@ -121,6 +121,11 @@ pub enum Command {
         /// What they say.
         reason: Option<String>,
     },
+    /// What the pen is of is deleted: nobody has it any more, and nobody ever will.
+    End {
+        /// By whom.
+        by: Person,
+    },
     /// A session's connection was lost.
     Disconnect {
         /// Which.
@@ -182,6 +187,8 @@ pub enum Outcome {
     },
     /// Nobody has it by right of the old holder any more.
     Revoked,
+    /// There is nothing to have a pen of any more.
+    Ended,
     /// What the session had is reserved, or it had nothing.
     Disconnected,
     /// What was due has been done.
@@ -215,4 +222,7 @@ pub enum Refusal {
     /// Who should get it does not wait for it, or has it already.
     #[error("no such recipient")]
     UnknownRecipient,
+    /// What the pen was of is gone, and the pen with it.
+    #[error("what the pen was of is gone")]
+    Ended,
 }

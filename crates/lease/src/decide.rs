@@ -34,6 +34,10 @@ pub struct Decision {
 #[must_use]
 pub fn decide(lease: &Lease, command: &Command, time: StoreTime, policy: &Policy) -> Decision {
     let mut turn = Turn { lease: lease.clone(), time, policy, events: Vec::new() };
+    if matches!(command, Command::End { .. }) {
+        // Nobody gets what is due to them of what is gone.
+        turn.drop_claims();
+    }
     turn.settle();
     let outcome = turn.obey(command);
     Decision { lease: turn.lease, events: turn.events, outcome }
@@ -80,6 +84,7 @@ impl Turn<'_> {
             }
             Command::TakeOver { claimant, reason } => self.take_over(claimant, reason.as_ref()),
             Command::Revoke { by, reason } => self.revoke(by, reason.as_ref()),
+            Command::End { by } => Ok(self.end_for_good(by)),
             Command::Disconnect { session } => Ok(self.disconnect(session)),
             Command::Leave { session } => Ok(self.leave(session)),
             Command::Resume { session } => self.resume(session),
@@ -99,7 +104,7 @@ impl Turn<'_> {
         lease.since = lease.since.min(now);
         lease.active_at = lease.active_at.min(now);
         let deadline_max = match &mut lease.claims.state {
-            State::Free { .. } => now,
+            State::Free { .. } | State::Ended => now,
             State::Held { tenure } | State::Reserved { tenure } => within(tenure.ttl_ms),
             State::Draining { tenure, deadline_before, .. } => {
                 *deadline_before = within(tenure.ttl_ms).min(*deadline_before);

@@ -59,7 +59,7 @@ words! {
         HandedOver = "handed_over",
         /// The take-over is done, in place of `granted`.
         TakenOver = "taken_over",
-        /// An administrator took it away.
+        /// It was taken away from the holder.
         Revoked = "revoked",
         /// The holder's connection was lost; it is kept for them until the deadline.
         Reserved = "reserved",
@@ -98,6 +98,8 @@ words! {
         Resumed = "resumed",
         /// A connection was lost.
         Disconnected = "disconnected",
+        /// What it is of was deleted.
+        Deleted = "deleted",
     }
 }
 

@@ -71,6 +71,8 @@ pub enum State {
         /// By what right.
         tenure: Tenure,
     },
+    /// Nobody, for ever: what it was of is gone.
+    Ended,
 }
 
 impl Default for State {
@@ -121,7 +123,7 @@ impl State {
     #[must_use]
     pub fn tenure(&self) -> Option<&Tenure> {
         match self {
-            Self::Free { .. } => None,
+            Self::Free { .. } | Self::Ended => None,
             Self::Held { tenure } | Self::Draining { tenure, .. } | Self::Reserved { tenure } => {
                 Some(tenure)
             }
@@ -130,7 +132,7 @@ impl State {
 
     pub(crate) fn tenure_mut(&mut self) -> Option<&mut Tenure> {
         match self {
-            Self::Free { .. } => None,
+            Self::Free { .. } | Self::Ended => None,
             Self::Held { tenure } | Self::Draining { tenure, .. } | Self::Reserved { tenure } => {
                 Some(tenure)
             }
@@ -140,7 +142,7 @@ impl State {
     /// Takes the state apart, and leaves a free one.
     pub(crate) fn take(&mut self) -> (Option<Tenure>, Option<Claimant>) {
         match mem::take(self) {
-            Self::Free { .. } => (None, None),
+            Self::Free { .. } | Self::Ended => (None, None),
             Self::Held { tenure } | Self::Reserved { tenure } => (Some(tenure), None),
             Self::Draining { tenure, to, .. } => (Some(tenure), Some(to)),
         }
@@ -159,7 +161,7 @@ impl Lease {
                 _ if tenure.is_none() => PenState::Free,
                 State::Draining { .. } => PenState::Draining,
                 State::Reserved { .. } => PenState::Reserved,
-                State::Held { .. } | State::Free { .. } => PenState::Held,
+                State::Held { .. } | State::Free { .. } | State::Ended => PenState::Held,
             },
             holder: tenure.map(|tenure| tenure.holder.person.clone()),
             session: tenure.map(|tenure| tenure.holder.session.clone()),

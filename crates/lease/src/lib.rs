@@ -85,6 +85,7 @@
 //! - Everybody who waits is served, in order, each within a time to live:
 //!   `queue_is_served_in_order_and_in_time`.
 //! - Nothing that an outsider can make longer is without bound: `row_is_bounded_and_in_order`.
+//! - What is gone has no pen: `nothing_follows_the_end`.
 //! - The last event tells the pen: `events_replay_to_the_pen`.
 //!
 //! # Sources

@@ -9,8 +9,8 @@ mod ledger;
 use history::{Scene, Step, policies, steps};
 use ledger::Ledger;
 use penholder_lease::{
-    Command, Event, Fence, Lease, Outcome, PenState, Policy, Refusal, Rule, State, StoreMs,
-    StoreTime, Timeline, WriteCheck, WriteClaim, decide,
+    Command, Event, EventKind, Fence, Kind, Lease, Outcome, PenState, Person, Policy, Refusal,
+    Rule, State, StoreMs, StoreTime, Timeline, WriteCheck, WriteClaim, decide,
 };
 use proptest::prelude::*;
 
@@ -50,8 +50,12 @@ fn sender(command: &Command) -> Option<&str> {
         | Command::Disconnect { session }
         | Command::Leave { session }
         | Command::Resume { session } => Some(session.as_str()),
-        Command::Revoke { .. } | Command::Tick => None,
+        Command::Revoke { .. } | Command::End { .. } | Command::Tick => None,
     }
+}
+
+fn person(id: &str) -> Person {
+    Person { id: id.into(), name: id.to_owned(), kind: Kind::Human }
 }
 
 fn holder(lease: &Lease) -> Option<&str> {
@@ -245,6 +249,39 @@ proptest! {
         }
         prop_assert_eq!(served, expected);
         prop_assert_eq!(scene.lease.view(StoreMs(scene.now)).state, PenState::Free);
+    }
+
+    /// Where there is nothing to edit any more whoever had the pen has lost it, and nobody gets it, not even who had
+    /// it coming; after that nothing is told, whatever anybody says.
+    #[test]
+    fn nothing_follows_the_end(policy in policies(), history in steps(), later in steps()) {
+        let mut ledger = Ledger::new(policy.clone());
+        let mut scene = play(&policy, &history, |turn| {
+            turn.events.iter().for_each(|event| ledger.check(&turn.command, event));
+            ledger.read(&turn.command, turn.time.at, &turn.after);
+        });
+        let before = scene.lease.clone();
+        let (now, end) = (StoreMs(scene.now), Command::End { by: person("root") });
+        let time = StoreTime { at: now, timeline: Timeline(0) };
+        let decision = decide(&before, &end, time, &policy);
+        decision.events.iter().for_each(|event| ledger.check(&end, event));
+        let told: Vec<_> = decision.events.iter().map(|event| (event.kind, event.rule)).collect();
+        match before.tenure(now) {
+            Some(_) => prop_assert_eq!(told, [(EventKind::Revoked, Rule::Deleted)]),
+            None => prop_assert!(told.is_empty(), "{:?}", told),
+        }
+        prop_assert_eq!(decision.outcome, Ok(Outcome::Ended));
+        prop_assert_eq!(decision.lease.view(now), Lease { fence: before.fence, ..Lease::default() }.view(now));
+        scene.lease = decision.lease.clone();
+        for step in &later {
+            let (time, command) = scene.next(step);
+            let after = decide(&scene.lease, &command, time, &policy);
+            prop_assert!(after.events.is_empty(), "{:?}", command);
+            prop_assert_eq!(&after.lease, &decision.lease);
+            prop_assert_eq!(after.lease.due(&policy), None);
+            prop_assert!(!matches!(after.outcome, Ok(Outcome::Granted { .. })), "{:?}", command);
+            prop_assert_eq!(decide(&after.lease, &end, time, &policy).lease, after.lease);
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What the staff does to tickets.
 
 use anyhow::{Context, Result};
-use penholder_tests::{CANARY, Options};
+use penholder_tests::{CANARY, Options, RawSocket, Token};
 use serde_json::{Value, json};
 
-use super::desk::{CARL, DORA, Desk, EVE, KEY, ZOE, at, code, is};
+use super::desk::{ADAM, CARL, DORA, Desk, EVE, KEY, Who, ZOE, at, code, is};
 
 pub(super) async fn a_ticket_lives(options: Options) -> Result<()> {
     let desk = Desk::start(options).await?;
@@ -187,6 +187,68 @@ pub(super) async fn a_write_without_the_pen_is_flagged_or_refused(options: Optio
     let answer = desk.ask_with((ZOE, &headers), "PATCH", &at(&ticket), &write).await?;
     assert_eq!((answer.status, &answer.json()["title"]), (200, &json!("u")));
     assert_eq!(names(&traced(&desk).await?), ["collision.created", "ticket.updated"]);
+    Ok(())
+}
+
+/// What a page of somebody hears of a ticket until it is gone: type and rule of what happens to the pen, or the name.
+async fn until_gone(page: &mut RawSocket, topic: &str) -> Result<Vec<String>> {
+    let mut heard = Vec::new();
+    let is_end = |frame: &Value| {
+        let (event, told) = (frame[3].as_str().unwrap_or_default(), &frame[4]);
+        if frame[2] != *topic {
+            return false;
+        }
+        let words = match event {
+            "pen" => format!("{} pen {} by {}", told["seq"], told["type"], told["rule"]),
+            "ticket_deleted" => format!("{} {event}", told["seq"]),
+            "phx_close" => event.to_owned(),
+            _ => return false,
+        };
+        heard.push(words.replace('"', ""));
+        event == "phx_close"
+    };
+    page.until("the end of the ticket", is_end).await?;
+    Ok(heard)
+}
+
+/// Whoever has the pen of a ticket that is deleted is told so before it closes, and nobody has it afterwards.
+pub(super) async fn a_ticket_that_goes_takes_its_pen_first(options: Options) -> Result<()> {
+    let desk = Desk::start(options).await?;
+    let ticket = desk.ticket("carl", "t").await?;
+    let topic = format!("tickets:{}", ticket["id"].as_str().unwrap_or_default());
+    let mut pages = Vec::new();
+    for Who(role, name) in [EVE, ZOE, CARL] {
+        let token = Token::of(name).claim("role", role).sign()?;
+        let mut page = desk.server.socket(&token).await?;
+        page.join(&topic).await?;
+        pages.push(page);
+    }
+    let had = pages[0].ask(&topic, "pen_acquire", &json!({})).await?;
+    assert_eq!(had["response"]["granted"], true, "{had}");
+    let waits = pages[1].ask(&topic, "pen_acquire", &json!({"wait": true})).await?;
+    assert_eq!(waits["response"]["place"], 1, "{waits}");
+    let draft = pages[0].ask(&topic, "pen_draft", &json!({"draft": "not saved"})).await?;
+    assert_eq!(draft["status"], "ok", "{draft}");
+    let gone = desk.ask(ADAM, "DELETE", &at(&ticket), &Value::Null).await?;
+    assert_eq!(gone.status, 204, "{gone}");
+    let end = ["3 pen revoked by deleted", "4 ticket_deleted", "phx_close"];
+    for page in &mut pages {
+        let heard = until_gone(page, &topic).await?;
+        assert_eq!(heard[heard.len() - 3..], end, "{heard:?}");
+        let again = page.ask(&topic, "phx_join", &json!({})).await?;
+        assert_eq!(again["response"]["reason"], "not_authorized");
+    }
+    for (who, path) in [(EVE, "acquire"), (ADAM, "take_over"), (KEY, "acquire")] {
+        let path = format!("/v1/pens/{topic}/{path}");
+        let late = desk.ask(who, "POST", &path, &json!({})).await?;
+        assert_eq!(code(&late), is(403, "not_authorized"), "{late}");
+    }
+    assert_eq!(desk.get(EVE, "/v1/pens?holder=eve").await?["data"], json!([]));
+    // Each has left, which said no word of the pen any more.
+    let log = desk.get(KEY, &format!("/v1/pens/{topic}/log")).await?;
+    let kinds: Vec<_> =
+        log["data"].as_array().into_iter().flatten().map(|it| &it["type"]).collect();
+    assert_eq!(kinds, ["granted", "revoked"], "{log}");
     Ok(())
 }
 

@@ -1,14 +1,17 @@
 //! What else the store of the pens keeps, in transactions of theirs.
 
-use penholder_lease::{Fence, Person, StoreMs, WriteCheck, WriteClaim};
+use penholder_lease::{Command, Fence, Person, StoreMs, WriteCheck, WriteClaim};
+use penholder_ticket::{TicketId, ticket_topic};
 use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, Sqlite};
 
 use super::{Pens, Store, Transaction, check_person};
+use crate::answer::Answered;
 use crate::consumers::outbox::Known;
 use crate::error::StoreError;
+use crate::events::Trace;
 use crate::postgres;
-use crate::statement::{Connection, Lite};
+use crate::statement::{Connection, Lite, execute};
 
 /// What came of a look at a pen before a write.
 #[derive(Debug)]
@@ -19,6 +22,24 @@ pub(crate) struct Judged {
     pub(crate) fence: Fence,
     /// When that was.
     pub(crate) at: StoreMs,
+}
+
+/// What came of a command that was obeyed in somebody's transaction.
+#[derive(Debug)]
+pub(crate) struct Obeyed {
+    /// As whoever asks is told, and the topic, once it is committed.
+    pub(crate) answered: Answered,
+    /// Whether consumers are owed anything; none where nothing was written.
+    pub(crate) written: Option<Owes>,
+}
+
+/// Whether what was written is owed to consumers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owes {
+    /// None wants it.
+    Nothing,
+    /// They have to be told that there is something.
+    Something,
 }
 
 /// A connection that only reads.
@@ -143,6 +164,47 @@ impl Pens {
         };
         let check = row.lease.check_write(claim, time.at, self.policies.of(topic));
         Ok(Judged { check, fence: row.lease.fence, at: time.at })
+    }
+
+    /// Locks the pen of a ticket that there is, before its row is: in the order of all who lock both. Where it never had one
+    /// it has one now, so that nobody begins it meanwhile.
+    pub(crate) async fn lock_pen_of(
+        &self,
+        transaction: &mut Transaction,
+        ticket: TicketId,
+    ) -> Result<(), StoreError> {
+        match transaction {
+            // Nobody else writes at all.
+            Transaction::Sqlite(_) => Ok(()),
+            Transaction::Postgres(transaction) => {
+                let topic = ticket_topic(ticket);
+                postgres::lock_pen_of(transaction, &topic, &ticket.to_string()).await
+            }
+        }
+    }
+
+    /// Ends the pen of what is taken away in a transaction in which something was read already, and forgets the drafts
+    /// that were left with it: nobody can ask for them any more.
+    pub(crate) async fn end(
+        &self,
+        transaction: &mut Transaction,
+        topic: &str,
+        by: &Person,
+        trace: Option<&Trace>,
+    ) -> Result<Obeyed, StoreError> {
+        let (command, policy) = (Command::End { by: by.clone() }, self.policies.of(topic));
+        let obeyed = match (self.opened()?, &mut *transaction) {
+            (Store::Sqlite(store), Transaction::Sqlite(turn)) => {
+                store.obey_within(turn, (topic, &command), trace).await?
+            }
+            (_, Transaction::Postgres(transaction)) => {
+                postgres::obey_within(transaction, (topic, &command), policy, trace).await?
+            }
+            (Store::Postgres(_), Transaction::Sqlite(_)) => another_store(),
+        };
+        let drafts = "DELETE FROM pen_drafts WHERE topic = $1";
+        execute!(&mut transaction.connection(), drafts, topic);
+        Ok(obeyed)
     }
 }
 

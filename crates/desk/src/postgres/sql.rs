@@ -68,6 +68,12 @@ pub(super) const BEGIN_ROW: &str = "
     INSERT INTO pens (topic, fence, since_ms, deadline_ms, active_ms, claims)
     VALUES ($1, 0, 0, 0, 0, $2) ON CONFLICT (topic) DO NOTHING";
 
+/// The same of a ticket, $3, that there is.
+pub(super) const BEGIN_ROW_OF: &str = "
+    INSERT INTO pens (topic, fence, since_ms, deadline_ms, active_ms, claims)
+    SELECT $1, 0, 0, 0, 0, $2 WHERE EXISTS (SELECT FROM tickets WHERE id = $3)
+    ON CONFLICT (topic) DO NOTHING";
+
 /// What pens owe to consumers, of the rows of `told`: lines first, as all who lock both do. A line is
 /// written also where it is there: whoever takes its last has to wait, and then sees what was added.
 macro_rules! owe {

@@ -263,7 +263,7 @@ impl Turn {
         Connection::Sqlite(self.lite())
     }
 
-    fn lite(&mut self) -> Lite<'_> {
+    pub(super) fn lite(&mut self) -> Lite<'_> {
         let lead = self.lead.as_mut().expect("it has not ended");
         // It may be, from the first statement on.
         lead.open_since.get_or_insert_with(Instant::now);

@@ -24,6 +24,7 @@ use crate::answer::{Answered, Logged};
 use crate::error::StoreError;
 use crate::events::Trace;
 use crate::pens::noted::{Noted, noted};
+use crate::pens::{Obeyed, Owes};
 use crate::row::{Kept, Row, answered, signed, unsigned};
 
 /// Most commands of one transaction.
@@ -159,7 +160,8 @@ impl Ground {
         let time = self.time();
         let told = batch.iter().map(|asked| {
             let policy = self.policies.of(&asked.topic);
-            let turn = || turns.take(asked, time, policy);
+            let it = (asked.topic.as_str(), &asked.command);
+            let turn = || turns.take(it, asked.trace.as_ref(), (time, policy));
             // A decision changes nothing before it is made.
             catch_unwind(AssertUnwindSafe(turn)).map(Ok)
         });
@@ -174,6 +176,24 @@ impl Ground {
             self.news.notify_one();
         }
         Ok(told)
+    }
+
+    /// Decides and writes within a transaction of somebody else's.
+    pub(super) async fn obey_within(
+        &self,
+        connection: &mut SqliteConnection,
+        (topic, command): (&str, &Command),
+        trace: Option<&Trace>,
+    ) -> Result<Obeyed, StoreError> {
+        let mut turns = Turns::read(connection, BTreeSet::from([topic])).await?;
+        let ground = (self.time(), self.policies.of(topic));
+        let answered = turns.take((topic, command), trace, ground);
+        if turns.have_changed_nothing() {
+            return Ok(Obeyed { answered, written: None });
+        }
+        let is_owed = turns.write(connection).await?;
+        let owes = if is_owed { Owes::Something } else { Owes::Nothing };
+        Ok(Obeyed { answered, written: Some(owes) })
     }
 
     async fn begin(&self) -> Result<Turn, StoreError> {
@@ -275,8 +295,12 @@ impl Turns {
     }
 
     /// Decides, on what those before have left.
-    fn take(&mut self, asked: &Asked, time: StoreTime, policy: &Policy) -> Answered {
-        let Asked { topic, command, .. } = asked;
+    fn take(
+        &mut self,
+        (topic, command): (&str, &Command),
+        trace: Option<&Trace>,
+        (time, policy): (StoreTime, &Policy),
+    ) -> Answered {
         let place = self.places.get_mut(topic).expect("every topic that is asked about was read");
         let decision = decide(&place.row.lease, command, time, policy);
         let noted = noted(&place.row.lease, command, &decision.events);
@@ -286,10 +310,10 @@ impl Turns {
         let answered = answered(decision, time, (place.row.due, place.seq));
         let events = answered.events.iter().cloned().zip(noted);
         self.log.extend(events.map(|(logged, noted)| Entry {
-            topic: topic.clone(),
+            topic: topic.to_owned(),
             logged,
             noted,
-            trace: asked.trace.clone(),
+            trace: trace.cloned(),
         }));
         answered
     }

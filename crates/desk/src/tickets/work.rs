@@ -15,9 +15,10 @@ use super::error::TicketError;
 use super::keys::{Begun, Claim, Found, Key, StoredAnswer};
 use super::row::folded;
 use super::{Tickets, find_assignee, find_to_write};
+use crate::answer::Logged;
 use crate::error::StoreError;
 use crate::events::{self, Appended, Source, Told, Trace};
-use crate::pens::{Transaction, check_actor};
+use crate::pens::{Owes, Transaction, check_actor};
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, defer, execute, rows, together};
 
@@ -56,6 +57,10 @@ pub struct Work {
     /// When it is done; on PostgreSQL read with the first statement that can tell.
     at: Option<StoreMs>,
     pub(super) events: Vec<Event>,
+    /// What has happened to pens, which is written already: their topics, and the events with their numbers.
+    pens: Vec<(String, Logged)>,
+    /// Whether consumers are owed any of that.
+    pens_owe: Owes,
     claim: Option<Claim>,
 }
 
@@ -69,7 +74,8 @@ impl Tickets {
         check_actor(&request.actor.person)?;
         let (transaction, at) = self.pens.join().await?;
         let tickets = self.clone();
-        Ok(Work { tickets, transaction, request, at, events: Vec::new(), claim: None })
+        let (events, pens, pens_owe) = (Vec::new(), Vec::new(), Owes::Nothing);
+        Ok(Work { tickets, transaction, request, at, events, pens, pens_owe, claim: None })
     }
 
     /// Begins to do something that the caller may ask for again.
@@ -136,7 +142,14 @@ impl Work {
         routes.map(|route| route.topic.clone()).collect()
     }
 
-    /// Keeps everything for good. What is returned is owed to the topics.
+    /// Returns what has happened to pens by what was done so far: owed to their topics once it is committed, before what
+    /// that returns.
+    #[must_use]
+    pub fn pens(&self) -> &[(String, Logged)] {
+        &self.pens
+    }
+
+    /// Keeps everything for good. What is returned is owed to the topics, after what has happened to [pens](Self::pens).
     ///
     /// # Errors
     ///
@@ -187,7 +200,7 @@ impl Work {
             events::append(&mut connection, (&self.events, source), known).await?
         };
         self.transaction.commit().await?;
-        if appended.is_owed {
+        if appended.is_owed || self.pens_owe == Owes::Something {
             self.tickets.news.notify_one();
         }
         Ok(appended.told)
@@ -293,18 +306,34 @@ impl Work {
         self.write(changed).await
     }
 
-    /// Takes a ticket away, with all that belongs to it. Its topic closes when that was told.
+    /// Takes a ticket away, with all that belongs to it. Its pen ends before, and its topic closes when that was told.
     ///
     /// # Errors
     ///
     /// It is not that version any more, or see [`StoreError`].
     pub async fn delete(&mut self, id: TicketId, version: Option<u64>) -> Result<(), TicketError> {
+        // The row of the pen before that of the ticket, as where a fence is judged.
+        self.tickets.pens.lock_pen_of(&mut self.transaction, id).await?;
         let ticket = self.ticket(id).await?;
         check_version(&ticket, version)?;
-        let event = ticket.delete(self.occasion());
         let mut connection = self.transaction.connection();
         execute!(&mut connection, "DELETE FROM tickets WHERE id = $1", id.to_string());
-        self.events.push(event);
+        self.end_pen(ticket_topic(id)).await?;
+        self.events.push(ticket.delete(self.occasion()));
+        Ok(())
+    }
+
+    /// Ends the pen of what is gone. This counts its topic on: nobody else does, whose row is locked with that of its pen.
+    async fn end_pen(&mut self, topic: String) -> Result<(), StoreError> {
+        let Request { actor, trace } = &self.request;
+        let (pens, transaction) = (&self.tickets.pens, &mut self.transaction);
+        let ended = pens.end(transaction, &topic, &actor.person, trace.as_ref()).await?;
+        self.at = self.at.max(Some(ended.answered.at));
+        if ended.written == Some(Owes::Something) {
+            self.pens_owe = Owes::Something;
+        }
+        let events = ended.answered.events.into_iter();
+        self.pens.extend(events.map(|logged| (topic.clone(), logged)));
         Ok(())
     }
 

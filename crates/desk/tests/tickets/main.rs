@@ -5,6 +5,7 @@
 
 mod cohorts;
 mod consumers;
+mod ended;
 mod events;
 #[macro_use]
 #[path = "../harness/mod.rs"]
@@ -13,6 +14,7 @@ mod keys;
 mod mending;
 mod pens;
 mod people;
+mod retention;
 mod rules;
 mod stage;
 mod streams;
@@ -90,6 +92,15 @@ contract! {
     pens::events_of_pens_are_replayed,
     pens::what_pens_owe_is_kept_while_the_log_is,
     pens::nobody_waits_in_a_ring,
+    retention::surplus_events_of_pens_are_forgotten,
+    retention::events_of_ticket_and_pen_are_counted_together,
+    retention::what_is_owed_of_a_pen_outlives_the_number,
+    retention::many_events_of_pens_are_forgotten_in_steps,
+    ended::pen_ends_before_its_ticket,
+    ended::nothing_is_written_of_a_pen_that_has_ended,
+    ended::pen_ends_with_its_ticket_and_not_before,
+    ended::deletion_is_the_last_of_a_topic,
+    ended::whoever_deletes_waits_for_the_pen_first,
 }
 
 #[tokio::test(flavor = "multi_thread")]

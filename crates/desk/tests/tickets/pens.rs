@@ -408,7 +408,11 @@ pub(crate) async fn nobody_waits_in_a_ring(site: Site) -> Result<()> {
 
 /// Waits until so many wait for a lock, or until that is not going to be. On SQLite they stand in a line, where there is
 /// no ring.
-async fn until_blocked(site: &Site, count: usize, is_over: impl Fn() -> bool) -> Result<()> {
+pub(crate) async fn until_blocked(
+    site: &Site,
+    count: usize,
+    is_over: impl Fn() -> bool,
+) -> Result<()> {
     const BLOCKED: &str = "SELECT locktype FROM pg_locks WHERE NOT granted";
     if matches!(site.place.0, Storage::Sqlite { .. }) {
         return Ok(());

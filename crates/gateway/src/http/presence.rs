@@ -7,10 +7,11 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use penholder_hub::{Evidence, Hub, Input, SummaryQuery, brief};
+use penholder_hub::{Audience, Evidence, Hub, Input, SummaryQuery, brief};
 use penholder_presence::{Key, MonoMs, ReplicaName, SessionId, SessionPolicy};
 use penholder_protocol::{
-    Certainty, ErrorCode, Status, Summaries, SummariesJoin, TopicName, TopicRow, ViewerSummary,
+    Certainty, ErrorCode, ErrorReply, Namespace, PersonBrief, Status, Summaries, SummariesJoin,
+    TopicName, TopicRow, ViewerSummary,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
@@ -21,6 +22,7 @@ use super::error::{ApiError, ErrorBody};
 use super::query::Params;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
+use crate::log::Visit;
 use crate::shard::Shards;
 use crate::summaries::{Watchable, watchable};
 
@@ -130,18 +132,30 @@ pub(super) async fn summaries(
 ) -> Result<Json<Summaries>, ApiError> {
     let Json(SummariesJoin { topics }) = body?;
     let Watchable { topics, .. } = watchable(&app, &caller, &topics).await?;
+    let log = app.pens.log();
+    let holders = holders(&topics, |topic| log.visit(topic, None)).await;
     let mut data: Vec<TopicRow> = Vec::with_capacity(topics.len());
-    let mut is_away = false;
-    for topic in topics {
-        // A store that is away is waited for once, not for each topic.
-        let visit = if is_away { None } else { app.pens.log().visit(&topic, None).await };
-        is_away |= visit.is_none();
-        let holder = visit.and_then(|visit| visit.recent().reading.pen.holder.clone());
+    for (topic, holder) in topics.into_iter().zip(holders) {
         let mut row = app.shards.ask(&topic.clone(), move |hub| hub.row(&topic)).await?;
-        row.holder = holder.as_ref().map(brief);
+        row.holder = holder;
         data.push(row);
     }
     Ok(Json(Summaries { data }))
+}
+
+/// Who has the pens of `topics`, in their order; nobody, where the store is away. That is waited for once, not for each
+/// topic.
+async fn holders<'a, F: Future<Output = Option<Visit>>>(
+    topics: &'a [TopicName],
+    visit: impl Fn(&'a TopicName) -> F,
+) -> Vec<Option<PersonBrief>> {
+    let mut holders = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let Some(visit) = visit(topic).await else { break };
+        holders.push(visit.recent().reading.pen.holder.as_ref().map(brief));
+    }
+    holders.resize(topics.len(), None);
+    holders
 }
 
 /// Why a session is shown as it is.
@@ -166,14 +180,19 @@ pub(super) struct Why {
     reason: &'static str,
 }
 
-/// Tells the evidence for what is shown of a session.
+/// Tells the evidence for what is shown of a session. On topics of tickets whoever is none of the staff is told of their own
+/// sessions only.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/presence/{session}/why", tag = "presence",
     params(
         ("topic" = String, Path, description = "The topic, percent-encoded as one segment."),
         ("session" = String, Path, description = "The session."),
     ),
-    responses((status = 200, body = Why), Refused, Missing, Unfit),
+    responses(
+        (status = 200, body = Why),
+        Refused, Missing, Unfit,
+        (status = 403, body = ErrorBody, description = "`not_authorized`: not the topic, or not this session of it."),
+    ),
 )]
 pub(super) async fn why(
     State(app): State<App>,
@@ -185,6 +204,10 @@ pub(super) async fn why(
     let id = SessionId::from(session.as_str());
     let evidence = app.shards.why(&topic, id).await?;
     let (evidence, heartbeat) = evidence.ok_or(ErrorCode::NotFound)?;
+    if !may_know_why(&caller, &topic, &evidence.key) {
+        let message = "Of this topic you are told the evidence of your own sessions only.";
+        return Err(ErrorReply::new(ErrorCode::NotAuthorized).message(message).into());
+    }
     let now = app.clock.now();
     let wall = |at: MonoMs| now.wall.0.saturating_sub(now.mono.since(at));
     let connection = evidence.connection;
@@ -200,6 +223,16 @@ pub(super) async fn why(
         status: evidence.status,
         reason: reason(&evidence),
     }))
+}
+
+/// When the staff was last at work is nothing to those whose tickets it works on, nor what they do to each other.
+fn may_know_why(caller: &Caller, topic: &TopicName, key: &Key) -> bool {
+    match caller {
+        Caller::Person(identity) if topic.namespace() == Namespace::Tickets => {
+            identity.audience(topic) == Audience::Staff || identity.subject() == key.as_str()
+        }
+        Caller::Person(_) | Caller::Backend(_) => true,
+    }
 }
 
 fn reason(evidence: &Evidence) -> &'static str {
@@ -260,6 +293,47 @@ async fn gone(
             (true, _) => sleep(LOOK_EVERY).await,
             (false, true) => return Ok(()),
             (false, false) => return Err(ErrorCode::Unavailable.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use penholder_hub::{Position, Reading};
+    use penholder_lease::{Kind, Lease, Pen, Person, StoreMs};
+
+    use super::*;
+    use crate::log::{About, Recent};
+
+    fn visit(holder: &str) -> Visit {
+        let holder = Person { id: holder.into(), name: holder.to_owned(), kind: Kind::Human };
+        let pen = Pen { holder: Some(holder), ..Lease::default().view(StoreMs(0)) };
+        Visit::new(Recent {
+            reading: Reading { at: Position::default(), pen },
+            about: About::Other,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_is_asked_for_no_other_topic() {
+        let topics = ["doc:1", "doc:2", "doc:3", "doc:4"].map(|it| TopicName::parse(it).unwrap());
+        for (away_from, expected) in [
+            (5, [Some("doc:1"), Some("doc:2"), Some("doc:3"), Some("doc:4")]),
+            (2, [Some("doc:1"), None, None, None]),
+            (1, [None; 4]),
+        ] {
+            let asked = AtomicUsize::new(0);
+            let holders = holders(&topics, |topic| {
+                let place = asked.fetch_add(1, Ordering::Relaxed) + 1;
+                ready((place < away_from).then(|| visit(topic.as_str())))
+            });
+            let holders = holders.await;
+            let ids: Vec<_> = holders.iter().map(|it| it.as_ref().map(|it| &*it.id)).collect();
+            assert_eq!(ids, expected);
+            assert_eq!(asked.into_inner(), away_from.min(topics.len()));
         }
     }
 }

@@ -23,7 +23,7 @@ const FRESH_FOR: Duration = Duration::from_secs(if cfg!(test) { 3_600 } else { 1
 const UNDER_WAY_MAX: Duration = Duration::from_secs(10);
 
 /// How long nobody waits for a store that has just been waited for in vain.
-const STALLED_FOR: Duration = Duration::from_secs(1);
+pub(super) const STALLED_FOR: Duration = Duration::from_secs(1);
 
 /// How often a topic is read at most for those who say that they have heard more than was read: anybody may say so.
 const ANEW_EVERY: Duration = Duration::from_millis(50);
@@ -128,7 +128,7 @@ struct Read {
 pub(crate) struct Visit(Arc<Read>);
 
 impl Visit {
-    fn new(recent: Recent) -> Self {
+    pub(crate) fn new(recent: Recent) -> Self {
         Self(Arc::new(Read { recent, lately: Arc::default() }))
     }
 
@@ -156,13 +156,14 @@ impl Slot {
 
 impl Visits {
     /// Notes that the store has kept somebody waiting in vain.
-    pub(super) fn stall(&self) {
-        *self.stalled_at.lock() = Some(Instant::now());
+    pub(super) fn stall(&self, now: Instant) {
+        *self.stalled_at.lock() = Some(now);
     }
 
     /// Whether it has lately. After a while somebody finds out anew.
-    pub(super) fn are_stalled(&self) -> bool {
-        self.stalled_at.lock().is_some_and(|at| at.elapsed() < STALLED_FOR)
+    pub(super) fn are_stalled(&self, now: Instant) -> bool {
+        let stalled_at = *self.stalled_at.lock();
+        stalled_at.is_some_and(|at| now.saturating_duration_since(at) < STALLED_FOR)
     }
 
     /// Notes what has just been written.
@@ -346,6 +347,28 @@ mod tests {
         let late = visits.visit(&topic, |_| true, || async { Some(recent(2)) }).await;
         slow.add_permits(1);
         assert_eq!((seq(late.as_ref()), seq(early.await.as_ref())), (Some(2), Some(2)));
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_does_not_end_is_begun_anew_after_a_while() {
+        let (visits, reads) = (Visits::default(), Arc::default());
+        let topic = TopicName::parse("doc:1").unwrap();
+        let ask = || {
+            let read = || {
+                count(&reads);
+                let is_first = counted(&reads) == 1;
+                async move { if is_first { std::future::pending().await } else { Some(recent(1)) } }
+            };
+            visits.visit(&topic, |_| true, read)
+        };
+        assert!(ask().now_or_never().is_none());
+        assert!(ask().now_or_never().is_none());
+        assert_eq!(counted(&reads), 1, "it is waited for");
+        if let Some(slot) = visits.slots.lock().by_topic.get_mut(&topic) {
+            slot.begun = slot.begun.checked_sub(UNDER_WAY_MAX).unwrap();
+        }
+        assert_eq!(seq(ask().await.as_ref()), Some(1));
+        assert_eq!(counted(&reads), 2);
     }
 
     #[tokio::test]

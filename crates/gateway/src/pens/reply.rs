@@ -104,7 +104,8 @@ fn refused(refusal: Refusal, pen: &Pen) -> ErrorReply {
         Refusal::LeaseLost => {
             return ErrorReply::new(ErrorCode::LeaseLost).pen(Json::of(&wire(pen)));
         }
-        Refusal::NotAuthorized => ErrorCode::NotAuthorized,
+        // As for whoever comes later, and finds nothing.
+        Refusal::NotAuthorized | Refusal::Ended => ErrorCode::NotAuthorized,
         Refusal::InvalidTtl => return ErrorCode::InvalidTtl.into(),
         Refusal::QueueFull => {
             return ErrorReply::new(ErrorCode::QueueFull).retry_after_ms(QUEUE_RETRY_MS);

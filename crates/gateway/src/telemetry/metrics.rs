@@ -164,6 +164,7 @@ pub(crate) fn pen_command(command: &Command, outcome: &Result<Outcome, Refusal>)
         Command::Answer { .. } => "answer",
         Command::TakeOver { .. } => "take_over",
         Command::Revoke { .. } => "revoke",
+        Command::End { .. } => "end",
         Command::Disconnect { .. } => "disconnect",
         Command::Leave { .. } => "leave",
         Command::Resume { .. } => "resume",

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use penholder_hub::{
     AtJoin, HolderReply, Input, InputSeen, MemberId, News, PenAsk, PenNews, PenReply, PenRequest,
-    PenTask, Position, PresenceChange, Push, Reading, Request, Source, Stretch, WatcherId,
+    PenTask, Position, PresenceChange, Push, Reading, Request, Source, Stretch, Then, TicketNews,
+    WatcherId,
 };
 use penholder_lease::{
-    Command, EventKind, Lease, Pen, Policy, Rule, StoreMs, StoreTime, Terms, Timeline, decide,
+    Command, EventKind, Kind, Lease, Pen, Person, Policy, Rule, StoreMs, StoreTime, Terms,
+    Timeline, decide,
 };
 use penholder_protocol::{Json, PenEvent, PenState, Ref, Since};
 use serde_json::{Value, json};
@@ -155,6 +157,36 @@ fn what_the_store_says_is_what_the_protocol_has() {
     for rule in Rule::ALL {
         assert!(rule.as_str().parse::<penholder_protocol::PenRule>().is_ok(), "{rule}");
     }
+}
+
+#[test]
+fn a_holder_hears_that_the_pen_is_gone_before_the_topic_is() {
+    let (mut world, mut store) = (World::new(), Store::default());
+    let (ada, bob) = (arrive(&mut world, &mut store, "ada"), arrive(&mut world, &mut store, "bob"));
+    ask(&mut world, ada, acquire());
+    serve(&mut world, &mut store);
+    world.clear();
+    let by = Person { id: "eve".into(), name: "Eve".to_owned(), kind: Kind::Human };
+    let (ended, _) = store.obey(world.now, DOC, &Command::End { by });
+    let seq = ended[0].seq + 1;
+    let payload = || Json::of(&json!({ "seq": seq, "event": "ticket_deleted" }));
+    let (staff, public) = (payload(), Some((seq, payload())));
+    let name = "ticket_deleted".to_owned();
+    let last = News::Ticket(TicketNews { seq, name, staff, public, then: Then::Ends });
+    let news = ended.into_iter().map(News::Pen).chain([last]).collect();
+    let (topic, source) = (topic(DOC), Source::Store);
+    world.input(Input::News { topic, source, news, reply: None });
+    for member in [ada, bob] {
+        assert_eq!(kinds(&world, member), [(2, "revoked".to_owned())]);
+        let mut frames = world.events(member);
+        frames.retain(|event| !event.starts_with("presence"));
+        assert_eq!(frames, ["pen", "ticket_deleted", "phx_close"]);
+    }
+    // The store hears that the holder has gone, of which nothing comes, and nothing else.
+    assert!(matches!(&world.asks[..], [PenAsk { task: PenTask::Obey(Command::Leave { .. }), .. }]));
+    pass(&mut world, &mut store, 60_000);
+    assert_eq!(store.leases[DOC].1.len(), 2);
+    assert_eq!((world.hub.census().rooms, world.hub.census().timers), (0, 0));
 }
 
 #[test]

@@ -23,6 +23,9 @@ impl Turn<'_> {
             return Ok(if lives { self.granted() } else { Outcome::Lapsed });
         }
         let Some(tenure) = self.lease.claims.state.tenure().cloned() else {
+            if self.lease.claims.state == State::Ended {
+                return Err(Refusal::Ended);
+            }
             let why = Why::new(EventKind::Granted, Rule::Free, Some(&claimant.person));
             self.grant(seat, why.saying(terms.reason.as_ref()));
             return Ok(self.granted());

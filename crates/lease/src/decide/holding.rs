@@ -1,7 +1,7 @@
 //! Commands of the holder, and what befalls a session.
 
 use super::{Turn, Why, check_reason};
-use crate::claimant::SessionId;
+use crate::claimant::{Person, SessionId};
 use crate::command::{Answer, Outcome, Recipient, Refusal};
 use crate::event::{EventKind, Rule};
 use crate::fence::Fence;
@@ -40,7 +40,7 @@ impl Turn<'_> {
 
     fn keep(&mut self, tenure: Tenure, deadline: StoreMs) {
         let (kind, rule) = match self.lease.claims.state {
-            State::Draining { .. } | State::Free { .. } => return,
+            State::Draining { .. } | State::Free { .. } | State::Ended => return,
             State::Held { .. } if deadline == self.lease.deadline => return,
             State::Held { .. } => (EventKind::Renewed, tenure.rule),
             State::Reserved { .. } => (EventKind::Resumed, Rule::Resumed),
@@ -175,6 +175,23 @@ impl Turn<'_> {
             // Requests do not pass the pen on while it drains: their time may be up meanwhile.
             self.settle();
         }
+    }
+
+    /// Forgets whoever waits for the pen, and calls a take-over off.
+    pub(super) fn drop_claims(&mut self) {
+        self.lease.claims.queue.clear();
+        if let State::Draining { tenure, .. } = &self.lease.claims.state {
+            self.lease.claims.state = State::Held { tenure: tenure.clone() };
+        }
+    }
+
+    /// Takes the pen away from everybody, whose claims were [dropped](Self::drop_claims).
+    pub(super) fn end_for_good(&mut self, by: &Person) -> Outcome {
+        if self.lease.claims.state.tenure().is_some() {
+            self.end(Why::new(EventKind::Revoked, Rule::Deleted, Some(by)), None);
+        }
+        self.lease.claims.state = State::Ended;
+        Outcome::Ended
     }
 
     pub(super) fn resume(&mut self, session: &SessionId) -> Result<Outcome, Refusal> {

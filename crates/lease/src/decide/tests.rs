@@ -1,6 +1,7 @@
 //! Every transition, one claim per test.
 
 mod asking;
+mod ending;
 mod holding;
 mod passing;
 

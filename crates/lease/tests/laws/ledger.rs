@@ -74,6 +74,11 @@ impl Ledger {
             (EventKind::Revoked, Rule::Revoked) => {
                 assert!(matches!(command, Command::Revoke { .. }), "{context}");
             }
+            (EventKind::Revoked, Rule::Deleted) => {
+                assert!(matches!(command, Command::End { .. }), "{context}");
+                assert!(!passed, "{context}: nothing befalls a tenure that is over");
+                assert!(event.pen.queue.is_empty(), "{context}: somebody waits for what is gone");
+            }
             (kind, rule) => {
                 assert!(!kind.is_grant(), "{context}: {rule} grants nothing");
                 assert!(!passed, "{context}: nothing befalls a tenure that is over");

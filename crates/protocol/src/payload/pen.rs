@@ -83,6 +83,8 @@ super::words! {
         Resumed = "resumed",
         /// A connection was lost.
         Disconnected = "disconnected",
+        /// What it is of was deleted: nobody gets it any more.
+        Deleted = "deleted",
     }
 }
 
