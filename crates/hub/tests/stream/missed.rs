@@ -1,5 +1,5 @@
-//! What whoever joins the topic of a ticket, or comes back to it, is told of what was before: by the shard, by what was read for the
-//! join, or by the log.
+//! What whoever joins the topic of a ticket, or comes back to it, is told of what was before: by the shard, by what was
+//! read for the join, or by the log.
 
 use std::sync::Arc;
 
