@@ -3,9 +3,9 @@
 //! When thousands come back at once the store is read in proportion to the topics, not to the people: what was
 //! read a moment ago is good enough for a join, since the shard knows what it has told since.
 //!
-//! A join needs two things of the store. Where the topic is, and whose, is looked up anew each second, since rights end; that of
-//! many topics is one statement. The last events are read where somebody has missed some, one statement for each
-//! topic, and again only when the topic has gone on.
+//! A join needs two things of the store. Where the topic is, and whose, is looked up anew each second, since rights
+//! end; that of many topics is one statement. The last events are read where somebody has missed some, one statement
+//! for each topic, and again only when the topic has gone on.
 
 mod looks;
 mod recent;

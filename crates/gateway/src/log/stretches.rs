@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use penholder_hub::{News, Stretch};
 use penholder_protocol::TopicName;
 
-/// How long it is kept: for as long as a crowd comes. What a database has lost when it failed over must not be told for long.
+/// How long it is kept: for as long as a crowd comes. What a database has lost when it failed over must not be told
+/// for long.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 
 /// Most bytes of all of them.
