@@ -51,14 +51,13 @@ fn main() -> Result<()> {
     let mut server = PostgresServer::prepare(Durability::Machine)?;
     server.go_on()?;
     runtime.block_on(async {
-        let sqlite = Place::Sqlite(dir.path());
-        let places = [sqlite, Place::Postgres(&server)];
+        let places = [Place::Sqlite(dir.path()), Place::Postgres(&server)];
         write(&asked, &places).await?;
         replays::measure(&asked, &places).await?;
         screen::measure(&asked, &places).await?;
         // Last, since statements are slower while they are counted.
-        let statements = returning::measure(&asked, sqlite).await?;
-        statements::count(&asked, &places, statements).await
+        let costs = returning::measure(&asked, &places).await?;
+        statements::count(&asked, &places, &costs).await
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use penholder_benches::effort::{Asked, Effort};
 use penholder_benches::table::{self, Table};
+use penholder_desk::Storage;
 use penholder_stores::Directory;
 use penholder_tests::RawSocket;
 use tokio::sync::{Barrier, Semaphore};
@@ -17,7 +18,10 @@ use crate::site::{Place, Site};
 use crate::statements;
 
 /// How many events each has missed.
-const MISSED: u64 = 15;
+const MISSED: usize = 15;
+
+/// What they have heard, and how many they are told.
+const SINCE: (Option<u64>, usize) = (Some(EVENTS - MISSED as u64), MISSED);
 
 /// How many are told on each topic altogether.
 const EVENTS: u64 = 20;
@@ -49,32 +53,88 @@ struct Times {
     refused: u64,
 }
 
-/// Measures; returns how many statements it took, and how many topics there were.
-pub(crate) async fn measure(asked: &Asked, place: Place<'_>) -> Result<Option<(u64, u64)>> {
-    if !asked.wants("returning") {
-        return Ok(None);
-    }
-    let (topics, count) = if asked.effort == Effort::Smoke { (4, 20) } else { (100, 5_000) };
-    let needed = 2 * count as u64 + FILES_BESIDE;
-    let allowed = rlimit::increase_nofile_limit(needed)?;
-    anyhow::ensure!(allowed >= needed, "{needed} open files are needed, and {allowed} allowed");
+/// How many statements it took on a store until all had come back.
+#[derive(Debug)]
+pub(crate) struct Cost {
+    pub(crate) store: &'static str,
+    pub(crate) statements: u64,
+    pub(crate) topics: u64,
+}
 
-    let site = Site::open(place.storage("returning")?, topics).await?;
-    site.fill(usize::try_from(EVENTS - 1)?).await?;
-    let dir = Directory::new()?;
-    let served = Served::start(&site.storage, dir.path()).await?;
-    let mut clients = open(&served, &site, count).await?;
-    let (mut new, mut back) = (Times::default(), Times::default());
-    let since = (Some(EVENTS - MISSED), usize::try_from(MISSED)?);
-    for _ in 0..rounds(asked) {
-        clients = come(clients, (None, 0), &mut new).await?;
-        clients = come(clients, since, &mut back).await?;
+/// A server, and those who come back to it.
+struct Crowd {
+    site: Site,
+    clients: Vec<Client>,
+    _dir: Directory,
+}
+
+/// Measures how long it takes, and then, since statements are slower while they are counted, how many it takes.
+pub(crate) async fn measure(asked: &Asked, places: &[Place<'_>]) -> Result<Vec<Cost>> {
+    let mut costs = Vec::new();
+    let wanted = |place: &&Place<'_>| asked.wants(&format!("{}/returning", place.name()));
+    let places: Vec<_> = places.iter().filter(wanted).collect();
+    let (topics, count) = if asked.effort == Effort::Smoke { (4, 20) } else { (100, 10_000) };
+    if places.is_empty() {
+        return Ok(costs);
     }
-    print(count, topics, (new, back));
-    let counted = statements::counted();
-    let before = counted.so_far();
-    come(clients, since, &mut Times::default()).await?;
-    Ok(Some((counted.so_far() - before, topics)))
+    let count = affordable(count)?;
+    time(asked, &places, (topics, count)).await?;
+    for place in places {
+        let crowd = Crowd::open(place.storage("returning_counted")?, (topics, count)).await?;
+        // This server has read nothing yet.
+        let counted = statements::counted();
+        let before = counted.so_far();
+        come(crowd.clients, SINCE, &mut Times::default()).await?;
+        let statements = counted.so_far() - before;
+        costs.push(Cost { store: place.name(), statements, topics });
+        crowd.site.close().await;
+    }
+    Ok(costs)
+}
+
+/// As many of so many clients as may have files open: each is two, as the server is in this process.
+fn affordable(clients: usize) -> Result<usize> {
+    let allowed = rlimit::increase_nofile_limit(2 * clients as u64 + FILES_BESIDE)?;
+    let most = usize::try_from(allowed.saturating_sub(FILES_BESIDE) / 2)?;
+    anyhow::ensure!(most > 0, "{allowed} open files are not enough");
+    Ok(clients.min(most))
+}
+
+async fn time(asked: &Asked, places: &[&Place<'_>], (topics, count): (u64, usize)) -> Result<()> {
+    let columns = [
+        ("store", 10),
+        ("all at once", 34),
+        ("clients", 7),
+        ("topics", 6),
+        ("95 %", 8),
+        ("all", 8),
+        ("refused", 7),
+        ("beside it", 12),
+    ];
+    let table = Table::new(&columns);
+    for place in places {
+        let mut crowd = Crowd::open(place.storage("returning")?, (topics, count)).await?;
+        let (mut new, mut back) = (Times::default(), Times::default());
+        for _ in 0..rounds(asked) {
+            crowd.clients = come(crowd.clients, (None, 0), &mut new).await?;
+            crowd.clients = come(crowd.clients, SINCE, &mut back).await?;
+        }
+        print(&table, place.name(), (topics, count), (new, back));
+        crowd.site.close().await;
+    }
+    println!();
+    Ok(())
+}
+
+impl Crowd {
+    async fn open(storage: Storage, (topics, count): (u64, usize)) -> Result<Self> {
+        let site = Site::open(storage, topics).await?;
+        site.fill(usize::try_from(EVENTS - 1)?).await?;
+        let dir = Directory::new()?;
+        let served = Served::start(&site.storage, dir.path()).await?;
+        let clients = open(&served, &site, count).await?;
+        Ok(Self { site, clients, _dir: dir })
+    }
 }
 
 async fn open(served: &Served, site: &Site, count: usize) -> Result<Vec<Client>> {
@@ -128,23 +188,14 @@ async fn come(
     Ok(clients)
 }
 
-fn print(clients: usize, topics: u64, (new, back): (Times, Times)) {
-    let columns = [
-        ("all at once", 34),
-        ("clients", 7),
-        ("topics", 6),
-        ("95 %", 8),
-        ("all", 8),
-        ("refused", 7),
-        ("beside it", 12),
-    ];
-    let table = Table::new(&columns);
+fn print(table: &Table, store: &str, (topics, clients): (u64, usize), (new, back): (Times, Times)) {
     let [new_all, back_all] = [&new.all, &back.all].map(|all| crate::replays::median(all.clone()));
     let back_name = format!("come back, {MISSED} events missed");
     let beside = format!("new {}", table::ratio(new_all / back_all));
     let rows = [("join as new", new, new_all, String::new()), (&back_name, back, back_all, beside)];
     for (name, times, all, beside) in rows {
         table.row([
+            store.to_owned(),
             name.to_owned(),
             table::count(clients as u64),
             topics.to_string(),
@@ -154,5 +205,4 @@ fn print(clients: usize, topics: u64, (new, back): (Times, Times)) {
             beside,
         ]);
     }
-    println!();
 }

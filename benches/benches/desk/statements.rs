@@ -12,6 +12,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::returning::Cost;
 use crate::site::{Deed, Place, Site};
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -46,20 +47,15 @@ impl Counted {
 
 /// Prints how many statements each write takes, with what sqlx logs of its transaction, and how many it took for all
 /// to come back, with what the server asks beside that.
-pub(crate) async fn count(
-    asked: &Asked,
-    places: &[Place<'_>],
-    returning: Option<(u64, u64)>,
-) -> Result<()> {
-    if !asked.wants("statements") && returning.is_none() {
+pub(crate) async fn count(asked: &Asked, places: &[Place<'_>], returning: &[Cost]) -> Result<()> {
+    if !asked.wants("statements") && returning.is_empty() {
         return Ok(());
     }
     let table =
         Table::new(&[("store", 10), ("statements of", 34), ("statements", 10), ("goal", 30)]);
-    if let Some((statements, topics)) = returning {
+    for Cost { store, statements, topics } in returning {
         let goal = format!("≤ 2 for each of {topics} topics");
-        let cells = ["SQLite", "all who come back", &statements.to_string(), &goal];
-        table.row(cells.map(str::to_owned));
+        table.row([*store, "all who come back", &statements.to_string(), &goal].map(str::to_owned));
     }
     if !asked.wants("statements") {
         return Ok(());

@@ -2,6 +2,7 @@
 
 use penholder_lease::{Claims, Pen, PersonId, StoreMs};
 use penholder_ticket::{EventName, TicketId};
+use sqlx::FromRow;
 use sqlx::types::Json;
 
 use crate::answer::Logged;
@@ -66,16 +67,20 @@ pub struct Owned {
     pub owner: Option<PersonId>,
 }
 
-/// A topic, its pen and a ticket: one statement, since thousands who come back at once cost one of it for each topic.
-macro_rules! look {
-    ($clock:literal) => {
+/// Topics, their pens and tickets: one statement for all that are asked for, since thousands come back at once.
+macro_rules! looks {
+    ($asked:literal, $clock:literal) => {
         concat!(
             "SELECT ",
             $clock,
             ", h.seq, h.staff_only, t.id, t.user_id,
                  p.fence, p.since_ms, p.deadline_ms, p.active_ms, p.due_ms, p.claims
-             FROM (SELECT 1) AS one LEFT JOIN topics AS h ON h.topic = $1
-                 LEFT JOIN tickets AS t ON t.id = $2 LEFT JOIN pens AS p ON p.topic = $1"
+             FROM (",
+            $asked,
+            ") AS asked LEFT JOIN topics AS h ON h.topic = asked.topic
+                 LEFT JOIN tickets AS t ON t.id = asked.ticket
+                 LEFT JOIN pens AS p ON p.topic = asked.topic
+             ORDER BY asked.n"
         )
     };
 }
@@ -123,25 +128,47 @@ const STRETCH: &str = "
 type Row =
     (i64, i64, i64, Option<i64>, Option<String>, Option<String>, Option<i64>, Option<String>);
 
-/// Looks at a topic and at a ticket. `at` is the clock of this process, where it is that of the store.
-pub(crate) async fn look(
+/// Looks at topics, each with a ticket or without, in the order asked. `at` is the clock of this process, where it is
+/// that of the store. What cannot be read of one takes none of the others with it.
+pub(crate) async fn looks(
     connection: &mut Connection<'_>,
-    (topic, ticket): (&str, Option<TicketId>),
+    asked: &[(&str, Option<TicketId>)],
     at: Option<StoreMs>,
-) -> Result<Look, StoreError> {
-    let ticket = ticket.map(|id| id.to_string());
-    let looked: Looked = match connection {
+) -> Result<Vec<Result<Look, StoreError>>, StoreError> {
+    let (topics, tickets): (Vec<_>, Vec<_>) =
+        asked.iter().map(|(topic, ticket)| (*topic, ticket.map(|id| id.to_string()))).unzip();
+    Ok(match connection {
         Connection::Sqlite(connection) => {
-            let query = sqlx::query_as(look!("$3")).bind(topic).bind(ticket);
-            query.bind(at.map(|at| signed(at.0))).fetch_one(connection.connection()).await?
+            const SQL: &str = looks!(
+                "SELECT key AS n, value ->> 0 AS topic, value ->> 1 AS ticket FROM json_each($1)",
+                "$2"
+            );
+            let asked: Vec<_> = topics.into_iter().zip(tickets).collect();
+            let query = sqlx::query(SQL).bind(serde_json::json!(asked).to_string());
+            let query = query.bind(at.map(|at| signed(at.0)));
+            read(&query.fetch_all(connection.connection()).await?)
         }
         Connection::Postgres(connection) => {
-            // As the statement came, so before it saw anything.
-            const SQL: &str =
-                look!("floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint");
-            sqlx::query_as(SQL).bind(topic).bind(ticket).fetch_one(&mut **connection).await?
+            // The time is as the statement came, so before it saw anything.
+            const SQL: &str = looks!(
+                "SELECT n, topic COLLATE \"C\" AS topic, ticket COLLATE \"C\" AS ticket
+                 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS listed (topic, ticket, n)",
+                "floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint"
+            );
+            let query = sqlx::query(SQL).bind(topics).bind(tickets);
+            read(&query.fetch_all(&mut **connection).await?)
         }
-    };
+    })
+}
+
+fn read<'r, R: sqlx::Row>(rows: &'r [R]) -> Vec<Result<Look, StoreError>>
+where
+    Looked: FromRow<'r, R>,
+{
+    rows.iter().map(|row| look(Looked::from_row(row)?)).collect()
+}
+
+fn look(looked: Looked) -> Result<Look, StoreError> {
     let (at, seq, staff_only, id, owner, fence, since, deadline, active, due, claims) = looked;
     let lease = Leased::read_any((fence, since, deadline, active, due, claims))?.lease;
     let place = (seq.unwrap_or_default(), staff_only.unwrap_or_default());

@@ -109,9 +109,25 @@ impl Tickets {
     ///
     /// See [`StoreError`].
     pub async fn look(&self, topic: &str, ticket: Option<TicketId>) -> Result<Look, StoreError> {
-        // Before the row is read: what is renewed in between is not seen to have expired.
+        let found = self.looks(&[(topic, ticket)]).await?.pop();
+        found.unwrap_or_else(|| Err(sqlx::Error::RowNotFound.into()))
+    }
+
+    /// Looks at topics as [`look`](Self::look) does, all of them as of one moment, in the order asked. What cannot be
+    /// read of one takes none of the others with it.
+    ///
+    /// Cost: one statement, in proportion to `asked`.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn looks(
+        &self,
+        asked: &[(&str, Option<TicketId>)],
+    ) -> Result<Vec<Result<Look, StoreError>>, StoreError> {
+        // Before the rows are read: what is renewed in between is not seen to have expired.
         let at = self.pens.own_clock()?;
-        stream::look(&mut self.pens.reader().await?.connection(), (topic, ticket), at).await
+        stream::looks(&mut self.pens.reader().await?.connection(), asked, at).await
     }
 
     /// Reads up to `limit` events of a topic with staff numbers larger than `after`, for both audiences at once.

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use penholder_desk::Retention;
 use penholder_hub::TopicOptions;
 use penholder_presence::{AiPolicy, LivenessConfig, PriorityPolicy, ReplicaConfig, ReplicaId};
 use penholder_protocol::Limits;
-use rand::Rng;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +24,7 @@ use crate::clock::{self, Clock};
 use crate::config::{Config, Presence, SessionPolicy};
 use crate::consumers::ConsumerDesk;
 use crate::data_dir::{DataDirectory, DataError};
+use crate::departure::Departure;
 use crate::grace::Grace;
 use crate::http::RequestRates;
 use crate::origin::Origins;
@@ -39,17 +38,6 @@ use crate::tickets::TicketDesk;
 
 /// Typing ends by itself after so long. Unit: milliseconds.
 const TYPING_FOR_MS: u64 = 10_000;
-
-/// How many connections are sent away in a millisecond, at most, as long as the drain allows it: so many come
-/// back to another replica at once, and no more.
-const DEPARTURES_PER_MS: u64 = 2;
-
-/// Over how long they are sent away at least, so that whoever asks for readiness sees it go before nobody listens.
-/// Unit: milliseconds.
-const DEPARTURES_MS_MIN: u64 = 300;
-
-/// How many clients may come back in a millisecond to a server that has just started.
-const RETURNS_PER_MS: u64 = 4;
 
 /// A handle on the whole application. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -229,15 +217,10 @@ impl App {
         self.config.limits.topics_per_socket.as_usize()
     }
 
-    /// When a connection has to go, counted from now, and how long its client is asked to stay away.
-    pub(crate) fn departure(&self) -> (Duration, u64) {
-        let count = self.admission.total();
-        let drain_ms = self.config.server.drain.as_ms();
-        // The last fifth of the drain is for close frames to get through.
-        let spread_ms = (count / DEPARTURES_PER_MS).max(DEPARTURES_MS_MIN).min(drain_ms / 5 * 4);
-        let mut random = rand::rng();
-        let wait = Duration::from_millis(random.random_range(0..=spread_ms));
-        (wait, random.random_range(500..=1_500 + count / RETURNS_PER_MS))
+    /// How a client is sent away, now that the server stops.
+    pub(crate) fn departure(&self) -> Departure {
+        let drain = self.config.server.drain.duration();
+        Departure::draw(self.admission.total(), drain, &mut rand::rng())
     }
 }
 

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod config;
 mod consumers;
 pub mod data_dir;
+mod departure;
 mod grace;
 pub mod http;
 mod log;

@@ -2,13 +2,21 @@
 //!
 //! When thousands come back at once the store is read in proportion to the topics, not to the people: what was
 //! read a moment ago is good enough for a join, since the shard knows what it has told since.
+//!
+//! A join needs two things of the store. Where the topic is, and whose, is looked up anew each second, since rights
+//! end; that of many topics is one statement. The last events are read where somebody has missed some, one statement
+//! for each topic, and again only when the topic has gone on.
 
+mod looks;
 mod recent;
+mod stretches;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use penholder_desk::{Entry, Happened, Logged, LoggedEvent, Owned, StoreError, Tickets, Told};
+use penholder_desk::{
+    Entry, Happened, Logged, LoggedEvent, Look, Owned, StoreError, Tickets, Told,
+};
 use penholder_hub::{
     AtJoin, Audience, News, PenNews, Position, Reading, Stretch, Then, TicketNews,
 };
@@ -17,8 +25,10 @@ use penholder_ticket::{EventName, TicketId};
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use self::looks::Looks;
 use self::recent::Visits;
 pub(crate) use self::recent::{About, Recent, Visit};
+use self::stretches::Stretches;
 use crate::pens::log_away;
 
 /// Most events that a join or a shard gets at a time.
@@ -38,16 +48,30 @@ const STALLED_WAIT: Duration = Duration::from_millis(20);
 pub(crate) struct Log {
     tickets: Tickets,
     visits: Arc<Visits>,
+    looks: Arc<Looks>,
+    stretches: Arc<Stretches>,
 }
 
 impl Log {
     pub(crate) fn new(tickets: &Tickets) -> Self {
-        Self { tickets: tickets.clone(), visits: Arc::default() }
+        Self {
+            tickets: tickets.clone(),
+            visits: Arc::default(),
+            looks: Arc::default(),
+            stretches: Arc::default(),
+        }
+    }
+
+    /// Forgets what was read some time ago.
+    pub(crate) fn tidy(&self) {
+        self.stretches.tidy();
     }
 
     /// Reads a topic as it is now.
     pub(crate) async fn reading(&self, topic: &TopicName) -> Result<Reading, StoreError> {
-        Ok(self.look(topic).await?.reading)
+        let ticket = ticket_of(topic);
+        let look = self.tickets.look(topic.as_str(), ticket).await?;
+        Ok(recent(ticket, look).reading)
     }
 
     /// Reads events with numbers above `after`, in order. Where some are not kept any more it begins behind them.
@@ -110,7 +134,10 @@ impl Log {
         };
         let visit = self.visits.visit(topic, reaches, || {
             let (log, topic) = (self.clone(), topic.clone());
-            async move { log.look(&topic).await.inspect_err(log_away).ok() }
+            async move {
+                let looks = Arc::clone(&log.looks);
+                looks.look(topic, move |topics| log.clone().look(topics)).await
+            }
         });
         self.in_time(topic, visit).await
     }
@@ -146,15 +173,20 @@ impl Log {
     }
 
     /// All of it is of one moment: a ticket that is deleted after it was seen has its last event behind the reading.
-    async fn look(&self, topic: &TopicName) -> Result<Recent, StoreError> {
-        let ticket = ticket_of(topic);
-        let look = self.tickets.look(topic.as_str(), ticket).await?;
-        let about = match (ticket, look.ticket) {
-            (None, _) => About::Other,
-            (Some(_), None) => About::Nothing,
-            (Some(_), Some(Owned { owner })) => About::Ticket { owner },
-        };
-        Ok(Recent { reading: Reading { at: position(look.at), pen: look.pen }, about })
+    async fn look(self, topics: Vec<TopicName>) -> Vec<Option<Recent>> {
+        let asked = || topics.iter().map(|topic| (topic.as_str(), ticket_of(topic)));
+        match self.tickets.looks(&asked().collect::<Vec<_>>()).await {
+            Ok(found) => {
+                let read = |((_, ticket), look): (_, Result<_, _>)| {
+                    look.inspect_err(log_away).ok().map(|look| recent(ticket, look))
+                };
+                asked().zip(found).map(read).collect()
+            }
+            Err(error) => {
+                log_away(&error);
+                vec![None; topics.len()]
+            }
+        }
     }
 
     /// What was read of a topic for somebody who joins it and has heard all until `since`.
@@ -181,10 +213,15 @@ impl Log {
 
     /// What came after the reading is told as well: a topic that was begun by whoever came later begins behind it.
     async fn lately(&self, topic: &TopicName, last: u64) -> Option<Arc<Stretch>> {
+        let known = self.stretches.up_to(topic, last);
+        if known.is_some() {
+            return known;
+        }
         let after = last.saturating_sub(u64::from(EVENTS_MAX));
         let stretch = self.stretch(topic, after, 2 * EVENTS_MAX).await;
-        let stretch = stretch.inspect_err(log_away).ok()?;
-        Some(Arc::new(stretch.shortened()))
+        let stretch = Arc::new(stretch.inspect_err(log_away).ok()?.shortened());
+        self.stretches.keep(topic, &stretch);
+        Some(stretch)
     }
 
     /// Notes what has just been written to a pen.
@@ -260,6 +297,15 @@ pub(crate) fn ticket_of(topic: &TopicName) -> Option<TicketId> {
         (Namespace::Tickets, Some(id), None) => TicketId::parse(id),
         _ => None,
     }
+}
+
+fn recent(ticket: Option<TicketId>, look: Look) -> Recent {
+    let about = match (ticket, look.ticket) {
+        (None, _) => About::Other,
+        (Some(_), None) => About::Nothing,
+        (Some(_), Some(Owned { owner })) => About::Ticket { owner },
+    };
+    Recent { reading: Reading { at: position(look.at), pen: look.pen }, about }
 }
 
 fn position(position: penholder_desk::Position) -> Position {

@@ -247,6 +247,7 @@ async fn upkeep(app: App) {
         app.metrics.run_upkeep();
         app.grace.tidy();
         app.request_rates.tidy();
+        app.pens.log().tidy();
         refresh_keys(app.clone()).await;
         refresh_receipts(app.clone()).await;
         metrics::pens_waiting(app.pens.waiting());

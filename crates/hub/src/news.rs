@@ -197,10 +197,16 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    /// What it takes to keep it. Unit: bytes.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.news.iter().map(News::cost).sum()
+    }
+
     /// The end of it that whoever comes back can be told: what is more is not told in part.
     #[must_use]
     pub fn shortened(mut self) -> Self {
-        let mut bytes: usize = self.news.iter().map(News::cost).sum();
+        let mut bytes = self.cost();
         // Both audiences have as much.
         let surplus = self.news.iter().take_while(|news| {
             let is_surplus = bytes > 2 * MISSED_BYTES_MAX;

@@ -52,6 +52,7 @@ contract! {
     streams::stretch_has_what_each_audience_was_told,
     streams::stretch_has_no_gap_while_it_is_written,
     streams::look_has_topic_pen_and_ticket,
+    streams::looks_are_in_the_order_asked_and_fail_alone,
     streams::stretch_begins_where_the_log_does,
     streams::public_stream_is_the_same_with_and_without_notes,
     streams::pen_counts_in_both_numberings,

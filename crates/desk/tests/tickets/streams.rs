@@ -1,7 +1,9 @@
 //! What holds of the stream that a topic's audience hears.
 
 use anyhow::{Context, Result};
-use penholder_desk::{Entry, Happened, Owned, Position, Replay, Retention, Stretch, Told};
+use penholder_desk::{
+    Entry, Happened, Owned, Position, Replay, Retention, StoreError, Stretch, Told,
+};
 use penholder_lease::Terms;
 use penholder_ticket::{
     ALL_TOPIC, Audience, CommentDraft, Status, Ticket, ticket_topic, user_topic,
@@ -9,7 +11,7 @@ use penholder_ticket::{
 use serde_json::json;
 
 use crate::harness::{claimant, fence};
-use crate::stage::{Site, changes, notes, says, ticket};
+use crate::stage::{Site, changes, execute, notes, says, ticket};
 
 const PUBLIC: Audience = Audience::Public;
 const STAFF: Audience = Audience::Staff;
@@ -160,6 +162,41 @@ pub(crate) async fn look_has_topic_pen_and_ticket(site: Site) -> Result<()> {
     assert_eq!(site.tickets.look(&own, Some(id)).await?.ticket, None);
     let nothing = site.tickets.look("doc:none", Some(id)).await?;
     assert_eq!((nothing.at, nothing.pen.holder), (Position::default(), None));
+    Ok(())
+}
+
+/// Many are looked at as each alone, in the order asked; who is asked for twice comes twice.
+pub(crate) async fn looks_are_in_the_order_asked_and_fail_alone(site: Site) -> Result<()> {
+    let mut work = site.by("eve").await?;
+    let (mut asked, all) = (Vec::new(), ALL_TOPIC.to_owned());
+    for n in 0..12 {
+        let id = work.create(ticket(&format!("t{n}"), Some("carl"))?).await?.id;
+        for _ in 0..n {
+            work.comment(id, says("hm")?).await?;
+        }
+        asked.push((ticket_topic(id), Some(id)));
+    }
+    work.commit().await?;
+    let _ = site.pens.acquire("doc:1", claimant("eve/1"), Terms::default()).await?;
+    asked.push((all, None));
+    asked.extend([("doc:none".to_owned(), None), ("doc:1".to_owned(), asked[3].1)]);
+    asked.reverse();
+    asked.push(asked[5].clone());
+    let named: Vec<_> = asked.iter().map(|(topic, ticket)| (topic.as_str(), *ticket)).collect();
+    let looks = site.tickets.looks(&named).await?;
+    assert_eq!(looks.len(), named.len());
+    for (look, (topic, ticket)) in looks.into_iter().zip(&named) {
+        let (look, alone) = (look?, site.tickets.look(topic, *ticket).await?);
+        assert_eq!((look.at, &look.ticket), (alone.at, &alone.ticket), "{topic}");
+        assert_eq!(look.pen.fence, alone.pen.fence, "{topic}");
+    }
+    assert!(site.tickets.looks(&[]).await?.is_empty());
+    // What something else has written to one row is in the way of that alone.
+    execute(&site.place, "UPDATE pens SET claims = '7' WHERE topic = 'doc:1'").await?;
+    let looks = site.tickets.looks(&named).await?;
+    let is_damaged = looks.iter().map(|look| matches!(look, Err(StoreError::Damaged(_))));
+    let is_own = named.iter().map(|(topic, _)| *topic == "doc:1");
+    assert!(is_damaged.eq(is_own), "{looks:?}");
     Ok(())
 }
 

@@ -24,6 +24,7 @@ use crate::admission::Permit;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::clock;
+use crate::departure::Departure;
 use crate::shard::{Ending, Outbox};
 use crate::sockets::Entered;
 use crate::telemetry::metrics;
@@ -407,7 +408,7 @@ impl Connection {
     /// within milliseconds, so the server has to spread its clients out.
     fn leave_in_turn(&self) {
         let outbox = Arc::clone(&self.outbox);
-        let (wait, reconnect_after_ms) = self.app.departure();
+        let Departure { wait, reconnect_after_ms } = self.app.departure();
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             outbox.end(Ending {

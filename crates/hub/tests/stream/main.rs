@@ -7,6 +7,7 @@ mod for_staff;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod liveness;
+mod missed;
 mod order;
 mod pens;
 mod realtime;

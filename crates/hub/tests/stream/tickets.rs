@@ -1,4 +1,5 @@
-//! Events of tickets and pens in one stream: what each audience is told, under which number, and in which order.
+//! Events of tickets and pens in one stream: what each audience is told while it is there, under which number, and in
+//! which order, on this replica and on others.
 
 use std::sync::Arc;
 
@@ -15,11 +16,11 @@ use serde_json::{Value, json};
 use crate::harness::{GRACE_MS, Joining, TYPING_MS, World, topic};
 use crate::replicas::{AGREED_MS, pair, pass};
 
-const TICKET: &str = "tickets:1";
+pub(crate) const TICKET: &str = "tickets:1";
 
 /// Something that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Write {
+pub(crate) enum Write {
     Comment,
     Note,
     Pen,
@@ -29,18 +30,18 @@ use Write::{Comment, Delete, Note, Pen};
 
 /// The log of a topic, as a store has it.
 #[derive(Clone, Default)]
-struct Log {
-    news: Vec<News>,
+pub(crate) struct Log {
+    pub(crate) news: Vec<News>,
     /// The place behind each, that of the start first.
-    places: Vec<Position>,
+    pub(crate) places: Vec<Position>,
 }
 
 impl Log {
-    fn at(&self) -> Position {
+    pub(crate) fn at(&self) -> Position {
         self.places.last().copied().unwrap_or_default()
     }
 
-    fn write(&mut self, write: Write) -> News {
+    pub(crate) fn write(&mut self, write: Write) -> News {
         let Position { seq, staff_only } = self.at();
         let at = Position { seq: seq + 1, staff_only: staff_only + u64::from(write == Note) };
         let named = |name: &str, then| {
@@ -61,30 +62,30 @@ impl Log {
         news
     }
 
-    fn write_all(&mut self, writes: &[Write]) {
+    pub(crate) fn write_all(&mut self, writes: &[Write]) {
         for write in writes {
             self.write(*write);
         }
     }
 
-    fn behind(&self, seq: u64) -> Position {
+    pub(crate) fn behind(&self, seq: u64) -> Position {
         let found = self.places.iter().find(|place| place.seq == seq);
         found.copied().unwrap_or_default()
     }
 
-    fn stretch(&self, after: u64) -> Stretch {
+    pub(crate) fn stretch(&self, after: u64) -> Stretch {
         let news = self.news.iter().filter(|news| news.seq() > after).cloned();
         Stretch { after: self.behind(after), news: news.collect() }
     }
 
     /// What is read of it for a join, with the events after `reach`.
-    fn at_join(&self, reach: Option<u64>) -> AtJoin {
+    pub(crate) fn at_join(&self, reach: Option<u64>) -> AtJoin {
         let reading = Reading { at: self.at(), pen: Lease::default().view(StoreMs(0)) };
         AtJoin::Read { reading, lately: reach.map(|after| Arc::new(self.stretch(after))) }
     }
 
     /// Answers what a shard has asked.
-    fn serve(&self, world: &mut World) {
+    pub(crate) fn serve(&self, world: &mut World) {
         for PenAsk { topic, task, .. } in std::mem::take(&mut world.asks) {
             if let PenTask::Follow(after) = task {
                 let Stretch { after, news } = self.stretch(after);
@@ -106,21 +107,21 @@ fn granted() -> Event {
     }
 }
 
-fn tell(world: &mut World, news: News) {
+pub(crate) fn tell(world: &mut World, news: News) {
     let (topic, source) = (topic(TICKET), Source::Store);
     world.input(Input::News { topic, source, news: vec![news], reply: None });
 }
 
-fn staff(key: &str) -> Joining {
+pub(crate) fn staff(key: &str) -> Joining {
     Joining::new(TICKET, key).staff()
 }
 
-fn public(key: &str) -> Joining {
+pub(crate) fn public(key: &str) -> Joining {
     Joining::new(TICKET, key)
 }
 
 /// A ticket with one of each audience on it, who have heard nothing yet.
-fn met(log: &Log) -> (World, MemberId, MemberId) {
+pub(crate) fn met(log: &Log) -> (World, MemberId, MemberId) {
     let mut world = World::new();
     let eve = world.join(staff("eve").stream(log.at_join(None)));
     let carl = world.join(public("carl").stream(log.at_join(None)));
@@ -131,13 +132,13 @@ fn met(log: &Log) -> (World, MemberId, MemberId) {
 }
 
 /// What a member was told of durable events, in short, since the last time.
-fn told(world: &mut World, member: MemberId) -> Vec<String> {
+pub(crate) fn told(world: &mut World, member: MemberId) -> Vec<String> {
     let frames = world.take(member).into_iter();
     let durable = frames.filter(|frame| frame.payload["seq"].is_u64());
     durable.map(|frame| format!("{} {}", frame.payload["seq"], frame.event)).collect()
 }
 
-fn reply(world: &World, member: MemberId) -> Value {
+pub(crate) fn reply(world: &World, member: MemberId) -> Value {
     let first = &world[member].frames[0];
     assert_eq!(first.event, "phx_reply", "the answer comes first");
     first.payload["response"].clone()
@@ -252,196 +253,6 @@ fn an_event_that_the_log_has_lost_makes_everybody_come_back() {
 }
 
 #[test]
-fn where_nothing_was_read_the_first_event_says_where_the_stream_is_or_the_log_does() {
-    let mut log = Log::default();
-    log.write_all(&[Note, Comment, Note]);
-    let mut world = World::new();
-    let carl = world.join(public("carl").stream(AtJoin::Away));
-    world.settle();
-    tell(&mut world, log.write(Pen));
-    assert_eq!(told(&mut world, carl), [""; 0], "how many notes there were is for the log to say");
-    log.serve(&mut world);
-    assert_eq!(told(&mut world, carl), ["2 pen"]);
-    let mut world = World::new();
-    let dora = world.join(public("dora").stream(AtJoin::Away));
-    world.settle();
-    tell(&mut world, log.write(Comment));
-    tell(&mut world, log.write(Note));
-    tell(&mut world, log.write(Pen));
-    assert_eq!(told(&mut world, dora), ["3 comment_created", "4 pen"]);
-    assert_eq!(world.asks.len(), 0);
-}
-
-#[test]
-fn whoever_comes_back_hears_exactly_what_was_missed() {
-    let mut log = Log::default();
-    log.write_all(&[Comment, Note, Pen, Note, Comment, Comment]);
-    let mut later = log.clone();
-    let news = [Note, Pen, Comment].map(|write| later.write(write));
-    let join = |audience, stream: AtJoin, since| {
-        let joining = if audience == Audience::Staff { staff("eve") } else { public("carl") };
-        joining.since(Since::After(since)).stream(stream)
-    };
-    for audience in [Audience::Staff, Audience::Public] {
-        let last = later.at().number(audience);
-        for (reach, since) in
-            (0..=6).flat_map(|reach| (0..=last + 1).map(move |since| (reach, since)))
-        {
-            // The first who comes: all is what the log has had.
-            let mut world = World::new();
-            let first = world.join(join(audience, log.at_join(Some(reach)), since));
-            let known = log.behind(reach).number(audience)..=log.at().number(audience);
-            let recovered = known.contains(&since);
-            assert_eq!(
-                reply(&world, first)["recovered"],
-                recovered,
-                "{audience:?} {reach} {since}"
-            );
-            let expected = if recovered { numbers(&log, audience, since) } else { Vec::new() };
-            assert_eq!(told(&mut world, first), expected, "{audience:?} {reach} {since}");
-            // What has happened since was told here, and is behind what was read a moment ago.
-            log.serve(&mut world);
-            news.iter().for_each(|news| tell(&mut world, news.clone()));
-            let second = world.join(join(audience, log.at_join(Some(reach)), since));
-            let recovered = (*known.start()..=last).contains(&since);
-            assert_eq!(
-                reply(&world, second)["recovered"],
-                recovered,
-                "{audience:?} {reach} {since}"
-            );
-            assert_eq!(reply(&world, second)["seq"], last);
-            let expected = if recovered { numbers(&later, audience, since) } else { Vec::new() };
-            assert_eq!(told(&mut world, second), expected, "{audience:?} {reach} {since}");
-            // What was read is ahead of what was told here: the rest comes to all.
-            let mut world = World::new();
-            let first = world.join(join(audience, log.at_join(None), log.at().number(audience)));
-            let second = world.join(join(audience, later.at_join(Some(0)), 0));
-            assert_eq!(reply(&world, second)["seq"], log.at().number(audience));
-            later.serve(&mut world);
-            assert_eq!(told(&mut world, second), numbers(&later, audience, 0));
-            assert_eq!(
-                told(&mut world, first),
-                numbers(&later, audience, log.at().number(audience))
-            );
-        }
-    }
-}
-
-#[test]
-fn whoever_has_heard_more_than_was_told_here_hears_what_follows() {
-    let mut early = Log::default();
-    early.write_all(&[Comment, Note, Pen]);
-    let mut read = early.clone();
-    read.write_all(&[Note, Comment, Note, Pen, Comment]);
-    let mut later = read.clone();
-    let news = [Note, Comment, Pen].map(|write| later.write(write));
-    for audience in [Audience::Staff, Audience::Public] {
-        let join = |stream: AtJoin, since| {
-            let joining = if audience == Audience::Staff { staff("eve") } else { public("carl") };
-            joining.since(Since::After(since)).stream(stream)
-        };
-        let (told_here, head) = (early.at().number(audience), read.at().number(audience));
-        for since in told_here + 1..=head + 1 {
-            let mut world = World::new();
-            let first = world.join(join(early.at_join(None), told_here));
-            let second = world.join(join(read.at_join(None), since));
-            let answer = reply(&world, second);
-            // What is beyond all that there is was heard by nobody.
-            let is_heard = since <= head;
-            assert_eq!(answer["recovered"], is_heard, "{audience:?} {since}");
-            let from = if is_heard { since } else { told_here };
-            assert_eq!(answer["seq"], from, "{audience:?} {since}");
-            read.serve(&mut world);
-            news.iter().for_each(|news| tell(&mut world, news.clone()));
-            let follows = numbers(&later, audience, from);
-            assert_eq!(told(&mut world, second), follows, "{audience:?} {since}");
-            assert_eq!(told(&mut world, first), numbers(&later, audience, told_here));
-            assert_eq!(world.asks.len(), 0);
-        }
-    }
-}
-
-#[test]
-fn a_topic_that_begins_behind_a_reading_is_reached_by_what_was_read_further() {
-    let mut log = Log::default();
-    log.write_all(&[Comment, Note, Comment]);
-    let AtJoin::Read { reading, .. } = log.at_join(None) else { panic!("it was read") };
-    log.write_all(&[Note, Comment]);
-    let mut world = World::new();
-    world.join(public("dora").stream(log.at_join(None)));
-    let lately = Some(Arc::new(log.stretch(0)));
-    let carl = public("carl").since(Since::After(1)).stream(AtJoin::Read { reading, lately });
-    let carl = world.join(carl);
-    let answer = reply(&world, carl);
-    assert_eq!((&answer["recovered"], &answer["seq"]), (&json!(true), &json!(3)));
-    assert_eq!(told(&mut world, carl), ["2 comment_created", "3 comment_created"]);
-}
-
-#[test]
-fn what_somebody_has_heard_is_for_one_seat_alone() {
-    let mut log = Log::default();
-    let (mut world, ..) = met(&log);
-    let early = log.at_join(None);
-    let news = [Comment, Note, Comment].map(|write| log.write(write));
-    let ahead = world.join(public("dora").since(Since::After(2)).stream(log.at_join(None)));
-    // The same socket joins anew, as somebody who has heard nothing.
-    let again = public("dora").replaces(ahead).since(Since::After(0)).stream(early);
-    let again = world.join(again);
-    news.iter().for_each(|news| tell(&mut world, news.clone()));
-    assert_eq!(told(&mut world, ahead), [""; 0]);
-    assert_eq!(told(&mut world, again), ["1 comment_created", "2 comment_created"]);
-}
-
-/// What an audience has to hear after a number.
-fn numbers(log: &Log, audience: Audience, since: u64) -> Vec<String> {
-    let all = log.news.iter().zip(&log.places);
-    let heard = all.filter(|(news, at)| news.payload(audience, **at).is_some());
-    let numbered = heard.map(|(news, at)| (at.number(audience), news.name().to_owned()));
-    numbered.filter(|(seq, _)| *seq > since).map(|(seq, name)| format!("{seq} {name}")).collect()
-}
-
-#[test]
-fn more_than_fits_a_queue_is_fetched_anew() {
-    let mut log = Log::default();
-    for _ in 0..201 {
-        log.write(Comment);
-    }
-    for (since, recovered) in [(0, false), (1, true)] {
-        let mut world = World::new();
-        let carl =
-            world.join(public("carl").since(Since::After(since)).stream(log.at_join(Some(0))));
-        assert_eq!(reply(&world, carl)["recovered"], recovered);
-        assert_eq!(told(&mut world, carl).len(), if recovered { 200 } else { 0 });
-    }
-    let long = |seq| {
-        let payload = Json::of(&json!({ "seq": seq, "text": "x".repeat(50_000) }));
-        let public = Some((seq, payload.clone()));
-        let name = "comment_created".to_owned();
-        News::Ticket(TicketNews { seq, name, staff: payload, public, then: Then::GoesOn })
-    };
-    let stretch = Stretch { after: Position::default(), news: (1..=9).map(long).collect() };
-    let short = stretch.shortened();
-    assert_eq!((short.after, short.news.len()), (Position { seq: 8, staff_only: 0 }, 1));
-}
-
-#[test]
-fn missed_events_come_before_the_snapshot_and_notes_hasten_nothing() {
-    let mut log = Log::default();
-    let (mut world, ..) = met(&log);
-    tell(&mut world, log.write(Comment));
-    let dora = world.join(public("dora").since(Since::After(0)).stream(log.at_join(Some(0))));
-    let finn = world.join(staff("finn").since(Since::After(0)).stream(log.at_join(Some(0))));
-    tell(&mut world, log.write(Note));
-    assert_eq!(world.events(dora), ["phx_reply", "comment_created"]);
-    world.settle();
-    tell(&mut world, log.write(Comment));
-    let presence = ["presence_state", "presence_summary", "comment_created"];
-    assert_eq!(world.events(dora), presence);
-    let first = ["phx_reply", "comment_created", "internal_note_created"];
-    assert_eq!(world.events(finn), [&first[..], &presence].concat());
-}
-
-#[test]
 fn a_topic_ends_with_its_last_event() {
     let mut log = Log::default();
     let (mut world, eve, carl) = met(&log);
@@ -462,64 +273,6 @@ fn a_topic_ends_with_its_last_event() {
     world.input(Input::Unwatch(WatcherId(1)));
     world.pass(2 * GRACE_MS);
     assert_eq!((world.hub.census().rooms, world.hub.census().timers), (0, 0));
-}
-
-#[test]
-fn whoever_joins_while_the_ticket_is_deleted_hears_it_from_the_log() {
-    let mut log = Log::default();
-    log.write(Comment);
-    let stale = log.at_join(None);
-    let mut world = World::new();
-    tell(&mut world, log.write(Delete));
-    let carl = world.join(public("carl").stream(stale));
-    log.serve(&mut world);
-    let frames = world.events(carl);
-    assert_eq!(frames[frames.len() - 2..], ["ticket_deleted", "phx_close"]);
-    assert_eq!((world.hub.census().rooms, world.hub.census().timers), (0, 0));
-}
-
-#[test]
-fn what_has_passed_with_nobody_there_is_read_by_whoever_joins() {
-    let mut log = Log::default();
-    log.write(Comment);
-    let stale = log.at_join(None);
-    // Nothing has: it is not asked for.
-    let mut world = World::new();
-    world.join(public("carl").stream(stale.clone()));
-    assert_eq!(world.asks.len(), 0);
-
-    let news = [Note, Comment].map(|write| log.write(write));
-    let told_here = |world: &mut World| news.iter().for_each(|it| tell(world, it.clone()));
-    let perhaps = |world: &mut World| world.input(Input::At { topic: topic(TICKET), seq: 3 });
-    let with_others = |world: &mut World| {
-        let eve = world.join(staff("eve").stream(stale.clone()));
-        news.iter().for_each(|it| tell(world, it.clone()));
-        world.leave(eve);
-    };
-    let passes: [&dyn Fn(&mut World); 3] = [&told_here, &perhaps, &with_others];
-    for pass in passes {
-        let mut world = World::new();
-        pass(&mut world);
-        let carl = world.join(public("carl").stream(stale.clone()));
-        log.serve(&mut world);
-        assert_eq!(told(&mut world, carl), ["2 comment_created"]);
-        // Whoever brings a newer reading has it all.
-        world.leave(carl);
-        world.asks.clear();
-        let dora = world.join(public("dora").stream(log.at_join(None)));
-        assert_eq!((world.asks.len(), &reply(&world, dora)["seq"]), (0, &json!(2)));
-    }
-    // Where more topics have gone on than are remembered, the log is asked, until readings are newer than that.
-    let mut world = World::new();
-    for n in 0..=8_192 {
-        world.input(Input::At { topic: topic(&format!("tickets:{n}x")), seq: 1 });
-    }
-    for (wait_ms, asks) in [(0, 1), (60_001, 0)] {
-        world.pass(wait_ms);
-        let carl = world.join(public("carl").stream(stale.clone()));
-        assert_eq!(std::mem::take(&mut world.asks).len(), asks);
-        world.leave(carl);
-    }
 }
 
 /// Hands over what one replica passes on; returns how much that was.
@@ -608,26 +361,6 @@ fn of_what_may_have_been_written_the_log_is_asked_here_and_elsewhere() {
     worlds.iter_mut().for_each(|world| log.serve(world));
     assert_eq!(told(&mut worlds[0], carl), ["1 comment_created"]);
     assert_eq!(told(&mut worlds[1], dora), ["1 comment_created"]);
-}
-
-#[test]
-fn what_is_kept_of_all_topics_has_a_bound_and_is_given_back() {
-    let mut log = Log::default();
-    let (mut world, eve, carl) = met(&log);
-    for _ in 0..9_000 {
-        tell(&mut world, log.write(Comment));
-    }
-    world.clear();
-    // The last 64 are known here.
-    for (since, recovered) in [(9_000 - 65, false), (9_000 - 64, true)] {
-        let dora = world.join(public("dora").since(Since::After(since)).stream(AtJoin::Away));
-        assert_eq!(reply(&world, dora)["recovered"], recovered);
-        world.leave(dora);
-    }
-    world.leave(eve);
-    world.leave(carl);
-    world.settle();
-    assert_eq!((world.hub.census().rooms, world.hub.census().timers), (0, 0));
 }
 
 /// Something that happens on a ticket.

@@ -31,6 +31,7 @@ use crate::admission::{NoRoom, Permit};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock;
+use crate::departure::Departure;
 use crate::http::error::ApiError;
 use crate::log::{EVENTS_MAX, Heard, Replay};
 use crate::pens::log_away;
@@ -210,7 +211,7 @@ impl Stream {
         }
         let drain = self.listener.app.drain.clone();
         let mut draining = pin!(drain.cancelled());
-        let (wait, wait_ms) = self.listener.app.departure();
+        let Departure { wait, reconnect_after_ms } = self.listener.app.departure();
         let expiry = self.listener.expiry();
         let mut heartbeat = tokio::time::interval(HEARTBEAT_EVERY);
         let mut place = Place::Asked(member);
@@ -222,7 +223,7 @@ impl Stream {
                 () = self.pieces.closed() => return Turn::Ended(End::Over),
                 () = draining.as_mut() => {
                     sleep(wait).await;
-                    return Turn::Ended(End::Later(wait_ms));
+                    return Turn::Ended(End::Later(reconnect_after_ms));
                 }
             };
             let told = match piece {
