@@ -108,7 +108,7 @@
 //! - A write under a stale fence is not written: `stale_fence_writes_nothing`.
 //! - Of those who share a commit on SQLite none is told anything before it, and none that fails or goes away takes
 //!   others with it: `refusal_waits_for_what_it_relies_on`, `one_that_is_undone_takes_none_with_it`,
-//!   `whoever_breaks_off_anywhere_leaves_all_in_order`; a commit that fails fails for all of them:
+//!   `whoever_breaks_off_anywhere_leaves_all_in_order`, `what_the_next_asks_first_fails_for_them_alone`; a commit that fails fails for all of them:
 //!   `commit_that_fails_is_told_to_everybody`.
 //! - A request with a key is done once: `key_is_for_one_request_at_a_time`,
 //!   `request_that_was_broken_off_is_done_at_last`. One that is no work may be done twice, a minute after its process

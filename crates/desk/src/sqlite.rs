@@ -8,6 +8,7 @@
 mod clock;
 mod cohort;
 mod reading;
+mod statement;
 mod writer;
 
 use std::fs::OpenOptions;
@@ -27,6 +28,7 @@ use tokio::sync::Notify;
 use self::clock::Clock;
 pub use self::cohort::Turn;
 use self::cohort::{Cohorts, Company};
+pub(crate) use self::statement::{Lite, Statement, Value};
 use self::writer::{Ground, Writer};
 use crate::answer::{Answered, Draft, Due, Logged, Reading};
 use crate::consumers::outbox::Known;
@@ -63,8 +65,10 @@ async fn connect(connections: u32, options: SqliteConnectOptions) -> sqlx::Resul
 }
 
 /// What the connection that writes keeps in memory: pages that it writes again and again, and what they were before each
-/// part of a transaction. The log of SQLite goes into the file less often, as that waits for the disk as well.
+/// part of a transaction. The log of SQLite goes into the file less often, as that waits for the disk as well. Statements that
+/// are sent together are kept for each pair.
 fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    let options = options.statement_cache_capacity(256);
     let options = options.pragma("cache_size", "-32768").pragma("temp_store", "memory");
     options.pragma("wal_autocheckpoint", "8000")
 }
@@ -136,12 +140,12 @@ impl SqliteStore {
 
     /// Begins a transaction that may write, and in which nobody else does.
     pub(crate) async fn begin(&self) -> Result<Turn, StoreError> {
-        self.ground.cohorts.turn(Company::Alone).await?.begun().await
+        Ok(self.ground.cohorts.turn(Company::Alone, None).await?.begun().await?)
     }
 
     /// Begins one that is committed together with others.
-    pub(crate) async fn join(&self) -> Result<Turn, StoreError> {
-        self.ground.cohorts.turn(Company::Shared).await
+    pub(crate) fn join(&self) -> Turn {
+        self.ground.cohorts.join()
     }
 
     /// Reads a lease within a transaction that has the right to write.
@@ -162,10 +166,9 @@ impl SqliteStore {
         asked: (&str, &Command),
         trace: Option<&Trace>,
     ) -> Result<Obeyed, StoreError> {
-        let mut lite = turn.lite();
-        lite.flush().await?;
-        let obeyed = self.ground.obey_within(lite.connection(), asked, trace).await;
-        lite.seen(obeyed)
+        turn.ready().await?;
+        let obeyed = self.ground.obey_within(turn, asked, trace).await;
+        turn.seen(obeyed)
     }
 
     pub(crate) async fn pen(&self, topic: &str) -> Result<Reading, StoreError> {

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use penholder_lease::{Kind, Role, StoreMs};
 use penholder_ticket::{ALL_TOPIC, Actor, Audience, Event, EventId, PERSON_TOPICS};
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use self::together::keep_together;
@@ -15,7 +14,7 @@ use super::{Told, Trace, numbered};
 use crate::consumers::outbox::{Entry, Known, Owed, Roster};
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
-use crate::statement::{Connection, Lite, Place};
+use crate::statement::{Connection, Lite, Statement, Value};
 
 /// Where writes come from.
 #[derive(Debug, Clone, Copy)]
@@ -172,30 +171,30 @@ async fn keep_one_by_one(
             (to.topic.as_str(), staff_only, is_public, staff, public)
         });
         let is_last = !is_owed && place + 1 == lines.len();
-        let place_of_it = if is_last { Place::Last } else { Place::Within };
-        let (sql, deferred) = lite.after_deferred(KEEP_ONE, place_of_it)?;
-        let keep = sqlx::query_as_with(sql, deferred)
-            .bind(&line.id)
-            .bind(event.name.as_str())
-            .bind(event.entity.kind())
-            .bind(&line.entity_id)
-            .bind(event.op.as_str())
-            .bind(&line.data)
-            .bind(&line.previous)
-            .bind(event.audience.as_str())
-            .bind(source.by.person.id.as_str())
-            .bind(kind(source.by))
-            .bind(source.trace.map(|trace| trace.trace_id.as_str()))
-            .bind(source.trace.map(|trace| trace.traceparent.as_str()))
-            .bind(signed(source.at.0))
-            .bind(&event.bodies.staff)
-            .bind(&event.bodies.public)
-            .bind(line.own_topic)
-            .bind(line.processed(source.at))
-            .bind(i64::from(source.by.role != Role::Guest))
-            .bind(Json(routes.collect::<Vec<_>>()));
-        let counted = keep.fetch_all(lite.connection()).await;
-        let numbers = numbers(lite.seen(counted)?)?;
+        let values = vec![
+            Value::from(&line.id),
+            Value::from(event.name.as_str()),
+            Value::from(event.entity.kind()),
+            Value::from(&line.entity_id),
+            Value::from(event.op.as_str()),
+            Value::from(&line.data),
+            Value::from(line.previous.as_deref()),
+            Value::from(event.audience.as_str()),
+            Value::from(source.by.person.id.as_str()),
+            Value::from(kind(source.by)),
+            Value::from(source.trace.map(|trace| trace.trace_id.as_str())),
+            Value::from(source.trace.map(|trace| trace.traceparent.as_str())),
+            Value::from(signed(source.at.0)),
+            Value::from(event.bodies.staff.as_str()),
+            Value::from(event.bodies.public.as_deref()),
+            Value::from(line.own_topic),
+            Value::from(line.processed(source.at)),
+            Value::from(i64::from(source.by.role != Role::Guest)),
+            Value::json(&routes.collect::<Vec<_>>())?,
+        ];
+        let keep = Statement::new(KEEP_ONE, values);
+        let counted = if is_last { lite.ask_last(keep).await } else { lite.ask(keep).await };
+        let numbers = numbers(counted?.fetch_all()?)?;
         for (route, to) in event.routes.iter().enumerate() {
             let (seq, hidden) = numbers[&to.topic];
             all.push((place, line.told(route, (seq, seq - hidden))));

@@ -52,7 +52,7 @@ pub(crate) enum Reader {
 impl Reader {
     pub(crate) fn connection(&mut self) -> Connection<'_> {
         match self {
-            Self::Sqlite(connection) => Connection::Sqlite(Lite::free(connection)),
+            Self::Sqlite(connection) => Connection::Sqlite(Lite::Free(connection)),
             Self::Postgres(connection) => Connection::Postgres(connection),
         }
     }
@@ -91,15 +91,11 @@ impl Pens {
         Ok((transaction, at))
     }
 
-    /// Begins one that writes events, and on SQLite is committed together with others; reads the clock where that costs
-    /// nothing.
-    pub(crate) async fn join(&self) -> Result<(Transaction, Option<StoreMs>), StoreError> {
+    /// Begins one that writes events. On SQLite it is committed together with others, and begins with its first statement.
+    pub(crate) async fn join(&self) -> Result<Transaction, StoreError> {
         Ok(match self.opened()? {
-            Store::Sqlite(store) => {
-                let turn = store.join().await?;
-                (Transaction::Sqlite(turn), Some(store.moment()))
-            }
-            Store::Postgres(store) => (Transaction::Postgres(store.begin().await?), None),
+            Store::Sqlite(store) => Transaction::Sqlite(store.join()),
+            Store::Postgres(store) => Transaction::Postgres(store.begin().await?),
         })
     }
 
@@ -109,7 +105,10 @@ impl Pens {
         transaction: &mut Transaction,
     ) -> Result<StoreMs, StoreError> {
         match (self.opened()?, transaction) {
-            (Store::Sqlite(store), _) => Ok(store.moment()),
+            (Store::Sqlite(store), Transaction::Sqlite(turn)) => {
+                turn.come().await?;
+                Ok(store.moment())
+            }
             (_, Transaction::Postgres(transaction)) => postgres::moment(transaction).await,
             (Store::Postgres(_), Transaction::Sqlite(_)) => another_store(),
         }

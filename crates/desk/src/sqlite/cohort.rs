@@ -9,12 +9,15 @@
 //!   cohort have written.
 //! - A part that is undone, or whose owner has gone away in the middle, is undone alone. Where that cannot be done,
 //!   as SQLite has undone everything by itself, everybody of the cohort is told that the store is unavailable.
+//! - What somebody asks first goes with what the one before them writes last ([`turn`]). Where it fails they hear of it,
+//!   not the one before.
 //! - The connection is always in somebody's hands: with whoever has the turn, on its way to the next, with the keeper,
 //!   or free. A turn that is dropped goes to the keeper, a task, which also makes the commits, so none of them is broken off.
 
+mod turn;
+
 use std::collections::VecDeque;
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,9 +27,19 @@ use sqlx::{Sqlite, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use self::turn::First;
+pub use self::turn::Turn;
 use super::WAIT;
+use super::statement::{Answer, Statement};
 use crate::error::StoreError;
-use crate::statement::{Connection, Course, Lite, Place, member};
+
+/// What a part of a transaction is called in it.
+macro_rules! member {
+    () => {
+        "member"
+    };
+}
+use member;
 
 /// Most parts of a cohort.
 const PARTS_MAX: usize = 256;
@@ -57,19 +70,24 @@ pub(super) struct Cohorts(Arc<Parts>);
 struct Parts {
     pool: SqlitePool,
     queue: Mutex<Queue>,
-    keeper: mpsc::UnboundedSender<Returned>,
+    /// For one, as there is one lead.
+    keeper: mpsc::Sender<Returned>,
 }
 
 #[derive(Debug)]
 struct Queue {
     waiting: VecDeque<Waiting>,
     /// Nobody writes.
-    free: Option<Lead>,
+    free: Option<Box<Lead>>,
 }
 
 #[derive(Debug)]
 struct Waiting {
     company: Company,
+    /// What they ask first.
+    asked: Option<Statement>,
+    /// What came of that, where the one before has asked it.
+    answer: Option<sqlx::Result<Answer>>,
     grant: oneshot::Sender<Turn>,
 }
 
@@ -87,13 +105,15 @@ struct Lead {
     cohort: Vec<oneshot::Sender<Outcome>>,
     /// How many these may be, once the first is done.
     parts_max: usize,
+    /// Who comes next, where that is settled.
+    next: Option<Waiting>,
 }
 
 /// What the keeper gets.
 #[derive(Debug)]
 struct Returned {
     cohorts: Cohorts,
-    lead: Lead,
+    lead: Box<Lead>,
     how: How,
 }
 
@@ -105,45 +125,49 @@ enum How {
     Undone(Option<oneshot::Sender<Outcome>>),
 }
 
-/// A part of a transaction that nobody else writes in meanwhile. Dropped, it is undone.
-#[derive(Debug)]
-pub struct Turn {
-    /// None when it has ended.
-    lead: Option<Lead>,
-    cohorts: Cohorts,
-    company: Company,
-    course: Course,
-}
-
 impl Cohorts {
     /// Starts the task that keeps the connection in order; it ends with the last clone of this value.
     pub(super) fn start(pool: SqlitePool) -> Self {
-        let (keeper, returned) = mpsc::unbounded_channel();
-        let lead =
-            Lead { connection: None, open_since: None, cohort: Vec::new(), parts_max: PARTS_MAX };
+        let (keeper, returned) = mpsc::channel(1);
+        let lead = Box::new(Lead {
+            connection: None,
+            open_since: None,
+            cohort: Vec::new(),
+            parts_max: PARTS_MAX,
+            next: None,
+        });
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), free: Some(lead) });
         tokio::spawn(keep(returned));
         Self(Arc::new(Parts { pool, queue, keeper }))
     }
 
-    /// Waits for a turn. What begins it is sent with its first statement.
-    pub(super) async fn turn(&self, company: Company) -> Result<Turn, StoreError> {
-        let granted = match self.enter(company)? {
+    /// A turn that is shared, and waited for once something is asked in it.
+    pub(super) fn join(&self) -> Turn {
+        Turn::to_come(self, Company::Shared)
+    }
+
+    /// Waits for a turn to ask something. What begins it is sent with its first statement.
+    pub(super) async fn turn(
+        &self,
+        company: Company,
+        asked: Option<Statement>,
+    ) -> sqlx::Result<Turn> {
+        let granted = match self.enter((company, asked), WAITING_MAX)? {
             Ok(turn) => return turn.connected().await,
             Err(granted) => granted,
         };
-        let granted = timeout(WAIT, granted).await.map_err(|_| too_late())?;
-        granted.map_err(|_| gone())?.connected().await
+        let granted = timeout(WAIT, granted).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        granted.map_err(|_| sqlx::Error::WorkerCrashed)?.connected().await
     }
 
     /// Closes the connection, when everybody who is waiting has had their turn. Nobody gets another.
     pub(super) async fn close(&self) {
-        let turn = match self.enter(Company::Alone) {
+        let turn = match self.enter((Company::Alone, None), usize::MAX) {
             Ok(Ok(turn)) => Some(turn),
             Ok(Err(granted)) => granted.await.ok(),
             Err(_) => None,
         };
-        let Some(mut lead) = turn.and_then(|mut turn| turn.lead.take()) else { return };
+        let Some(mut lead) = turn.and_then(|mut turn| turn.take_fresh()) else { return };
         // First, or whoever came meanwhile would open it anew, and keep it.
         let closed = self.0.pool.close();
         drop(lead.connection.take());
@@ -151,20 +175,24 @@ impl Cohorts {
         closed.await;
     }
 
-    /// Takes the turn where nobody has it, or else a place in the line.
-    fn enter(&self, company: Company) -> Result<Result<Turn, oneshot::Receiver<Turn>>, StoreError> {
+    /// Takes the turn where nobody has it, or else a place in the line, behind so many at most.
+    fn enter(
+        &self,
+        (company, asked): (Company, Option<Statement>),
+        waiting_max: usize,
+    ) -> sqlx::Result<Result<Turn, oneshot::Receiver<Turn>>> {
         let mut queue = self.queue();
         if let Some(lead) = queue.free.take() {
-            return Ok(Ok(Turn::new(self, lead, company)));
+            return Ok(Ok(Turn::new(self, lead, company, asked.map(First::Asked))));
         }
-        if queue.waiting.len() >= WAITING_MAX {
+        if queue.waiting.len() >= waiting_max {
             queue.waiting.retain(|waiting| !waiting.grant.is_closed());
-            if queue.waiting.len() >= WAITING_MAX {
-                return Err(too_late());
+            if queue.waiting.len() >= waiting_max {
+                return Err(sqlx::Error::PoolTimedOut);
             }
         }
         let (grant, granted) = oneshot::channel();
-        queue.waiting.push_back(Waiting { company, grant });
+        queue.waiting.push_back(Waiting { company, asked, answer: None, grant });
         Ok(Err(granted))
     }
 
@@ -173,16 +201,14 @@ impl Cohorts {
     }
 
     /// Hands an open transaction to the next, or lets it be committed.
-    fn pass(&self, mut lead: Lead) {
+    fn pass(&self, mut lead: Box<Lead>) {
         if lead.cohort.len() == 1 {
-            lead.parts_max = PARTS_MAX.min(1 + self.queue().waiting.len());
+            let waiting = usize::from(lead.next.is_some()) + self.queue().waiting.len();
+            lead.parts_max = PARTS_MAX.min(1 + waiting);
         }
         loop {
             // Looked at and taken in one: who stands first may change, as those who have gone away are left out.
-            let next = {
-                let mut queue = self.queue();
-                if queue.has_next(&lead) { queue.waiting.pop_front() } else { None }
-            };
+            let next = lead.next.take().or_else(|| self.queue().next_of(&lead));
             let Some(next) = next else { break };
             let Some(back) = self.grant(next, lead) else { return };
             lead = back;
@@ -191,10 +217,11 @@ impl Cohorts {
     }
 
     /// Gives the turn to the next when no transaction is open, or notes that nobody writes.
-    fn advance(&self, mut lead: Lead) {
+    fn advance(&self, mut lead: Box<Lead>) {
         loop {
+            let next = lead.next.take();
             let mut queue = self.queue();
-            let Some(next) = queue.waiting.pop_front() else {
+            let Some(next) = next.or_else(|| queue.waiting.pop_front()) else {
                 queue.free = Some(lead);
                 return;
             };
@@ -204,15 +231,19 @@ impl Cohorts {
         }
     }
 
-    /// Gives the turn to one who waits; gets it back from whoever has gone away just now.
-    fn grant(&self, to: Waiting, lead: Lead) -> Option<Lead> {
-        to.grant.send(Turn::new(self, lead, to.company)).err()?.lead.take()
+    /// Gives the turn to one who waits; gets it back from whoever has gone away just now, but not where there is
+    /// something of theirs to undo.
+    fn grant(&self, to: Waiting, lead: Box<Lead>) -> Option<Box<Lead>> {
+        let Waiting { company, asked, answer, grant } = to;
+        let first = answer.map(First::Answered).or(asked.map(First::Asked));
+        grant.send(Turn::new(self, lead, company, first)).err()?.take_fresh()
     }
 
-    fn give_back(&self, lead: Lead, how: How) {
+    fn give_back(&self, lead: Box<Lead>, how: How) {
         let cohorts = self.clone();
-        // Where there is no keeper any more the runtime ends, and whoever waits with it.
-        self.0.keeper.send(Returned { cohorts, lead, how }).ok();
+        // There is place for what only one has. Where there is no keeper any more the runtime ends, and whoever waits
+        // with it.
+        self.0.keeper.try_send(Returned { cohorts, lead, how }).ok();
     }
 }
 
@@ -226,141 +257,17 @@ impl Queue {
         let next = self.waiting.front().map(|waiting| waiting.company);
         is_young && lead.cohort.len() < lead.parts_max && next == Some(Company::Shared)
     }
-}
 
-impl Turn {
-    fn new(cohorts: &Cohorts, lead: Lead, company: Company) -> Self {
-        let prelude = match (company, lead.open_since) {
-            (Company::Shared, None) => concat!("BEGIN IMMEDIATE; SAVEPOINT ", member!()),
-            (Company::Shared, Some(_)) => concat!("SAVEPOINT ", member!()),
-            (Company::Alone, _) => "BEGIN IMMEDIATE",
-        };
-        let course =
-            Course { prelude: Some(prelude), is_lost: false, is_released: false, deferred: None };
-        Self { lead: Some(lead), cohorts: cohorts.clone(), company, course }
+    /// Takes the next of a cohort.
+    fn next_of(&mut self, lead: &Lead) -> Option<Waiting> {
+        if self.has_next(lead) { self.waiting.pop_front() } else { None }
     }
 
-    /// Opens the connection, where there is none.
-    async fn connected(mut self) -> Result<Self, StoreError> {
-        if let Some(lead) = &mut self.lead
-            && lead.connection.is_none()
-        {
-            lead.connection = Some(self.cohorts.0.pool.acquire().await?);
-        }
-        Ok(self)
-    }
-
-    /// Begins it now, in a statement of its own.
-    pub(super) async fn begun(mut self) -> Result<Self, StoreError> {
-        let mut lite = self.lite();
-        let sql = lite.sql("")?;
-        let begun = sqlx::raw_sql(sql).execute(lite.connection()).await;
-        lite.seen(begun)?;
-        Ok(self)
-    }
-
-    pub(crate) fn connection(&mut self) -> Connection<'_> {
-        Connection::Sqlite(self.lite())
-    }
-
-    pub(super) fn lite(&mut self) -> Lite<'_> {
-        let lead = self.lead.as_mut().expect("it has not ended");
-        // It may be, from the first statement on.
-        lead.open_since.get_or_insert_with(Instant::now);
-        let connection = lead.connection.as_mut().expect("it is connected");
-        Lite::within(connection, &mut self.course)
-    }
-
-    /// Whether nothing was sent yet.
-    fn is_fresh(&self) -> bool {
-        self.course.prelude.is_some()
-    }
-
-    /// Keeps what was written in it for good, with all others of the cohort.
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`]. With [`Unavailable`](StoreError::Unavailable) it may have been kept.
-    pub async fn commit(mut self) -> Result<(), StoreError> {
-        if self.course.is_lost {
-            return Err(StoreError::Unavailable(sqlx::Error::Protocol("it was undone".to_owned())));
-        }
-        self.lite().flush().await?;
-        let goes_on = self.company == Company::Shared
-            && self.lead.as_ref().is_some_and(|lead| self.cohorts.queue().has_next(lead));
-        if goes_on && !self.is_fresh() && !self.course.is_released {
-            let mut lite = self.lite();
-            let (sql, _) = lite.after_deferred("", Place::Last)?;
-            let released = sqlx::raw_sql(sql).execute(lite.connection()).await;
-            lite.seen(released)?;
-        }
-        let is_fresh = self.is_fresh();
-        let Some(mut lead) = self.lead.take() else { return Ok(()) };
-        if is_fresh && lead.cohort.is_empty() {
-            lead.open_since = None;
-            self.cohorts.advance(lead);
-            return Ok(());
-        }
-        let (kept, told) = oneshot::channel();
-        lead.cohort.push(kept);
-        if goes_on {
-            self.cohorts.pass(lead)
-        } else {
-            self.cohorts.give_back(lead, How::Complete)
-        }
-        outcome(told).await
-    }
-
-    /// Undoes it, before it returns.
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`]. It is undone all the same, and what others of the cohort have written may be, too.
-    pub async fn rollback(mut self) -> Result<(), StoreError> {
-        let Some(lead) = self.take() else { return Ok(()) };
-        let (kept, told) = oneshot::channel();
-        self.cohorts.give_back(lead, How::Undone(Some(kept)));
-        outcome(told).await
-    }
-
-    /// Takes what is to be undone; nothing where nothing was sent.
-    fn take(&mut self) -> Option<Lead> {
-        let is_fresh = self.is_fresh();
-        let mut lead = self.lead.take()?;
-        if !is_fresh {
-            return Some(lead);
-        }
-        if lead.cohort.is_empty() {
-            lead.open_since = None;
-            self.cohorts.advance(lead);
-        } else {
-            self.cohorts.pass(lead);
-        }
-        None
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if let Some(lead) = self.take() {
-            self.cohorts.give_back(lead, How::Undone(None));
-        }
-    }
-}
-
-impl Deref for Turn {
-    type Target = SqliteConnection;
-
-    fn deref(&self) -> &SqliteConnection {
-        let lead = self.lead.as_ref().expect("it has not ended");
-        lead.connection.as_ref().expect("it is connected")
-    }
-}
-
-impl DerefMut for Turn {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        let lead = self.lead.as_mut().expect("it has not ended");
-        lead.connection.as_mut().expect("it is connected")
+    /// Takes the next of a cohort, if it is known what they ask.
+    fn next_to_ask(&mut self, lead: &Lead) -> Option<Waiting> {
+        let asked = |waiting: &Waiting| waiting.asked.as_ref().is_some_and(|it| it.count() == 1);
+        let is_asked = self.has_next(lead) && self.waiting.front().is_some_and(asked);
+        if is_asked { self.waiting.pop_front() } else { None }
     }
 }
 
@@ -380,7 +287,7 @@ fn gone() -> StoreError {
 }
 
 /// Commits, and undoes what was given up, until nobody can write any more.
-async fn keep(mut returned: mpsc::UnboundedReceiver<Returned>) {
+async fn keep(mut returned: mpsc::Receiver<Returned>) {
     while let Some(Returned { cohorts, mut lead, how }) = returned.recv().await {
         match how {
             How::Complete => lead.complete().await,
@@ -421,6 +328,7 @@ impl Lead {
 
     /// Undoes everything.
     async fn roll_back(&mut self) {
+        self.forget_answer();
         (self.open_since, self.parts_max) = (None, PARTS_MAX);
         let Some(mut connection) = self.connection.take() else { return };
         // Whether or not there is anything: what was sent before is done by now, and SQLite may have undone it.
@@ -436,11 +344,19 @@ impl Lead {
     /// Undoes the last part of a cohort. Where it has just been released, or was never begun, there is nothing to undo:
     /// then it is kept with the others, or is nothing.
     async fn undo_part(&mut self) -> Result<(), sqlx::Error> {
+        self.forget_answer();
         let connection = self.connection.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
         let undo = concat!("ROLLBACK TO ", member!(), "; RELEASE ", member!());
         match sqlx::raw_sql(undo).execute(&mut **connection).await {
             Err(error) if is_missing(&error) && !is_over(connection).await => Ok(()),
             undone => undone.map(drop),
+        }
+    }
+
+    /// What the next has asked is asked anew, as it may be undone with the part before it.
+    fn forget_answer(&mut self) {
+        if let Some(next) = &mut self.next {
+            next.answer = None;
         }
     }
 

@@ -197,7 +197,7 @@ impl Ground {
     }
 
     async fn begin(&self) -> Result<Turn, StoreError> {
-        self.cohorts.turn(Company::Shared).await?.begun().await
+        Ok(self.cohorts.turn(Company::Shared, None).await?.begun().await?)
     }
 
     /// The time of a decision, to be read when one has the right to write.

@@ -174,8 +174,7 @@ impl Tickets {
         match transaction.connection() {
             Connection::Sqlite(mut lite) => {
                 let mut query = upsert!(Sqlite, people.into_values());
-                let put = query.build().execute(lite.connection()).await;
-                lite.seen(put)?;
+                query.build().execute(lite.connection()).await?;
             }
             Connection::Postgres(connection) => {
                 upsert!(Postgres, people.into_values()).build().execute(connection).await?;

@@ -46,7 +46,7 @@ pub enum Updated {
 
 /// What one request does to tickets: all of it or nothing. Dropped, it has done nothing, and nobody is told.
 ///
-/// It is short: while it lasts nobody else writes to SQLite, and PostgreSQL breaks it off when nothing is done in it
+/// It is short: from what is first asked in it on nobody else writes to SQLite, and PostgreSQL breaks it off when nothing is done in it
 /// for a second. An operation that is refused has changed nothing, and the work can go on. Works on SQLite that wait for
 /// one another are committed together, so each of them waits for those that came meanwhile.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub struct Work {
     pub(super) tickets: Tickets,
     pub(super) transaction: Transaction,
     request: Request,
-    /// When it is done; on PostgreSQL read with the first statement that can tell.
+    /// When it is done: read when others are kept from writing, on PostgreSQL with the first statement that can tell.
     at: Option<StoreMs>,
     pub(super) events: Vec<Event>,
     /// What has happened to pens, which is written already: their topics, and the events with their numbers.
@@ -72,9 +72,9 @@ impl Tickets {
     /// See [`StoreError`].
     pub async fn begin(&self, request: Request) -> Result<Work, StoreError> {
         check_actor(&request.actor.person)?;
-        let (transaction, at) = self.pens.join().await?;
+        let transaction = self.pens.join().await?;
         let tickets = self.clone();
-        let (events, pens, pens_owe) = (Vec::new(), Vec::new(), Owes::Nothing);
+        let (at, events, pens, pens_owe) = (None, Vec::new(), Vec::new(), Owes::Nothing);
         Ok(Work { tickets, transaction, request, at, events, pens, pens_owe, claim: None })
     }
 
@@ -212,10 +212,10 @@ impl Work {
     ///
     /// See [`StoreError`].
     pub async fn create(&mut self, new: NewTicket) -> Result<Ticket, TicketError> {
-        self.moment().await?;
         let id = TicketId::new(Uuid::now_v7().as_u128());
         let files = new.attachments().to_vec();
         let slug = reserve_slug(&mut self.transaction.connection(), &slug(new.title())).await?;
+        self.moment().await?;
         let changed = Ticket::create(new, (id, slug), self.occasion());
         let mut connection = self.transaction.connection();
         insert(&mut connection, &changed).await?;
@@ -231,6 +231,7 @@ impl Work {
     pub async fn ticket(&mut self, id: TicketId) -> Result<Ticket, TicketError> {
         let (ticket, at) = find_to_write(&mut self.transaction.connection(), id).await?;
         self.at = self.at.or(at);
+        self.moment().await?;
         Ok(ticket)
     }
 

@@ -69,6 +69,15 @@ impl Desk {
         self.comment(words, async || End::Commit)
     }
 
+    fn creates(&self, title: &str) -> JoinHandle<Written> {
+        let (site, title) = (self.site.clone(), title.to_owned());
+        tokio::spawn(async move {
+            let mut work = site.by("eve").await?;
+            work.create(ticket(&title, None)?).await?;
+            Ok(work.commit().await?)
+        })
+    }
+
     /// Lets somebody comment, who commits when they are let go.
     fn stalls(&self, words: &str) -> Stalled {
         let (stands, is_there) = oneshot::channel();
@@ -313,6 +322,70 @@ async fn who_goes_away_in_the_middle_is_undone() -> Result<()> {
     first.await??;
     last.await??;
     assert_eq!(desk.said().await?, ["first", "last"]);
+    desk.goes_on().await
+}
+
+#[tokio::test]
+async fn what_the_next_asks_first_fails_for_them_alone() -> Result<()> {
+    let desk = Desk::open().await?;
+    // The first that is written of a ticket, which goes with what the one before has written last.
+    let sql = "CREATE TRIGGER refuse BEFORE INSERT ON slugs WHEN new.slug = 'bad'
+        BEGIN SELECT raise(ABORT, 'bad'); END";
+    execute(&desk.site.place, sql).await?;
+    let held = desk.hold().await?;
+    let before = desk.plain("a");
+    let bad = desk.creates("bad");
+    let after = desk.plain("b");
+    until_queued().await;
+    held.commit().await?;
+    before.await??;
+    assert!(bad.await?.is_err());
+    after.await??;
+    assert_eq!(desk.said().await?, ["a", "b"]);
+    desk.goes_on().await
+}
+
+#[tokio::test]
+async fn what_the_next_asks_first_may_undo_all() -> Result<()> {
+    let desk = Desk::open().await?;
+    let sql = "CREATE TRIGGER undo BEFORE INSERT ON slugs WHEN new.slug = 'bad'
+        BEGIN SELECT raise(ROLLBACK, 'bad'); END";
+    execute(&desk.site.place, sql).await?;
+    let held = desk.hold().await?;
+    let (before, bad) = (desk.plain("a"), desk.creates("bad"));
+    until_queued().await;
+    held.commit().await?;
+    assert!(is_unavailable(&before.await?), "it is not kept");
+    assert!(bad.await?.is_err());
+    assert_eq!(desk.said().await?, [""; 0]);
+    desk.goes_on().await
+}
+
+#[tokio::test]
+async fn what_was_asked_for_who_goes_away_is_undone() -> Result<()> {
+    let desk = Desk::open().await?;
+    // Whose works are broken off after so many steps, of which the first writes.
+    for steps in 0..40 {
+        let held = desk.hold().await?;
+        let before = desk.plain(&format!("stays {steps}"));
+        let gone = desk.creates(&format!("gone {steps}"));
+        let after = desk.plain(&format!("stays too {steps}"));
+        until_queued().await;
+        held.commit().await?;
+        for _ in 0..steps {
+            yield_now().await;
+        }
+        gone.abort();
+        gone.await.ok();
+        before.await??;
+        after.await??;
+    }
+    let said = desk.said().await?;
+    assert_eq!(said.iter().filter(|words| words.starts_with("stays")).count(), 80);
+    let slugs = texts(&desk.site.place, "SELECT slug FROM slugs WHERE slug LIKE 'gone%'").await?;
+    let tickets =
+        texts(&desk.site.place, "SELECT slug FROM tickets WHERE slug LIKE 'gone%'").await?;
+    assert_eq!(slugs.len(), tickets.len(), "a part is kept whole, or not at all");
     desk.goes_on().await
 }
 
