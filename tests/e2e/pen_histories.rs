@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::documents::Documents;
 use self::line::Identity;
-use self::record::{Call, Recorder, check_fences, history};
+use self::record::{Call, Recorder, check_fences, check_reads, history};
 use self::writer::{Manner, Saved, Writer};
 use crate::stores::Store;
 
@@ -175,6 +175,7 @@ async fn check(
     // Nobody waits in the queue here.
     tried.grants += judge(log, saves, 0)?.len();
     check_fences(calls, log)?;
+    check_reads(calls, log)?;
     let history = history(calls, log, Model::new(TTL_MS, DRAIN_MS))?;
     let (answer, answered) = oneshot::channel();
     // A thread that nobody waits for: the search for an order that does not exist may take for ever.

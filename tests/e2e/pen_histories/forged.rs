@@ -5,7 +5,7 @@ use penholder_evidence::{Ask, Logged, Model, Outcome, Written, judge};
 use penholder_lease::{Fence, StoreMs};
 use serde_json::{Value, json};
 
-use super::record::{Call, Moment, check_fences, history};
+use super::record::{Call, Moment, check_fences, check_reads, history, number};
 use super::{DRAIN_MS, TTL_MS};
 
 /// When the forged runs begin, by the clock of the store. Unit: milliseconds.
@@ -52,6 +52,7 @@ fn found(calls: &[Call], events: Vec<Value>, saves: &[(i64, i64)]) -> Result<Vec
     let verdicts = [
         ("judge", judge(&log, &written, 0).is_err()),
         ("fences", check_fences(calls, &log).is_err()),
+        ("reads", check_reads(calls, &log).is_err()),
         ("history", !is_linearizable),
     ];
     Ok(verdicts.into_iter().filter(|(_, is_found)| *is_found).map(|(name, _)| name).collect())
@@ -111,6 +112,34 @@ fn release_that_was_answered_and_lost_is_found() -> Result<()> {
 fn grant_that_the_log_does_not_know_is_found() -> Result<()> {
     let calls = [call("ann", Ask::Acquire, (0, 60), own(1, 30))];
     assert_eq!(found(&calls, Vec::new(), &[])?, ["fences"]);
+    Ok(())
+}
+
+#[test]
+fn reading_what_was_not_so_is_found() -> Result<()> {
+    let (ann, bob) = (Some("ann"), Some("bob"));
+    for (at, who, fence, is_so) in [
+        (0, None, 0, true),
+        (0, ann, 1, false),
+        (40, ann, 1, true),
+        (40, bob, 1, false),
+        (40, ann, 2, false),
+        // Before the deadline it was hers, whatever a reader saw late.
+        (900, None, 1, false),
+        (1_200, None, 1, true),
+        (1_200, ann, 1, false),
+        // What is written over may be seen for a while.
+        (1_600, None, 1, true),
+        (1_600, bob, 2, true),
+        (4_700, None, 1, false),
+        (4_700, None, 2, true),
+    ] {
+        let seen = Outcome::Holder(who.map(|name| number(&format!("http:{name}"))), Fence(fence));
+        let calls = [call("carl", Ask::Read, (at, at + 1), Some(seen))];
+        let events = vec![told("granted", "ann", (1, 30)), told("granted", "bob", (2, 1_500))];
+        let expected = if is_so { vec![] } else { vec!["reads"] };
+        assert_eq!(found(&calls, events, &[])?, expected, "{who:?} under {fence} at {at}");
+    }
     Ok(())
 }
 

@@ -15,9 +15,6 @@ const SLACK_MS: u64 = 20;
 /// stopped meanwhile. Whoever reads holds no lock and may still see what was before. Unit: milliseconds.
 const COMMIT_MS: u64 = 3_000;
 
-/// Threads of reads: each has one of its own.
-const READS: u64 = 1 << 33;
-
 /// Threads of what the server does by itself.
 const SERVER: u64 = 1 << 32;
 
@@ -102,17 +99,15 @@ struct Step {
     saw: Option<Saw>,
 }
 
-/// The history of a topic, from the calls and from what the log tells beside them.
+/// The history of a topic, from the calls and from what the log tells beside them. Reads are none of it: see
+/// [`check_reads`].
 pub(crate) fn history(calls: &[Call], log: &[Logged], model: Model) -> Result<History> {
     let mut steps = Vec::new();
-    let kept = calls.iter().filter(|call| call.ended.is_some() || shows(call, calls, log));
-    for (call, n) in kept.zip(0..) {
+    let writes = calls.iter().filter(|call| call.ask != Ask::Read);
+    for call in writes.filter(|call| call.ended.is_some() || shows(call, calls, log)) {
         let from = StoreMs(call.began.ms().saturating_sub(SLACK_MS));
         let op = Op { who: who(&call.person, &call.session), ask: call.ask, from };
-        let (at_us, thread) = match call.ask {
-            Ask::Read => (call.began.0.saturating_sub(COMMIT_MS * 1_000), READS + n),
-            _ => (call.began.0, call.thread),
-        };
+        let (at_us, thread) = (call.began.0, call.thread);
         steps.push(Step { at_us, is_end: false, thread, op, saw: None });
         if let Some((ended, outcome)) = call.ended {
             let within = Within { from, to: StoreMs(ended.ms() + SLACK_MS) };
@@ -219,6 +214,63 @@ fn holder(event: &Event) -> Result<Who> {
     let person = event.pen.holder.as_ref().context("a grant to nobody")?;
     let session = event.pen.session.as_ref().context("a grant to no session")?;
     Ok(who(person.id.as_str(), session.as_str()))
+}
+
+/// What the pen was, by the log, until something else happened.
+struct Shown {
+    from: StoreMs,
+    until: StoreMs,
+    session: Option<u64>,
+    fence: Fence,
+    deadline: StoreMs,
+}
+
+impl Shown {
+    fn all(log: &[Logged]) -> Vec<Self> {
+        let nobody = Self {
+            from: StoreMs(0),
+            until: StoreMs(u64::MAX),
+            session: None,
+            fence: Fence::NONE,
+            deadline: StoreMs(0),
+        };
+        let mut all = vec![nobody];
+        for Logged { event, .. } in log {
+            let next = Self {
+                from: event.at,
+                until: StoreMs(u64::MAX),
+                session: event.pen.session.as_ref().map(|session| number(session.as_str())),
+                fence: event.fence,
+                deadline: event.pen.deadline.unwrap_or(event.at),
+            };
+            all.last_mut().expect("nobody had it at first").until = event.at;
+            all.push(next);
+        }
+        all
+    }
+
+    fn to(&self, call: &Call, (ended, session, fence): (Moment, Option<u64>, Fence)) -> bool {
+        let (began, ended) = (call.began.ms().saturating_sub(SLACK_MS), ended.ms() + SLACK_MS);
+        let fits = match (self.session, session) {
+            (Some(holder), Some(session)) => holder == session && began < self.deadline.0,
+            (Some(_), None) => self.deadline.0 <= ended,
+            (None, session) => session.is_none(),
+        };
+        let is_then = self.from.0 <= ended && began <= self.until.after(COMMIT_MS).0;
+        fits && is_then && self.fence == fence
+    }
+}
+
+/// Checks that whoever read saw what the log knows of that time. They change nothing and may see what is just being
+/// written over: in the history, where each overlaps many others, the search for an order could hardly end.
+pub(crate) fn check_reads(calls: &[Call], log: &[Logged]) -> Result<()> {
+    let shown = Shown::all(log);
+    for call in calls {
+        let Some((ended, Outcome::Holder(session, fence))) = call.ended else { continue };
+        let is_known = shown.iter().any(|shown| shown.to(call, (ended, session, fence)));
+        ensure!(is_known, "{call:?} saw what the log does not know: {log:#?}");
+    }
+    Ok(())
 }
 
 /// Checks that every fence that a writer was told of is in the log as theirs, and as nobody else's.
