@@ -63,7 +63,7 @@ export class TopicChannel {
   #hasBegun = false;
   #channel: Channel | null = null;
   #set = EMPTY_SET;
-  /** After a loss: who was here before it, until all of them are here again or have had the time for it. */
+  /** After a loss: who was here before it and has not been here again, for as long as they have the time for it. */
   #before: PresenceSet | null = null;
   #returnTimer: ReturnType<typeof setTimeout> | undefined;
   /** Diffs that came before the snapshot of this join; null once it is here. */
@@ -296,7 +296,8 @@ export class TopicChannel {
     const before = this.#set;
     this.#set = (this.#early ?? []).reduce(foldDiff, foldState(before, state));
     this.#early = null;
-    if (this.store.getSnapshot().asOf !== null) {
+    // The first after a loss: another of the same join tells who is here now, and has no time of its own.
+    if (this.store.getSnapshot().asOf !== null && this.#before === null) {
       this.#before = before;
       this.#returnTimer = setTimeout(() => this.#returned(), RETURN_MS);
     }
@@ -314,9 +315,14 @@ export class TopicChannel {
 
   /** Shows who is here; while somebody is missing who was here before a loss, that is not all yet. */
   #present(): void {
-    const isAll = [...(this.#before?.keys() ?? [])].every((key) => this.#set.has(key));
-    if (isAll) this.#returned();
-    else this.#change({});
+    // Who has been here again is not missing: if they leave, they have left.
+    const missing = [...(this.#before ?? [])].filter(([key]) => !this.#set.has(key));
+    if (missing.length === 0) {
+      this.#returned();
+      return;
+    }
+    this.#before = new Map(missing);
+    this.#change({});
   }
 
   #returned(): void {

@@ -264,6 +264,35 @@ describe("a topic", () => {
     expect(keys()).toEqual(["ada"]);
   });
 
+  test("shows nobody who was here again and has left, and waits no longer for the others", async () => {
+    await start();
+    const session = await join();
+    const [ada, bruno, mei] = [meta("ada"), meta("bruno"), meta("mei", { joined_at: 3000 })];
+    const keys = () => session.getSnapshot().members.map(({ key }) => key);
+    const state = (...metas: (typeof ada)[]) =>
+      server.broadcast(
+        "doc:1",
+        "presence_state",
+        Object.fromEntries(metas.map((it) => [it.user.id, { metas: [it] }])),
+      );
+    state(ada, bruno, mei);
+    server.connection.end(1006);
+    await vi.advanceTimersByTimeAsync(1000);
+    state(ada, bruno);
+    expect(keys()).toEqual(["ada", "bruno", "mei"]);
+    const left = { joins: {}, leaves: { bruno: { metas: [bruno] } } };
+    server.broadcast("doc:1", "presence_diff", left);
+    expect(keys()).toEqual(["ada", "mei"]);
+
+    // The whole list may come again at any time.
+    await vi.advanceTimersByTimeAsync(3000);
+    state(ada);
+    expect(keys()).toEqual(["ada", "mei"]);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(keys()).toEqual(["ada"]);
+    expect(session.getSnapshot().asOf).toBeNull();
+  });
+
   test("is of now at once where presence was not asked for, and of no time before it was joined", async () => {
     server.accepts = false;
     await start();
