@@ -9,6 +9,7 @@ import {
   openTicket,
   row,
   say,
+  waitForComment,
   waitForHistory,
   waitForValue,
 } from "./desk-harness.mjs";
@@ -166,6 +167,33 @@ test("what is begun while the connection is lost is written under the pen once i
   await bruno.getByTestId("description-field").fill("Bruno's turn");
   await waitForPen(ada, "Bruno Salas has the pen since");
   assert.equal(await ada.getByTestId("pen-draft").count(), 0);
+});
+
+test("what is begun while the connection is lost does not take the pen from one's other tab", async () => {
+  const line = await lineTo();
+  const ada = await deskOf("ada", { by: line });
+  const other = await deskOf("ada");
+  const id = await createTicket(ada, freshTitle("Begun twice"));
+  await openTicket(other, id);
+  await waitForPen(ada, "Nobody has the pen.");
+  line.cut();
+  await waitForConnection(ada, "reconnecting");
+  await ada.getByTestId("description-field").fill("Begun on the train");
+  await other.getByTestId("description-field").fill("Begun at the desk");
+  await waitForPen(other, "You have the pen since");
+  const asked = [];
+  ada.on("websocket", (socket) => socket.on("framesent", ({ payload }) => asked.push(payload)));
+  line.mend();
+  await waitForPen(ada, "You have the pen in another tab");
+  await waitForValue(ada, "description-field", "Begun on the train");
+  // What is said later is answered later: whatever was asked for before it is done.
+  await say(ada, "Here I am again");
+  await waitForComment(other, "Here I am again");
+  assert.deepEqual(
+    asked.filter((frame) => String(frame).includes("pen_acquire")),
+    [],
+  );
+  await waitForPen(other, "You have the pen since");
 });
 
 test("a status is changed once, however often the button is pressed until it is", async () => {
