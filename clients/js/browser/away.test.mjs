@@ -218,20 +218,26 @@ test("a status is changed once, however often the button is pressed until it is"
   assert.equal(await ada.getByTestId("facts-problem").count(), 0);
 });
 
-test("who has to sign in again finds what they have written", async () => {
+/** A page without anybody, on a server that hands out no tokens, and a way to sign in there. */
+async function production() {
   const page = await deskOf("noor");
   await page.getByTestId("sign-out").click();
-  const sockets = [];
-  await page.routeWebSocket(/\/socket/, (socket) => {
-    sockets.push(socket);
-    socket.connectToServer();
-  });
   await page.route("**/healthz", (route) => route.fulfill({ json: { development: false } }));
   const signIn = async () => {
     await page.getByTestId("token").fill(sign({ sub: "zoe", name: "Zoë Zimmer", role: "agent" }));
     await page.getByTestId("sign-in-token").click();
     await waitForConnection(page, "connected");
   };
+  return { page, signIn };
+}
+
+test("who has to sign in again finds what they have written", async () => {
+  const { page, signIn } = await production();
+  const sockets = [];
+  await page.routeWebSocket(/\/socket/, (socket) => {
+    sockets.push(socket);
+    socket.connectToServer();
+  });
   await page.goto(server.url);
   await signIn();
   await createTicket(page, freshTitle("Signed in twice"));
@@ -250,5 +256,26 @@ test("who has to sign in again finds what they have written", async () => {
   await page.getByText("Sign in again, Zoë Zimmer").waitFor();
   await signIn();
   await heading(page, "Signed in twice").waitFor();
+  assert.equal(await page.getByTestId("composer").inputValue(), "Half a sente");
+});
+
+test("who comes back with a token that is not accepted any more signs in again, and loses nothing", async () => {
+  const { page, signIn } = await production();
+  await page.goto(server.url);
+  await signIn();
+  await createTicket(page, freshTitle("Refused meanwhile"));
+  await page.getByTestId("composer").fill("Half a sente");
+  // As after another secret: this machine cannot tell such a refusal from a server that is away.
+  await page.evaluate(() => {
+    const key = "penholder:console:person";
+    const remembered = JSON.parse(sessionStorage.getItem(key));
+    const [head, claims] = remembered.token.split(".");
+    const token = `${head}.${claims}.${"A".repeat(43)}`;
+    sessionStorage.setItem(key, JSON.stringify({ ...remembered, token }));
+  });
+  await page.reload();
+  await page.getByTestId("sign-in-again").click();
+  await signIn();
+  await heading(page, "Refused meanwhile").waitFor();
   assert.equal(await page.getByTestId("composer").inputValue(), "Half a sente");
 });
