@@ -223,8 +223,8 @@ async function production() {
   const page = await deskOf("noor");
   await page.getByTestId("sign-out").click();
   await page.route("**/healthz", (route) => route.fulfill({ json: { development: false } }));
-  const signIn = async () => {
-    await page.getByTestId("token").fill(sign({ sub: "zoe", name: "Zoë Zimmer", role: "agent" }));
+  const signIn = async (person = { sub: "zoe", name: "Zoë Zimmer" }) => {
+    await page.getByTestId("token").fill(sign({ role: "agent", ...person }));
     await page.getByTestId("sign-in-token").click();
     await waitForConnection(page, "connected");
   };
@@ -257,6 +257,15 @@ test("who has to sign in again finds what they have written", async () => {
   await signIn();
   await heading(page, "Signed in twice").waitFor();
   assert.equal(await page.getByTestId("composer").inputValue(), "Half a sente");
+
+  // It is theirs alone: who signs in there in their place finds nothing of it.
+  await sockets.at(-1).close({ code: 4401, reason: '{"code":"token_expired"}' });
+  await page.getByTestId("sign-in-again").press("Enter");
+  await signIn({ sub: "yan", name: "Yan" });
+  await heading(page, "Signed in twice").waitFor();
+  assert.equal(await page.getByTestId("composer").inputValue(), "");
+  const kept = await page.evaluate(() => Object.values(sessionStorage));
+  assert.ok(!kept.some((text) => text.includes("Half a sente")));
 });
 
 test("who comes back with a token that is not accepted any more signs in again, and loses nothing", async () => {
