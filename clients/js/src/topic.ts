@@ -7,7 +7,14 @@ import type { Channel, Socket } from "phoenix";
 import { isFinal, PenholderError } from "./errors.ts";
 import { sameFields, sameItems, sameJson, withoutUndefined } from "./fields.ts";
 import { Outbox } from "./outbox.ts";
-import { EMPTY_SET, foldDiff, foldState, membersOf, type PresenceSet } from "./presence.ts";
+import {
+  EMPTY_SET,
+  foldDiff,
+  foldState,
+  membersOf,
+  type PresenceSet,
+  RETURN_MS,
+} from "./presence.ts";
 import { editPriority } from "./priority.ts";
 import type {
   ErrorReply,
@@ -47,8 +54,6 @@ export interface TopicHost {
 
 /** Input is told to the server at most this often. */
 const INPUT_INTERVAL_MS = 10_000;
-/** How long others may take to come back to a server that has lost all of them: the longest pause between attempts. */
-const RETURN_MS = 5000;
 /** Events that have a handler of their own, or are Phoenix's. */
 const HANDLED = /^(phx_|chan_reply_|presence_|typing$|token_expiring$)/;
 

@@ -598,6 +598,39 @@ describe("summaries", () => {
     expect(client.summariesAsOf.getSnapshot()).toBeNull();
   });
 
+  test("take nobody off a list before those who lost the server with it are back", async () => {
+    await start();
+    client.watchSummaries(["doc:1", "doc:2"]);
+    await settle();
+    const tell = (...data: object[]) => server.broadcast("system:summaries", "summaries", { data });
+    const counts = () => [...client.summaries.getSnapshot().values()].map(({ count }) => count);
+    const reconnect = async () => {
+      server.connection.end(1006);
+      await vi.advanceTimersByTimeAsync(1000);
+      tell(row("doc:1", 0), row("doc:2", 0));
+    };
+    tell(row("doc:1", 2), row("doc:2", 1));
+    await reconnect();
+    expect(counts()).toEqual([2, 1]);
+    expect(client.summariesAsOf.getSnapshot()).not.toBeNull();
+    tell(row("doc:1", 1));
+    expect(counts()).toEqual([2, 1]);
+    tell(row("doc:2", 1), row("doc:1", 3));
+    expect(counts()).toEqual([3, 1]);
+    expect(client.summariesAsOf.getSnapshot()).toBeNull();
+
+    // Who does not come back has left, and who was back and left too.
+    await reconnect();
+    await reconnect();
+    expect(counts()).toEqual([3, 1]);
+    tell(row("doc:2", 1));
+    tell(row("doc:2", 0));
+    expect(counts()).toEqual([3, 0]);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(counts()).toEqual([0, 0]);
+    expect(client.summariesAsOf.getSnapshot()).toBeNull();
+  });
+
   test("say why a list was refused, and don't ask for it again", async () => {
     server.answer = () => ({
       status: "error",
