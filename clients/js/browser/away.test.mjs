@@ -9,6 +9,7 @@ import {
   openTicket,
   row,
   say,
+  waitForComment,
   waitForHistory,
   waitForValue,
 } from "./desk-harness.mjs";
@@ -168,6 +169,33 @@ test("what is begun while the connection is lost is written under the pen once i
   assert.equal(await ada.getByTestId("pen-draft").count(), 0);
 });
 
+test("what is begun while the connection is lost does not take the pen from one's other tab", async () => {
+  const line = await lineTo();
+  const ada = await deskOf("ada", { by: line });
+  const other = await deskOf("ada");
+  const id = await createTicket(ada, freshTitle("Begun twice"));
+  await openTicket(other, id);
+  await waitForPen(ada, "Nobody has the pen.");
+  line.cut();
+  await waitForConnection(ada, "reconnecting");
+  await ada.getByTestId("description-field").fill("Begun on the train");
+  await other.getByTestId("description-field").fill("Begun at the desk");
+  await waitForPen(other, "You have the pen since");
+  const asked = [];
+  ada.on("websocket", (socket) => socket.on("framesent", ({ payload }) => asked.push(payload)));
+  line.mend();
+  await waitForPen(ada, "You have the pen in another tab");
+  await waitForValue(ada, "description-field", "Begun on the train");
+  // What is said later is answered later: whatever was asked for before it is done.
+  await say(ada, "Here I am again");
+  await waitForComment(other, "Here I am again");
+  assert.deepEqual(
+    asked.filter((frame) => String(frame).includes("pen_acquire")),
+    [],
+  );
+  await waitForPen(other, "You have the pen since");
+});
+
 test("a status is changed once, however often the button is pressed until it is", async () => {
   const ada = await deskOf("ada");
   await createTicket(ada, freshTitle("Pressed twice"));
@@ -190,20 +218,26 @@ test("a status is changed once, however often the button is pressed until it is"
   assert.equal(await ada.getByTestId("facts-problem").count(), 0);
 });
 
-test("who has to sign in again finds what they have written", async () => {
+/** A page without anybody, on a server that hands out no tokens, and a way to sign in there. */
+async function production() {
   const page = await deskOf("noor");
   await page.getByTestId("sign-out").click();
+  await page.route("**/healthz", (route) => route.fulfill({ json: { development: false } }));
+  const signIn = async (person = { sub: "zoe", name: "Zoë Zimmer" }) => {
+    await page.getByTestId("token").fill(sign({ role: "agent", ...person }));
+    await page.getByTestId("sign-in-token").click();
+    await waitForConnection(page, "connected");
+  };
+  return { page, signIn };
+}
+
+test("who has to sign in again finds what they have written", async () => {
+  const { page, signIn } = await production();
   const sockets = [];
   await page.routeWebSocket(/\/socket/, (socket) => {
     sockets.push(socket);
     socket.connectToServer();
   });
-  await page.route("**/healthz", (route) => route.fulfill({ json: { development: false } }));
-  const signIn = async () => {
-    await page.getByTestId("token").fill(sign({ sub: "zoe", name: "Zoë Zimmer", role: "agent" }));
-    await page.getByTestId("sign-in-token").click();
-    await waitForConnection(page, "connected");
-  };
   await page.goto(server.url);
   await signIn();
   await createTicket(page, freshTitle("Signed in twice"));
@@ -222,5 +256,35 @@ test("who has to sign in again finds what they have written", async () => {
   await page.getByText("Sign in again, Zoë Zimmer").waitFor();
   await signIn();
   await heading(page, "Signed in twice").waitFor();
+  assert.equal(await page.getByTestId("composer").inputValue(), "Half a sente");
+
+  // It is theirs alone: who signs in there in their place finds nothing of it.
+  await sockets.at(-1).close({ code: 4401, reason: '{"code":"token_expired"}' });
+  await page.getByTestId("sign-in-again").press("Enter");
+  await signIn({ sub: "yan", name: "Yan" });
+  await heading(page, "Signed in twice").waitFor();
+  assert.equal(await page.getByTestId("composer").inputValue(), "");
+  const kept = await page.evaluate(() => Object.values(sessionStorage));
+  assert.ok(!kept.some((text) => text.includes("Half a sente")));
+});
+
+test("who comes back with a token that is not accepted any more signs in again, and loses nothing", async () => {
+  const { page, signIn } = await production();
+  await page.goto(server.url);
+  await signIn();
+  await createTicket(page, freshTitle("Refused meanwhile"));
+  await page.getByTestId("composer").fill("Half a sente");
+  // As after another secret: this machine cannot tell such a refusal from a server that is away.
+  await page.evaluate(() => {
+    const key = "penholder:console:person";
+    const remembered = JSON.parse(sessionStorage.getItem(key));
+    const [head, claims] = remembered.token.split(".");
+    const token = `${head}.${claims}.${"A".repeat(43)}`;
+    sessionStorage.setItem(key, JSON.stringify({ ...remembered, token }));
+  });
+  await page.reload();
+  await page.getByTestId("sign-in-again").click();
+  await signIn();
+  await heading(page, "Refused meanwhile").waitFor();
   assert.equal(await page.getByTestId("composer").inputValue(), "Half a sente");
 });

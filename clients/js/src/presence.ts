@@ -41,6 +41,9 @@ const ACTIVITY_ORDER: readonly Activity[] = ["typing", "editing", "viewing"];
 
 export const EMPTY_SET: PresenceSet = new Map();
 
+/** How long others may take to come back to a server that has lost all of them: the longest pause between attempts. */
+export const RETURN_MS = 5000;
+
 /** Replaces the set by a snapshot; a session already known under the same ref keeps its reference. */
 export function foldState(current: PresenceSet, state: PresenceState): PresenceSet {
   const next = new Map<string, readonly SessionMeta[]>();

@@ -1,5 +1,6 @@
 import type { Channel, Socket } from "phoenix";
 import { isFinal, PenholderError } from "./errors.ts";
+import { RETURN_MS } from "./presence.ts";
 import type { ErrorReply, Summaries, TopicRow } from "./protocol.ts";
 import { type Readable, Store } from "./store.ts";
 
@@ -26,6 +27,11 @@ export class SummaryFeed {
   readonly #error = new Store<PenholderError | null>(null);
   readonly #asOf = new Store<number | null>(null);
   readonly #wanted = new Map<string, number>();
+  /** As the server told last. */
+  #told: SummaryRows = new Map();
+  /** After a loss: the rows of before with more people than are back, for as long as those have the time for it. */
+  #before: SummaryRows | null = null;
+  #returnTimer: ReturnType<typeof setTimeout> | undefined;
   #asked: readonly string[] = [];
   #channel: Channel | null = null;
   #planned = false;
@@ -71,20 +77,18 @@ export class SummaryFeed {
     this.#channel?.leave();
     this.#channel = null;
     this.#error.set(null);
-    this.#store.set(new Map([...this.#store.getSnapshot()].filter(([t]) => topics.includes(t))));
+    const isAsked = ([topic]: [string, TopicRow]) => topics.includes(topic);
+    this.#told = new Map([...this.#told].filter(isAsked));
+    this.#store.set(new Map([...this.#store.getSnapshot()].filter(isAsked)));
+    if (this.#before !== null) this.#before = new Map([...this.#before].filter(isAsked));
     if (topics.length === 0) {
-      this.#asOf.set(null);
+      this.#returned();
       return;
     }
     const channel = this.#socket.channel(TOPIC, { topics });
     this.#channel = channel;
     channel.on("summaries", ({ data }: Summaries) => {
-      if (this.#channel !== channel) return;
-      const rows = new Map(this.#store.getSnapshot());
-      for (const row of data) rows.set(row.topic, row);
-      this.#store.set(rows);
-      // The first after a join is of all rows.
-      this.#asOf.set(null);
+      if (this.#channel === channel) this.#rows(data);
     });
     channel.onError(() => {
       if (this.#channel === channel) this.#lost();
@@ -97,7 +101,40 @@ export class SummaryFeed {
       });
   }
 
+  /** The first after a join are all rows. */
+  #rows(data: readonly TopicRow[]): void {
+    const before = this.#told;
+    this.#told = new Map([...before, ...data.map((row) => [row.topic, row] as const)]);
+    if (this.#asOf.getSnapshot() !== null && this.#before === null) {
+      this.#before = before;
+      this.#returnTimer = setTimeout(() => this.#returned(), RETURN_MS);
+    }
+    const isMissed = ([topic, { count }]: [string, TopicRow]) =>
+      (this.#told.get(topic)?.count ?? 0) < count;
+    const missed = [...(this.#before ?? [])].filter(isMissed);
+    if (missed.length === 0) {
+      this.#returned();
+      return;
+    }
+    this.#before = new Map(missed);
+    this.#store.set(new Map([...this.#told, ...missed]));
+  }
+
+  /** All are back, or will not be. */
+  #returned(): void {
+    this.#forgetBefore();
+    this.#store.set(this.#told);
+    this.#asOf.set(null);
+  }
+
+  #forgetBefore(): void {
+    clearTimeout(this.#returnTimer);
+    this.#before = null;
+  }
+
   #lost(): void {
+    this.#told = this.#store.getSnapshot();
+    this.#forgetBefore();
     const isKnown = this.#store.getSnapshot().size > 0;
     if (isKnown) this.#asOf.set(this.#asOf.getSnapshot() ?? this.#heardAt());
   }

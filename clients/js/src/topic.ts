@@ -7,7 +7,14 @@ import type { Channel, Socket } from "phoenix";
 import { isFinal, PenholderError } from "./errors.ts";
 import { sameFields, sameItems, sameJson, withoutUndefined } from "./fields.ts";
 import { Outbox } from "./outbox.ts";
-import { EMPTY_SET, foldDiff, foldState, membersOf, type PresenceSet } from "./presence.ts";
+import {
+  EMPTY_SET,
+  foldDiff,
+  foldState,
+  membersOf,
+  type PresenceSet,
+  RETURN_MS,
+} from "./presence.ts";
 import { editPriority } from "./priority.ts";
 import type {
   ErrorReply,
@@ -47,8 +54,6 @@ export interface TopicHost {
 
 /** Input is told to the server at most this often. */
 const INPUT_INTERVAL_MS = 10_000;
-/** How long others may take to come back to a server that has lost all of them: the longest pause between attempts. */
-const RETURN_MS = 5000;
 /** Events that have a handler of their own, or are Phoenix's. */
 const HANDLED = /^(phx_|chan_reply_|presence_|typing$|token_expiring$)/;
 
@@ -63,7 +68,7 @@ export class TopicChannel {
   #hasBegun = false;
   #channel: Channel | null = null;
   #set = EMPTY_SET;
-  /** After a loss: who was here before it, until all of them are here again or have had the time for it. */
+  /** After a loss: who was here before it and has not been here again, for as long as they have the time for it. */
   #before: PresenceSet | null = null;
   #returnTimer: ReturnType<typeof setTimeout> | undefined;
   /** Diffs that came before the snapshot of this join; null once it is here. */
@@ -296,7 +301,8 @@ export class TopicChannel {
     const before = this.#set;
     this.#set = (this.#early ?? []).reduce(foldDiff, foldState(before, state));
     this.#early = null;
-    if (this.store.getSnapshot().asOf !== null) {
+    // The first after a loss: another of the same join tells who is here now, and has no time of its own.
+    if (this.store.getSnapshot().asOf !== null && this.#before === null) {
       this.#before = before;
       this.#returnTimer = setTimeout(() => this.#returned(), RETURN_MS);
     }
@@ -314,9 +320,14 @@ export class TopicChannel {
 
   /** Shows who is here; while somebody is missing who was here before a loss, that is not all yet. */
   #present(): void {
-    const isAll = [...(this.#before?.keys() ?? [])].every((key) => this.#set.has(key));
-    if (isAll) this.#returned();
-    else this.#change({});
+    // Who has been here again is not missing: if they leave, they have left.
+    const missing = [...(this.#before ?? [])].filter(([key]) => !this.#set.has(key));
+    if (missing.length === 0) {
+      this.#returned();
+      return;
+    }
+    this.#before = new Map(missing);
+    this.#change({});
   }
 
   #returned(): void {

@@ -264,6 +264,35 @@ describe("a topic", () => {
     expect(keys()).toEqual(["ada"]);
   });
 
+  test("shows nobody who was here again and has left, and waits no longer for the others", async () => {
+    await start();
+    const session = await join();
+    const [ada, bruno, mei] = [meta("ada"), meta("bruno"), meta("mei", { joined_at: 3000 })];
+    const keys = () => session.getSnapshot().members.map(({ key }) => key);
+    const state = (...metas: (typeof ada)[]) =>
+      server.broadcast(
+        "doc:1",
+        "presence_state",
+        Object.fromEntries(metas.map((it) => [it.user.id, { metas: [it] }])),
+      );
+    state(ada, bruno, mei);
+    server.connection.end(1006);
+    await vi.advanceTimersByTimeAsync(1000);
+    state(ada, bruno);
+    expect(keys()).toEqual(["ada", "bruno", "mei"]);
+    const left = { joins: {}, leaves: { bruno: { metas: [bruno] } } };
+    server.broadcast("doc:1", "presence_diff", left);
+    expect(keys()).toEqual(["ada", "mei"]);
+
+    // The whole list may come again at any time.
+    await vi.advanceTimersByTimeAsync(3000);
+    state(ada);
+    expect(keys()).toEqual(["ada", "mei"]);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(keys()).toEqual(["ada"]);
+    expect(session.getSnapshot().asOf).toBeNull();
+  });
+
   test("is of now at once where presence was not asked for, and of no time before it was joined", async () => {
     server.accepts = false;
     await start();
@@ -566,6 +595,39 @@ describe("summaries", () => {
     expect(client.summariesAsOf.getSnapshot()).toBe(heardAt);
     expect(client.summaries.getSnapshot().get("doc:1")?.count).toBe(1);
     server.broadcast("system:summaries", "summaries", { data });
+    expect(client.summariesAsOf.getSnapshot()).toBeNull();
+  });
+
+  test("take nobody off a list before those who lost the server with it are back", async () => {
+    await start();
+    client.watchSummaries(["doc:1", "doc:2"]);
+    await settle();
+    const tell = (...data: object[]) => server.broadcast("system:summaries", "summaries", { data });
+    const counts = () => [...client.summaries.getSnapshot().values()].map(({ count }) => count);
+    const reconnect = async () => {
+      server.connection.end(1006);
+      await vi.advanceTimersByTimeAsync(1000);
+      tell(row("doc:1", 0), row("doc:2", 0));
+    };
+    tell(row("doc:1", 2), row("doc:2", 1));
+    await reconnect();
+    expect(counts()).toEqual([2, 1]);
+    expect(client.summariesAsOf.getSnapshot()).not.toBeNull();
+    tell(row("doc:1", 1));
+    expect(counts()).toEqual([2, 1]);
+    tell(row("doc:2", 1), row("doc:1", 3));
+    expect(counts()).toEqual([3, 1]);
+    expect(client.summariesAsOf.getSnapshot()).toBeNull();
+
+    // Who does not come back has left, and who was back and left too.
+    await reconnect();
+    await reconnect();
+    expect(counts()).toEqual([3, 1]);
+    tell(row("doc:2", 1));
+    tell(row("doc:2", 0));
+    expect(counts()).toEqual([3, 0]);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(counts()).toEqual([0, 0]);
     expect(client.summariesAsOf.getSnapshot()).toBeNull();
   });
 

@@ -219,6 +219,21 @@ test("nothing is live while the connection is lost, and all is again without a f
   expect(sent).toHaveLength(1);
 });
 
+test("nothing is live while a topic is joined anew, nor where the connection is lost meanwhile", async () => {
+  answer = () => page([ticket(1)]);
+  const store = new TicketListStore(client, {});
+  store.subscribe(() => undefined);
+  await until(() => expect(store.getSnapshot()).toMatchObject({ status: "ready", isLive: true }));
+  const answered = server.answer;
+  server.answer = () => undefined;
+  client.topic("tickets:all").rejoin();
+  expect(store.getSnapshot().isLive).toBe(false);
+  server.connection.end(1006);
+  expect(store.getSnapshot().isLive).toBe(false);
+  server.answer = answered;
+  await until(() => expect(store.getSnapshot().isLive).toBe(true));
+});
+
 /** Loses the connection, and waits for the join after it. */
 async function reconnect(): Promise<void> {
   const joins = server.pushes("phx_join").length;

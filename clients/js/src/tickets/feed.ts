@@ -11,7 +11,7 @@ export interface FeedListener {
    * missed since the last time, so nothing need be fetched.
    */
   joined(isWhole: boolean): void;
-  /** The connection is lost, and nothing more is told until `joined`. */
+  /** The connection is lost, or the topic joined anew: nothing more is told until `joined`. */
   lost(): void;
   /** The server keeps the topic closed, or has closed it; null when it did not say why. */
   refused(error: PenholderError | null): void;
@@ -46,7 +46,8 @@ export class TicketsFeed {
     const isFirst = status !== this.#status;
     this.#status = status;
     if (isFirst && status === "joined") this.#listener.joined(recovered === true);
-    if (isFirst && status === "reconnecting") this.#listener.lost();
+    const isAway = status === "reconnecting" || status === "joining";
+    if (isFirst && isAway) this.#listener.lost();
     for (const { event, payload, seq } of events) {
       if (seq === null || seq <= this.#seq) continue;
       this.#seq = seq;

@@ -32,12 +32,16 @@ export function ConnectionPill({ onSignIn }: { onSignIn: () => void }) {
   );
 }
 
-/** Whether the token is at fault, for which there is another only from the person. */
-function isRefused({ status, problem, lastClose }: ConnectionState): boolean {
+/**
+ * Whether the token is at fault, for which there is another only from the person; or may be, where the server has not
+ * answered yet: a refusal looks like one that is away.
+ */
+function isRefused({ status, problem, lastClose, asOf }: ConnectionState): boolean {
   if (lastClose === null) return false;
   const { code } = lastClose;
   const isOver = code === CLOSE_CODES.token_expired || code === CLOSE_CODES.forbidden;
-  return status === "closed" ? isOver : status === "reconnecting" && problem !== null;
+  if (status === "closed") return isOver;
+  return status === "reconnecting" && (problem !== null || asOf === null);
 }
 
 /** While it is lost, all that the page shows is as of when the server was heard last. */

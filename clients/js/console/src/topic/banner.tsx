@@ -14,7 +14,7 @@ export function Banner({ state, thing }: { state: TopicState; thing: string }) {
       <div className="banner-text" role="status" aria-live="polite" data-testid="banner-text">
         <p className="banner-title">{title}</p>
         {asOf !== null ? (
-          <p className="muted">The connection is lost: this is {asOfWords(asOf)}. Trying again.</p>
+          <p className="muted">The connection is lost: this is {asOfWords(asOf)}.</p>
         ) : (
           detail !== null && <p className="muted">{detail}</p>
         )}

@@ -13,7 +13,8 @@ interface TakeOptions {
 
 /**
  * Takes the pen unless it is the session's already. Who has begun to write while the server was away has not got it: it is
- * taken for them once the server answers, before somebody else begins.
+ * taken for them once the server answers, before somebody else begins. Not where somebody has begun already: that of
+ * another tab, or of an AI, would be given to whoever asks.
  */
 export function useTake(pen: UsePen, { isJoined, isUnsaved }: TakeOptions): () => Promise<Taken> {
   const asking = useRef<Promise<Taken> | null>(null);
@@ -39,7 +40,7 @@ export function useTake(pen: UsePen, { isJoined, isUnsaved }: TakeOptions): () =
   };
   // biome-ignore lint/correctness/useExhaustiveDependencies: that it is joined says when
   useEffect(() => {
-    if (isJoined && isUnsaved && isOwed.current) void take();
+    if (isJoined && isUnsaved && isOwed.current && !latest.current.isReadOnly) void take();
     if (!isUnsaved) isOwed.current = false;
   }, [isJoined, isUnsaved]);
   return take;
