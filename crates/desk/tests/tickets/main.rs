@@ -102,6 +102,7 @@ contract! {
     ended::pen_ends_with_its_ticket_and_not_before,
     ended::deletion_is_the_last_of_a_topic,
     ended::whoever_deletes_waits_for_the_pen_first,
+    ended::whoever_deletes_is_counted_before_lines_grow,
 }
 
 #[tokio::test(flavor = "multi_thread")]
