@@ -97,6 +97,7 @@ contract! {
     retention::events_of_ticket_and_pen_are_counted_together,
     retention::what_is_owed_of_a_pen_outlives_the_number,
     retention::many_events_of_pens_are_forgotten_in_steps,
+    retention::what_is_sent_again_meanwhile_stays,
     ended::pen_ends_before_its_ticket,
     ended::nothing_is_written_of_a_pen_that_has_ended,
     ended::pen_ends_with_its_ticket_and_not_before,
