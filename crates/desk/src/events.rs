@@ -13,7 +13,7 @@ mod append;
 use penholder_lease::{Event as PenEvent, StoreMs};
 use penholder_ticket::{Audience, EventName};
 
-pub(crate) use self::append::{Appended, Source, append};
+pub(crate) use self::append::{Appended, Source, append, lock_counters};
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, execute, rows};
@@ -255,6 +255,16 @@ async fn forget(
         after,
         last,
     );
+    if let Connection::Postgres(connection) = connection {
+        // Whoever sends one of them again has it locked. The statements that follow see what that has entered.
+        let ids: Vec<_> = events.iter().map(|(event,)| event.as_str()).collect();
+        let told = sqlx::query("SELECT FROM event_log WHERE id = ANY($1) ORDER BY id FOR UPDATE");
+        told.bind(ids).execute(&mut **connection).await?;
+        let of_pen = sqlx::query(
+            "SELECT FROM pen_log WHERE topic = $1 AND seq > $2 AND seq <= $3 ORDER BY id FOR UPDATE",
+        );
+        of_pen.bind(topic).bind(after).bind(last).execute(&mut **connection).await?;
+    }
     execute!(
         connection,
         "DELETE FROM event_topics WHERE topic = $1 AND seq_staff > $2 AND seq_staff <= $3",

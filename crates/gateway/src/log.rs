@@ -211,7 +211,8 @@ impl Log {
         AtJoin::Read { reading: reading.clone(), lately }
     }
 
-    /// What came after the reading is told as well: a topic that was begun by whoever came later begins behind it.
+    /// What is read now has what came after the reading as well: a topic that was begun by whoever came later begins
+    /// behind it. What was read before may end with the reading; whoever meets both fetches anew.
     async fn lately(&self, topic: &TopicName, last: u64) -> Option<Arc<Stretch>> {
         let known = self.stretches.up_to(topic, last);
         if known.is_some() {

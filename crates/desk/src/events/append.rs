@@ -82,6 +82,18 @@ pub(crate) async fn append(
     }
 }
 
+/// Locks all that an event is counted on by, in the order of all who count, where its transaction counts something before.
+pub(crate) async fn lock_counters(
+    connection: &mut Connection<'_>,
+    event: &Event,
+) -> Result<(), StoreError> {
+    match connection {
+        // Nobody else counts meanwhile.
+        Connection::Sqlite(_) => Ok(()),
+        Connection::Postgres(connection) => together::lock_counters(connection, event).await,
+    }
+}
+
 impl<'a> Line<'a> {
     fn new(event: &'a Event, roster: &Roster) -> Self {
         let mut topics = event.routes.iter().map(|route| route.topic.as_str());

@@ -248,25 +248,26 @@ impl Cohorts {
 }
 
 impl Queue {
-    /// Whether somebody waits who may be the next of a cohort.
-    fn has_next(&mut self, lead: &Lead) -> bool {
+    /// Whether somebody waits who may be the next of a cohort that has so many parts.
+    fn has_next(&mut self, lead: &Lead, parts: usize) -> bool {
         let is_young = lead.open_since.is_none_or(|since| since.elapsed() < SPAN);
         while self.waiting.front().is_some_and(|waiting| waiting.grant.is_closed()) {
             self.waiting.pop_front();
         }
         let next = self.waiting.front().map(|waiting| waiting.company);
-        is_young && lead.cohort.len() < lead.parts_max && next == Some(Company::Shared)
+        is_young && parts < lead.parts_max && next == Some(Company::Shared)
     }
 
     /// Takes the next of a cohort.
     fn next_of(&mut self, lead: &Lead) -> Option<Waiting> {
-        if self.has_next(lead) { self.waiting.pop_front() } else { None }
+        if self.has_next(lead, lead.cohort.len()) { self.waiting.pop_front() } else { None }
     }
 
-    /// Takes the next of a cohort, if it is known what they ask.
+    /// Takes the next of a cohort behind a part that is about to end, if it is known what they ask.
     fn next_to_ask(&mut self, lead: &Lead) -> Option<Waiting> {
         let asked = |waiting: &Waiting| waiting.asked.as_ref().is_some_and(|it| it.count() == 1);
-        let is_asked = self.has_next(lead) && self.waiting.front().is_some_and(asked);
+        let has_next = self.has_next(lead, lead.cohort.len() + 1);
+        let is_asked = has_next && self.waiting.front().is_some_and(asked);
         if is_asked { self.waiting.pop_front() } else { None }
     }
 }

@@ -317,14 +317,17 @@ impl Work {
         self.tickets.pens.lock_pen_of(&mut self.transaction, id).await?;
         let ticket = self.ticket(id).await?;
         check_version(&ticket, version)?;
+        let told = ticket.delete(self.occasion());
         let mut connection = self.transaction.connection();
         execute!(&mut connection, "DELETE FROM tickets WHERE id = $1", id.to_string());
+        // Before what the pen owes, as where anybody else is counted and then owes.
+        events::lock_counters(&mut connection, &told).await?;
         self.end_pen(ticket_topic(id)).await?;
         self.events.push(ticket.delete(self.occasion()));
         Ok(())
     }
 
-    /// Ends the pen of what is gone. This counts its topic on: nobody else does, whose row is locked with that of its pen.
+    /// Ends the pen of what is gone. This counts its topic on, whose counter is locked.
     async fn end_pen(&mut self, topic: String) -> Result<(), StoreError> {
         let Request { actor, trace } = &self.request;
         let (pens, transaction) = (&self.tickets.pens, &mut self.transaction);

@@ -435,6 +435,27 @@ async fn crash_before_the_commit_leaves_nothing() -> Result<()> {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_whoever_comes_later() -> Result<()> {
+    let desk = Desk::open().await?;
+    let held = desk.hold().await?;
+    let first = desk.plain("first");
+    let second = desk.stalls("second");
+    until_queued().await;
+    held.commit().await?;
+    second.is_there.await?;
+    // The first is done, so the second is the last of the cohort.
+    let later = desk.stalls("later");
+    until_queued().await;
+    second.go.send(()).ok();
+    first.await??;
+    second.written.await??;
+    later.go.send(()).ok();
+    later.written.await??;
+    assert_eq!(desk.said().await?, ["first", "second", "later"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn refusal_waits_for_what_it_relies_on() -> Result<()> {
     let desk = Desk::open().await?;
     let held = desk.hold().await?;

@@ -276,3 +276,31 @@ pub(crate) async fn whoever_deletes_waits_for_the_pen_first(site: Site) -> Resul
     assert_eq!(site.names(&topic, STAFF).await?.last().map(String::as_str), Some("ticket_deleted"));
     Ok(())
 }
+
+/// Whoever deletes a ticket keeps nobody from the lines of consumers while they wait for their turn to be counted.
+pub(crate) async fn whoever_deletes_is_counted_before_lines_grow(site: Site) -> Result<()> {
+    let Storage::Postgres { url, .. } = &site.place.0 else {
+        // On SQLite they stand in a line.
+        return Ok(());
+    };
+    let _ = make(&site, "all", &["*"]).await?;
+    let (id, topic) = made(&site).await?;
+    let _ = acquire(&site.pens, &topic, "ada/1").await?.context("not granted")?;
+    // Somebody who writes another ticket, for as long as it takes.
+    let mut writer = PgConnection::connect(url).await?;
+    let mut transaction = writer.begin().await?;
+    let count = sqlx::query("SELECT FROM topics WHERE topic = 'tickets:all' FOR UPDATE");
+    count.fetch_one(&mut *transaction).await?;
+    let other = site.clone();
+    let deleted = tokio::spawn(async move { delete(&other, id).await });
+    until_blocked(&site, 1, || deleted.is_finished()).await?;
+    // Whoever delivers has a line and waits for another: of both writers, should they wait for each other.
+    let line = sqlx::query("SELECT FROM delivery_lines WHERE line = $1 FOR UPDATE NOWAIT");
+    let taken = line.bind(&topic).fetch_one(&mut *transaction).await;
+    transaction.rollback().await?;
+    deleted.await??;
+    taken?;
+    let all = site.heard(&topic, STAFF).await?;
+    assert_eq!(all.last().and_then(|it| it["event"].as_str()), Some("ticket_deleted"));
+    Ok(())
+}

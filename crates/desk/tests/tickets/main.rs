@@ -97,11 +97,13 @@ contract! {
     retention::events_of_ticket_and_pen_are_counted_together,
     retention::what_is_owed_of_a_pen_outlives_the_number,
     retention::many_events_of_pens_are_forgotten_in_steps,
+    retention::what_is_sent_again_meanwhile_stays,
     ended::pen_ends_before_its_ticket,
     ended::nothing_is_written_of_a_pen_that_has_ended,
     ended::pen_ends_with_its_ticket_and_not_before,
     ended::deletion_is_the_last_of_a_topic,
     ended::whoever_deletes_waits_for_the_pen_first,
+    ended::whoever_deletes_is_counted_before_lines_grow,
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,15 @@
 //! How much of a topic's events is kept, those of its pen among them.
 
 use anyhow::{Context, Result, bail};
-use penholder_desk::{Entry, Happened, Position, Replay, Retention, Stretch};
+use penholder_desk::{Entry, Happened, Position, Replay, Retention, Storage, Stretch};
 use penholder_lease::Terms;
 use penholder_ticket::{Audience, ticket_topic};
+use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 
 use crate::consumers::{delivered, drain, failed, make, only};
 use crate::harness::{acquire, claimant};
+use crate::pens::until_blocked;
 use crate::stage::{Site, execute, notes, says, texts, ticket};
 
 const PUBLIC: Audience = Audience::Public;
@@ -162,5 +164,36 @@ pub(crate) async fn many_events_of_pens_are_forgotten_in_steps(site: Site) -> Re
     let pruned = "SELECT topic || ' ' || pruned FROM topics ORDER BY topic";
     assert_eq!(texts(&site.place, pruned).await?, ["doc:1 633", "doc:2 2"]);
     assert_eq!(kept(&site).await?.len(), 14);
+    Ok(())
+}
+
+/// What is sent again at the moment at which it would be forgotten is owed all the same.
+pub(crate) async fn what_is_sent_again_meanwhile_stays(site: Site) -> Result<()> {
+    let Storage::Postgres { url, .. } = &site.place.0 else {
+        // On SQLite they stand in a line.
+        return Ok(());
+    };
+    let topic = "doc:1";
+    let (consumers, one) = make(&site, "one", &["pen.*"]).await?;
+    pass_around(&site, topic, 3).await?;
+    assert_eq!(drain(&consumers, &one).await?.len(), 3);
+    // As a replay does it, for as long as it takes.
+    let mut replay = PgConnection::connect(url).await?;
+    let mut transaction = replay.begin().await?;
+    for sql in [
+        "SELECT FROM pen_log WHERE seq = 1 FOR UPDATE",
+        "UPDATE deliveries SET state = 'pending' WHERE seq = 1",
+        "UPDATE pen_log SET processed_ms = NULL WHERE seq = 1",
+    ] {
+        sqlx::query(sql).execute(&mut *transaction).await?;
+    }
+    let other = site.clone();
+    let forgotten = tokio::spawn(async move { other.tickets.expire(few(1)).await });
+    until_blocked(&site, 1, || forgotten.is_finished()).await?;
+    transaction.commit().await?;
+    // It may have waited for too long.
+    forgotten.await?.ok();
+    site.tickets.expire(few(1)).await?;
+    assert_eq!(kept(&site).await?, ["doc:1 1", "doc:1 3"]);
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ use penholder_protocol::TopicName;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::recent::Recent;
+use super::recent::{Recent, UNDER_WAY_MAX};
 
 /// Statements that are under way at most. Up to these nobody waits for others.
 const AT_ONCE_MAX: usize = 4;
@@ -38,6 +38,7 @@ struct Line {
 
 #[derive(Debug)]
 struct Asked {
+    at: Instant,
     topic: TopicName,
     answer: oneshot::Sender<Option<Recent>>,
 }
@@ -60,7 +61,7 @@ impl Looks {
         F: Future<Output = Vec<Option<Recent>>> + Send,
     {
         let (answer, told) = oneshot::channel();
-        if self.line.lock().enter(Asked { topic, answer }) {
+        if self.line.lock().enter(Asked { at: Instant::now(), topic, answer }) {
             let looks = Arc::clone(self);
             tokio::spawn(async move { looks.serve(read).await });
         }
@@ -74,7 +75,7 @@ impl Looks {
     {
         while let Some(asked) = self.next() {
             let (topics, answers): (Vec<_>, Vec<_>) =
-                asked.into_iter().map(|Asked { topic, answer }| (topic, answer)).unzip();
+                asked.into_iter().map(|asked| (asked.topic, asked.answer)).unzip();
             let found = AssertUnwindSafe(timeout(self.look_max, read(topics))).catch_unwind().await;
             let found = found.inspect_err(|_| tracing::error!("a look at topics has panicked"));
             // Those who are not answered hear that nothing was read.
@@ -89,6 +90,10 @@ impl Looks {
     /// What is looked at next; with nothing left the place is given back.
     fn next(&self) -> Option<Vec<Asked>> {
         let mut line = self.line.lock();
+        // Whoever still wants these has asked anew. Or the line would grow for as long as the store is away.
+        while line.waiting.front().is_some_and(|asked| asked.at.elapsed() >= UNDER_WAY_MAX) {
+            line.waiting.pop_front();
+        }
         let count = line.waiting.len().min(TOPICS_MAX);
         if count == 0 {
             line.under_way -= 1;
@@ -186,6 +191,33 @@ mod tests {
         slow.add_permits(AT_ONCE_MAX + 1);
         assert!(join_all(asked).await.iter().all(Option::is_some));
         assert_eq!(slow.available_permits(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_has_waited_for_too_long_is_not_looked_at() {
+        let (looks, slow) = (Arc::new(Looks::default()), Arc::new(Semaphore::new(0)));
+        let look = |n| {
+            let slow = Arc::clone(&slow);
+            looks.look(topic(n), move |topics| {
+                let slow = Arc::clone(&slow);
+                async move {
+                    slow.acquire().await.unwrap().forget();
+                    all(&topics)
+                }
+            })
+        };
+        let mut asked: Vec<_> = (0..AT_ONCE_MAX + 3).map(|n| Box::pin(look(n))).collect();
+        for one in &mut asked {
+            assert!(one.as_mut().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        for old in looks.line.lock().waiting.iter_mut().take(2) {
+            old.at = old.at.checked_sub(UNDER_WAY_MAX).unwrap();
+        }
+        slow.add_permits(AT_ONCE_MAX + 1);
+        let is_found: Vec<_> = join_all(asked).await.iter().map(Option::is_some).collect();
+        assert_eq!(is_found, [true, true, true, true, false, false, true]);
+        assert_eq!((slow.available_permits(), looks.line.lock().waiting.len()), (0, 0));
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use tokio::time::sleep_until;
 const FRESH_FOR: Duration = Duration::from_secs(if cfg!(test) { 3_600 } else { 1 });
 
 /// How long a reading may be under way before it is begun anew.
-const UNDER_WAY_MAX: Duration = Duration::from_secs(10);
+pub(super) const UNDER_WAY_MAX: Duration = Duration::from_secs(10);
 
 /// How long nobody waits for a store that has just been waited for in vain.
 pub(super) const STALLED_FOR: Duration = Duration::from_secs(1);

@@ -238,10 +238,10 @@ impl Turn {
             self.ask(deferred).await?;
         }
         let goes_on = self.company == Company::Shared
-            && self
-                .lead
-                .as_ref()
-                .is_some_and(|lead| lead.next.is_some() || self.cohorts.queue().has_next(lead));
+            && self.lead.as_ref().is_some_and(|lead| {
+                let parts = lead.cohort.len() + 1;
+                lead.next.is_some() || self.cohorts.queue().has_next(lead, parts)
+            });
         let is_fresh = self.is_fresh();
         if goes_on && !is_fresh && self.stage == Stage::Open {
             self.send(Statement::plain(RELEASE), &mut Vec::new()).await?;
