@@ -150,6 +150,7 @@ impl Cluster {
         match *step {
             Step::Come { at, topic: t, session: s } => self.come(at, &topic(t), &session(s)),
             Step::Go { at, session: s } => {
+                self.note_leaves(at, &session(s));
                 let member = &mut self.members[at];
                 fold(&mut member.view, &member.replica.untrack_session(now, &session(s)));
                 self.drain(at);
@@ -174,6 +175,24 @@ impl Cluster {
             Step::Heal => self.cuts.clear(),
             Step::Pause { at, span_ms } => self.members[at].paused_until = self.now + span_ms,
             Step::Wait { span_ms } => self.run(span_ms),
+        }
+    }
+
+    /// Notes what a replica will have after each operation of one step: a session leaves its topics one by one, and a
+    /// message may end between them.
+    fn note_leaves(&mut self, at: usize, session: &SessionId) {
+        let set = self.members[at].replica.set();
+        let state = set.full_state();
+        let own: Vec<_> =
+            state.entries().iter().filter(|entry| entry.dot.replica == *set.replica()).collect();
+        let mut leaves: Vec<_> = own.iter().filter(|entry| entry.session == *session).collect();
+        leaves.sort_by_key(|entry| &entry.topic);
+        let mut dots: BTreeSet<_> = own.iter().map(|entry| entry.dot.clone()).collect();
+        let life = state.covers().into_iter().find(|life| *life.replica() == *set.replica());
+        let upto = life.map_or(0, |life| life.seen().upto());
+        for (leave, operation) in leaves.into_iter().zip(upto + 1..) {
+            dots.remove(&leave.dot);
+            self.states.insert((ReplicaId::clone(set.replica()), operation), dots.clone());
         }
     }
 
