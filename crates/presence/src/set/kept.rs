@@ -35,6 +35,12 @@ impl Farewells {
         self.leaving.get(&replica.name).is_some_and(|&last| replica.incarnation <= last)
     }
 
+    /// Whether a life is over, as something of it, or of a later one of its name that is over, is shown.
+    pub(super) fn has_ended(&self, replica: &ReplicaId) -> bool {
+        let mut kept = self.kept.keys().filter(|life| life.name == replica.name);
+        kept.any(|life| replica.incarnation <= life.incarnation)
+    }
+
     /// Forgets who left, unless something of it is shown still.
     pub(super) fn forget(&mut self, name: &ReplicaName) {
         if !self.keeps(name) {

@@ -156,6 +156,10 @@ impl PresenceSet {
             }
             return;
         }
+        if self.farewells.has_ended(replica) {
+            // Of what is shown of it there is nothing new, also where its name has been forgotten since.
+            return;
+        }
         let known = self.context.life(&replica.name).map(|life| life.replica().incarnation);
         let mut live = self.lives.remove(&replica.name).unwrap_or_default();
         match known.map(|known| known.cmp(&replica.incarnation)) {

@@ -228,6 +228,20 @@ fn a_restart_replaces_its_predecessor_at_once() {
 }
 
 #[test]
+fn what_a_forgotten_life_has_left_is_not_shown_twice() {
+    let (mut old, mut b) = (set("a", 1), set("b", 1));
+    let joined = join(&mut old, "s", 1).delta;
+    let _ = b.merge(joined.clone());
+    b.replica_leaves(&ReplicaId::new("a", Incarnation(1)));
+    assert!(b.merge(join(&mut set("a", 2), "t", 1).delta).topic(&topic()).is_some());
+    assert_eq!(sessions(&b.forget(&"a".into())), (vec![], vec!["t"]));
+    assert_eq!(listed(&b), ["s"], "it is kept until it is released");
+    assert!(b.merge(joined).is_empty(), "it is shown already");
+    assert_eq!(sessions(&b.release(&ReplicaId::new("a", Incarnation(1)))), (vec![], vec!["s"]));
+    assert!(listed(&b).is_empty());
+}
+
+#[test]
 fn forgetting_leaves_nothing() {
     let (mut a, mut b) = (set("a", 1), set("b", 1));
     let _ = join(&mut b, "own", 1);

@@ -89,7 +89,9 @@ impl Model {
 
     pub(crate) fn merge(&mut self, delta: &State) {
         for (name, theirs) in delta {
-            if *name == self.name {
+            let has_ended =
+                |(of, incarnation, _): &Named| of == name && theirs.incarnation <= *incarnation;
+            if *name == self.name || self.kept.keys().any(has_ended) {
                 continue;
             }
             let ours = self
