@@ -21,5 +21,6 @@ mod tickets;
 mod topics;
 
 pub(crate) use caller::{ClientAddress, Origin, Peer};
+pub(crate) use idempotency::{KEY_HEADER, REPLAY_HEADER};
 pub(crate) use rates::RequestRates;
 pub use router::router;

@@ -24,10 +24,10 @@ use crate::auth::Caller;
 use crate::pens::{log_away, refused};
 
 /// The header with the key.
-pub(super) const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The header that says that an answer is the first one, sent again.
-pub(super) const REPLAY_HEADER: HeaderName = HeaderName::from_static("idempotency-replay");
+pub(crate) const REPLAY_HEADER: HeaderName = HeaderName::from_static("idempotency-replay");
 
 /// Longest key. Unit: characters.
 const KEY_CHARS_MAX: usize = 255;

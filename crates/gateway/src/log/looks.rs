@@ -163,19 +163,23 @@ mod tests {
         assert_eq!(looks.line.lock().under_way, 0);
     }
 
+    /// Looks by statements that are answered once they are permitted.
+    async fn slowly(looks: &Arc<Looks>, n: usize, slow: &Arc<Semaphore>) -> Option<Recent> {
+        let slow = Arc::clone(slow);
+        let read = move |topics: Vec<TopicName>| {
+            let slow = Arc::clone(&slow);
+            async move {
+                slow.acquire().await.unwrap().forget();
+                all(&topics)
+            }
+        };
+        looks.look(topic(n), read).await
+    }
+
     #[tokio::test]
     async fn nobody_waits_for_a_few_others_and_no_more_than_a_few_are_under_way() {
         let (looks, slow) = (Arc::new(Looks::default()), Arc::new(Semaphore::new(0)));
-        let look = |n| {
-            let slow = Arc::clone(&slow);
-            looks.look(topic(n), move |topics| {
-                let slow = Arc::clone(&slow);
-                async move {
-                    slow.acquire().await.unwrap().forget();
-                    all(&topics)
-                }
-            })
-        };
+        let look = |n| slowly(&looks, n, &slow);
         let mut asked = Vec::new();
         for n in 0..AT_ONCE_MAX + 3 {
             let mut one = Box::pin(look(n));
@@ -196,16 +200,7 @@ mod tests {
     #[tokio::test]
     async fn what_has_waited_for_too_long_is_not_looked_at() {
         let (looks, slow) = (Arc::new(Looks::default()), Arc::new(Semaphore::new(0)));
-        let look = |n| {
-            let slow = Arc::clone(&slow);
-            looks.look(topic(n), move |topics| {
-                let slow = Arc::clone(&slow);
-                async move {
-                    slow.acquire().await.unwrap().forget();
-                    all(&topics)
-                }
-            })
-        };
+        let look = |n| slowly(&looks, n, &slow);
         let mut asked: Vec<_> = (0..AT_ONCE_MAX + 3).map(|n| Box::pin(look(n))).collect();
         for one in &mut asked {
             assert!(one.as_mut().now_or_never().is_none());

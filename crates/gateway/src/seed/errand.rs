@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use super::plan::{ADMIN, PEOPLE_LEN, Person};
+use crate::http::{KEY_HEADER, REPLAY_HEADER};
 
 /// How long one answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -247,7 +248,7 @@ impl Server {
             request = request.json(body);
         }
         if let Some(name) = name {
-            request = request.header("idempotency-key", name);
+            request = request.header(KEY_HEADER, name);
         }
         request
     }
@@ -256,11 +257,7 @@ impl Server {
 impl Answered {
     /// Whether it was done for this request, or for one before it under the same name.
     pub(super) fn done(&self) -> Done {
-        if self.response.headers().contains_key("idempotency-replay") {
-            Done::Before
-        } else {
-            Done::Now
-        }
+        if self.response.headers().contains_key(REPLAY_HEADER) { Done::Before } else { Done::Now }
     }
 
     /// The id of what was made, and when.
