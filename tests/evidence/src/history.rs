@@ -192,8 +192,12 @@ impl Model {
     }
 
     /// Lets time pass to a moment at which the pen is nobody's but perhaps `who`'s under a fence that is
-    /// not `fence`.
+    /// not `fence`. None passes before the first grant: there is nothing yet that could be locked, so the clock of
+    /// who is refused may be ahead of a first grant that is still being committed.
     fn pass_until_lost(&mut self, who: Who, fence: Fence, within: Within) -> bool {
+        if self.fence == Fence::NONE {
+            return true;
+        }
         let owns =
             self.fence == fence && self.holder.is_some_and(|holder| holder.session == who.session);
         self.pass(within, if owns { self.deadline.min } else { StoreMs(0) })

@@ -167,6 +167,25 @@ fn call_without_an_answer_may_have_had_its_effect_or_none() {
 }
 
 #[test]
+fn refusal_during_the_first_grant_may_have_a_later_clock() {
+    for (refused_of, holds) in [(0, true), (1, false)] {
+        let mut forged = Forged::new();
+        if refused_of > 0 {
+            forged.granted(3, 100, 1);
+            forged.call(3, Ask::Release(Fence(1)), (120, Outcome::Done));
+        }
+        let first = Op { who: who(1), ask: Ask::Acquire, from: StoreMs(0) };
+        forged.history.invoke(1, first).unwrap();
+        forged.call(2, Ask::Write(Fence(0)), (145, Outcome::Lost));
+        forged.call(2, Ask::Read, (168, Outcome::Holder(None, Fence(refused_of))));
+        let granted = own(refused_of + 1, 143 + TTL_MS);
+        let within = Within::at(StoreMs(143));
+        forged.history.complete(1, Saw { within, outcome: granted }).unwrap();
+        assert_eq!(forged.holds(), holds, "after fence {refused_of}");
+    }
+}
+
+#[test]
 fn order_of_calls_that_overlap_is_open() {
     let mut history = History::new(Model::new(TTL_MS, DRAIN_MS));
     let within = Within { from: StoreMs(100), to: StoreMs(200) };
