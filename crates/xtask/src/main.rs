@@ -13,6 +13,7 @@
 
 mod autobahn;
 mod bench;
+mod disk;
 mod files;
 mod fmt;
 mod fuzz;

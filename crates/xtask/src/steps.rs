@@ -160,7 +160,7 @@ fn simulation(shell: &Shell, Seeds { seeds, from, story }: Seeds) -> Result<()> 
 /// would change the features of what is compiled.
 fn unit_tests() -> Result<Command> {
     let runner = if setup::has_nextest() { "nextest run" } else { "test" };
-    let mut command = cargo(&format!("{runner} --workspace --lib --bins"));
+    let mut command = cargo(&format!("{runner} --no-fail-fast --workspace --lib --bins"));
     for name in integration_tests(&workspace::root().join("crates"))? {
         command.args(["--test", &name]);
     }

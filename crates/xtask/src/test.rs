@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
+use crate::disk;
 use crate::process::Shell;
 use crate::setup::{self, Tool};
 use crate::steps::Step;
@@ -87,7 +88,11 @@ fn run_steps(steps: &[Step], seeds: Seeds) -> Result<ExitCode> {
         lacking = install(steps, shell);
         let names: Vec<String> = lacking.iter().map(|(tool, _)| tool.name()).collect();
         ensure!(names.is_empty(), "missing: {}", names.join(", "));
-        Ok(None)
+        let scarce = disk::warning(&workspace::target_dir()?);
+        if let Some(warning) = &scarce {
+            shell.say(warning);
+        }
+        Ok(scarce)
     })?;
     for step in steps {
         report.add(&step.name(), &step.summary(), |shell| {
