@@ -83,7 +83,9 @@ async fn act(pens: &Pens, topic: &str, client: u64, ask: Ask) -> Result<Saw> {
                 session.as_str().trim_start_matches('p').trim_end_matches("/1").parse()
             });
             let what = What::Holder(holder.transpose()?, reading.pen.fence);
-            return Ok(Saw { within: Within::at(reading.at), outcome: what });
+            // Its time is of before it saw anything, and what it saw may have been later.
+            let within = Within { from: reading.at, to: pens.pen(topic).await?.at };
+            return Ok(Saw { within, outcome: what });
         }
         Ask::Write(fence) => {
             let by = claimant(&name).person.id;
