@@ -26,14 +26,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
-use super::page_of;
+use super::told;
 use crate::admission::{NoRoom, Permit};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock;
 use crate::departure::Departure;
 use crate::http::error::ApiError;
-use crate::log::{EVENTS_MAX, Heard, Replay};
+use crate::log::{Heard, Part, Replay};
 use crate::pens::log_away;
 use crate::shard::Outbox;
 use crate::sockets::Entered;
@@ -46,6 +46,12 @@ const WRITE_MAX: Duration = Duration::from_secs(25);
 
 /// How many pieces wait for the connection.
 const PIECES_MAX: usize = 8;
+
+/// Where a piece ends, but with the event that makes it so long. Unit: bytes.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// What is read of the log at a time.
+const PART: Part = Part { events_max: 200, bytes_max: 512 * 1024 };
 
 /// How long whoever is turned away is asked to wait. Unit: seconds.
 const RETRY_SECS: u64 = 5;
@@ -127,8 +133,8 @@ impl Listener {
         (topic, audience): (TopicName, Audience),
         after: u64,
     ) -> Result<Response, ApiError> {
-        let first = self.app.pens.log().replay(&topic, (audience, after), EVENTS_MAX).await;
-        let first = page_of(first)?;
+        let first = self.app.pens.log().replay(&topic, (audience, after), PART).await;
+        let (first, _) = told(first)?;
         let (pieces, mut body) = mpsc::channel::<Bytes>(PIECES_MAX);
         let tasks = self.app.connections.clone();
         let stream = Stream { listener: self, topic, audience, told: after, pieces };
@@ -191,12 +197,11 @@ impl Stream {
         loop {
             let heard = (self.audience, self.told);
             let log = self.listener.app.pens.log();
-            let replay = log.replay(&self.topic, heard, EVENTS_MAX).await.inspect_err(log_away);
+            let replay = log.replay(&self.topic, heard, PART).await.inspect_err(log_away);
             // Whoever comes back is told why.
-            let Ok(Replay::Heard(heard)) = replay else { return Err(End::Over) };
-            let is_last = heard.len() < EVENTS_MAX as usize;
+            let Ok(Replay::Heard { heard, next }) = replay else { return Err(End::Over) };
             self.tell(heard).await?;
-            if is_last {
+            if next.is_none() {
                 return Ok(());
             }
         }
@@ -292,6 +297,9 @@ impl Stream {
         for heard in heard {
             self.told = heard.seq;
             write(&mut piece, &heard);
+            if piece.len() >= PIECE_BYTES_MAX {
+                self.send(std::mem::take(&mut piece).into()).await?;
+            }
         }
         if piece.is_empty() { Ok(()) } else { self.send(piece.into()).await }
     }
