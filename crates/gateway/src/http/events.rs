@@ -25,7 +25,7 @@ use crate::log::{Heard, Part, Replay};
 use crate::pens::{log_away, refused};
 
 /// Where a client of server-sent events has stopped listening.
-const LAST_EVENT_ID: &str = "last-event-id";
+pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct EventsQuery {
@@ -86,7 +86,7 @@ pub(super) async fn events(
         }
     })?;
     let (wants_stream, audience) = (wants_stream(&headers), access.audience);
-    let last = if wants_stream { last_event_id(&headers)? } else { None };
+    let last = if wants_stream { last_event_id(&headers) } else { None };
     let after = match last.or(after) {
         Some(after) => after,
         None => kept(app.pens.log().start(&topic, audience).await)?,
@@ -136,14 +136,11 @@ fn quality(headers: &HeaderMap, wanted: &str) -> f32 {
     accepted.flat_map(|list| list.split(',')).map(of).fold(0.0, f32::max)
 }
 
-/// Reads where a client has stopped listening. What is no number at all can never have been told.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+/// Reads where a client has stopped listening. What is no number was never told, as what no topic has got to.
+fn last_event_id(headers: &HeaderMap) -> Option<u64> {
     // An empty one is that of a client to which nothing was told.
-    let given = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty());
-    let Some(id) = given else { return Ok(None) };
-    let text = id.to_str().unwrap_or_default();
-    let number = text.parse().map_err(|_| ApiError::from(ErrorCode::ResetRequired));
-    number.map(Some)
+    let given = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty())?;
+    Some(given.to_str().ok().and_then(|id| id.parse().ok()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -177,10 +174,8 @@ mod tests {
 
     #[test]
     fn empty_last_event_id_is_none() {
-        let read = |values: &[&'static str]| last_event_id(&headers(LAST_EVENT_ID, values)).ok();
-        assert_eq!(read(&[]), Some(None));
-        assert_eq!(read(&[""]), Some(None));
-        assert_eq!(read(&["17"]), Some(Some(17)));
-        assert_eq!((read(&["x"]), read(&["-1"])), (None, None));
+        let read = |values: &[&'static str]| last_event_id(&headers(LAST_EVENT_ID, values));
+        assert_eq!((read(&[]), read(&[""]), read(&["17"])), (None, None, Some(17)));
+        assert_eq!((read(&["x"]), read(&["-1"])), (Some(u64::MAX), Some(u64::MAX)));
     }
 }

@@ -121,6 +121,7 @@ fn layered(router: Router<App>, app: &App) -> Router<App> {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            HeaderName::from_static(events::LAST_EVENT_ID),
             KEY_HEADER,
             HeaderName::from_static(tickets::FENCE_HEADER),
             HeaderName::from_static("traceparent"),
