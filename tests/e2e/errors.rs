@@ -119,6 +119,8 @@ async fn events_begin_anew_where_nothing_was_told_before() -> Result<()> {
     };
     let refused = ask("text/event-stream", "x").await?;
     check(&refused, 410, "reset_required", "no number");
+    // That is where the message says that it goes on.
+    assert_eq!(refused.json()["details"]["last"], 0, "{refused}");
     for (accept, last) in [("text/event-stream;q=0", "x"), ("application/json", "")] {
         let page = ask(accept, last).await?;
         assert_eq!((page.status, page.header("content-type")), (200, Some("application/json")));
@@ -209,7 +211,7 @@ async fn pages_elsewhere_may_send_and_read_what_tickets_need() -> Result<()> {
     let origin = "https://desk.example.org";
     let options = Options::default().set("server.origins", &format!("[\"{origin}\"]"));
     let server = Server::start(options).await?;
-    let asked = "authorization,content-type,if-match,penholder-fence,idempotency-key,traceparent";
+    let asked = "authorization,content-type,if-match,penholder-fence,idempotency-key,traceparent,last-event-id";
     let preflight = Request::new("OPTIONS", "/v1/tickets")
         .header("origin", origin)
         .header("access-control-request-method", "PATCH")

@@ -14,6 +14,7 @@ mod consumers;
 mod desk;
 mod errors;
 mod hostile;
+mod listening;
 mod operations;
 mod owners;
 mod pen_histories;

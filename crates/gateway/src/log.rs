@@ -34,6 +34,12 @@ use crate::pens::log_away;
 /// Most events that a join or a shard gets at a time.
 pub(crate) const EVENTS_MAX: u32 = 200;
 
+/// Events that are read at first where those who asked for more get only as much as fits their part.
+const AT_FIRST: u32 = 8;
+
+/// The same once it is known how long they are, at most: the next may be longer.
+const AT_ONCE_MAX: u32 = 50;
+
 /// How long a join waits for the store: of an application's topic, which is joined without it then.
 const JOIN_WAIT: Duration = Duration::from_millis(500);
 
@@ -98,12 +104,12 @@ impl Log {
         Ok(self.stretch(topic, 0, 1).await?.after.number(audience))
     }
 
-    /// Reads up to `limit` events that an audience has heard after a number.
+    /// Reads what an audience has heard after a number, up to the end of a part.
     pub(crate) async fn replay(
         &self,
         topic: &TopicName,
         (audience, after): (Audience, u64),
-        limit: u32,
+        part: Part,
     ) -> Result<Replay, StoreError> {
         let audience = match audience {
             // Elsewhere both hear the same.
@@ -112,13 +118,32 @@ impl Log {
             }
             Audience::Public | Audience::Staff => penholder_ticket::Audience::Staff,
         };
-        let events = self.tickets.events((topic.as_str(), audience), after, limit).await?;
-        Ok(match events {
-            penholder_desk::Replay::Reset { last } => Replay::Reset { last },
-            penholder_desk::Replay::Events { events, .. } => {
-                Replay::Heard(events.into_iter().map(heard).collect())
+        let (mut all, mut bytes) = (Vec::new(), 0);
+        loop {
+            let told = all.last().map_or(after, |last: &Heard| last.seq);
+            let left = part.events_max.saturating_sub(u32::try_from(all.len()).unwrap_or(u32::MAX));
+            let limit = left.min(part.at_once(all.len(), bytes));
+            let read = self.tickets.events((topic.as_str(), audience), told, limit).await?;
+            let (events, last) = match read {
+                penholder_desk::Replay::Events { events, last } => (events, last),
+                // Forgotten in between: whoever asks for what follows is told so.
+                penholder_desk::Replay::Reset { last } if !all.is_empty() => (Vec::new(), last),
+                penholder_desk::Replay::Reset { last } => return Ok(Replay::Reset { last }),
+            };
+            let is_read = events.len() < limit as usize || left == limit;
+            for event in events {
+                let heard = heard(event);
+                bytes += heard.payload.as_bytes().len();
+                all.push(heard);
+                if bytes >= part.bytes_max {
+                    break;
+                }
             }
-        })
+            if is_read || bytes >= part.bytes_max {
+                let next = all.last().map(|heard| heard.seq).filter(|seq| *seq < last);
+                return Ok(Replay::Heard { heard: all, next });
+            }
+        }
     }
 
     /// Looks at a topic as it was a moment ago, so that many who ask at once cost one read; none while the
@@ -240,11 +265,35 @@ impl Log {
     }
 }
 
+/// How much of a log is read for somebody, who asks again for what follows: nobody knows how long events are, and
+/// whoever is to get them may take their time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// Most events.
+    pub(crate) events_max: u32,
+    /// It ends with the event that makes it as long as this. Unit: bytes.
+    pub(crate) bytes_max: usize,
+}
+
+impl Part {
+    /// How many events are read next, where so many had so many bytes.
+    fn at_once(self, events: usize, bytes: usize) -> u32 {
+        let left = self.bytes_max.saturating_sub(bytes).saturating_mul(events);
+        let fit = left.checked_div(bytes).map(|fit| u32::try_from(fit).unwrap_or(u32::MAX));
+        fit.map_or(AT_FIRST, |fit| fit.saturating_add(1).min(AT_ONCE_MAX))
+    }
+}
+
 /// What the log has after a number.
 #[derive(Debug)]
 pub(crate) enum Replay {
     /// The events that follow, without a gap.
-    Heard(Vec<Heard>),
+    Heard {
+        /// In order, at least one where there is any.
+        heard: Vec<Heard>,
+        /// After which number there is more; none where this was all.
+        next: Option<u64>,
+    },
     /// They are not all kept any more, or the topic was never so far.
     Reset {
         /// The number of its last event.
@@ -365,6 +414,20 @@ mod tests {
         assert_eq!(patience(now + STALLED_FOR), [JOIN_WAIT, TICKETS_WAIT]);
         log.waited_in_vain(TICKETS_WAIT, now + STALLED_FOR);
         assert_eq!(patience(now + STALLED_FOR * 2 - MOMENT), [STALLED_WAIT; 2]);
+    }
+
+    #[test]
+    fn as_many_events_are_read_as_are_likely_to_fit() {
+        let part = Part { events_max: 1_000, bytes_max: 1_000_000 };
+        for (events, bytes, expected) in [
+            (0, 0, AT_FIRST),
+            (8, 800, AT_ONCE_MAX),
+            (8, 800_000, 3),
+            (8, 960_000, 1),
+            (1, 2_000_000, 1),
+        ] {
+            assert_eq!(part.at_once(events, bytes), expected, "{events} of {bytes} bytes");
+        }
     }
 
     #[tokio::test]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use penholder_tests::{Frame, Opcode, Request, soon};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -36,7 +36,7 @@ pub(super) async fn run(scene: Arc<Scene>) -> Result<()> {
         silent(port, b"", None),
         silent(port, head.as_bytes(), Some(408)),
         silent(port, hello.as_bytes(), Some(400)),
-        silent(port, &body[..body.len() - 1], Some(408)),
+        half(port, &body[..body.len() - 1]),
         silent(port, &stranger[..stranger.len() - 1], Some(401)),
         silent(port, &whole, Some(200)),
         trickling(port, &whole, Some(408)),
@@ -51,7 +51,18 @@ pub(super) async fn run(scene: Arc<Scene>) -> Result<()> {
 async fn silent(port: u16, sent: &[u8], status: Option<u16>) -> Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(sent).await?;
-    check_over(&mut stream, status).await
+    check_over(&mut stream, status).await.map(drop)
+}
+
+/// Sends a head and a part of the body: whoever has said so much is answered as anybody is.
+async fn half(port: u16, sent: &[u8]) -> Result<()> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(sent).await?;
+    let answer = check_over(&mut stream, Some(408)).await?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+    let body: Value = serde_json::from_str(body).with_context(|| answer.clone())?;
+    ensure!(body["code"] == "unavailable" && body["message"].is_string(), "{answer}");
+    Ok(())
 }
 
 /// Sends one byte after another.
@@ -71,7 +82,7 @@ async fn trickling(port: u16, sent: &[u8], status: Option<u16>) -> Result<()> {
         anyhow::bail!("all of it was taken")
     };
     tokio::select! {
-        over = check_over(&mut read, status) => over,
+        over = check_over(&mut read, status) => over.map(drop),
         over = trickle => over,
     }
 }
@@ -79,7 +90,7 @@ async fn trickling(port: u16, sent: &[u8], status: Option<u16>) -> Result<()> {
 async fn check_over(
     stream: &mut (impl tokio::io::AsyncRead + Unpin),
     status: Option<u16>,
-) -> Result<()> {
+) -> Result<String> {
     let mut answer = Vec::new();
     let read = async {
         // A connection that is reset is over too; what came before counts.
@@ -90,7 +101,7 @@ async fn check_over(
     let answer = String::from_utf8_lossy(&answer);
     let found = answer.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
     ensure!(found == status, "{answer:?}, not {status:?}");
-    Ok(())
+    Ok(answer.into_owned())
 }
 
 /// Half a frame, then nothing, not even pongs.

@@ -440,5 +440,18 @@ pub(super) async fn a_trace_has_what_it_has_caused(options: Options) -> Result<(
     let path = format!("/v1/events?trace_id={TRACE}&cursor=x");
     let answer = desk.ask(EVE, "GET", &path, &Value::Null).await?;
     assert_eq!(code(&answer), is(422, "invalid_page"));
+
+    // Whoever is nobody's name is none here either, as consumers have it.
+    let guest = Token::of("gus").claim("role", "guest");
+    let guest = guest.claim("topics", json!({topic: ["view"]})).sign()?;
+    let trace = TRACE.replace('0', "9");
+    let parent = format!("00-{trace}-b7ad6b7169203331-01");
+    let asked = (&*format!("Bearer {guest}"), &[("traceparent", &*parent)][..]);
+    let path = format!("{}/comments", at(&made));
+    let comment = desk.ask_as(asked, "POST", &path, &json!({"content": "g"})).await?;
+    assert_eq!(comment.status, 201, "{comment}");
+    let listed = desk.get(EVE, &format!("/v1/events?trace_id={trace}")).await?;
+    assert_eq!(listed["data"][0]["eventName"], "comment.created");
+    assert_eq!(listed["data"][0].get("identityId"), None, "{listed}");
     Ok(())
 }

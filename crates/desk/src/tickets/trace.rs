@@ -24,7 +24,7 @@ pub struct TracedEvent {
     pub row: Value,
     /// The row before it.
     pub previous: Option<Value>,
-    /// By whom; of a pen, by the clock when nobody.
+    /// By whom; none where nobody was signed in, as for a guest, and where the clock did it.
     pub by: Option<String>,
     /// When.
     pub at: StoreMs,
@@ -55,6 +55,8 @@ from_row!(TracedEvent, |row| {
     let previous: Option<String> = row.try_get("previous_data")?;
     let topic: Option<String> = row.try_get("topic")?;
     let seq: Option<i64> = row.try_get("seq")?;
+    let by: Option<String> = row.try_get("identity_id")?;
+    let is_signed_in: i64 = row.try_get("is_signed_in")?;
     let (kind, rule): (Option<String>, Option<String>) =
         (row.try_get("change")?, row.try_get("rule")?);
     let reason = row.try_get("reason")?;
@@ -66,7 +68,7 @@ from_row!(TracedEvent, |row| {
         op: row.try_get("op")?,
         row: json(&row.try_get::<String, _>("data")?)?,
         previous: previous.as_deref().map(json).transpose()?,
-        by: row.try_get("identity_id")?,
+        by: by.filter(|_| is_signed_in != 0),
         at: StoreMs(number(row.try_get("occurred_ms")?)?),
         place: topic.zip(seq).map(place).transpose()?,
         change: kind.zip(rule).map(|(kind, rule)| PenChange { kind, rule, reason }),
@@ -88,8 +90,8 @@ impl Tickets {
         let found: Vec<TracedEvent> = rows!(
             &mut self.pens.reader().await?.connection(),
             fetch_all,
-            "SELECT id, entity_type, entity_id, op, data, previous_data, identity_id, occurred_ms, topic, seq,
-                 change, rule, reason
+            "SELECT id, entity_type, entity_id, op, data, previous_data, identity_id, is_signed_in,
+                 occurred_ms, topic, seq, change, rule, reason
              FROM written WHERE trace_id = $1 AND (occurred_ms, id) > ($2, $3)
              ORDER BY occurred_ms, id LIMIT $4",
             trace_id,

@@ -47,7 +47,7 @@ impl IntoResponses for Unfit {
 }
 
 /// Adds to each operation what stands before its own code: what [`rates`](super::rates) may answer in its place, what
-/// is answered to a body that cannot be read, and the key of a request that may be repeated.
+/// is answered to a body that cannot be read and where it takes too long, and the key of a request that may be repeated.
 pub(super) fn complete(api: &mut OpenApi) {
     for item in api.paths.paths.values_mut() {
         let PathItem { get, put, post, delete, patch, .. } = item;
@@ -67,6 +67,7 @@ fn add_bounds(operation: &mut Operation) {
     let wait = HeaderBuilder::new().description(Some("How many seconds to wait.")).build();
     let told = error("`rate_limited`: too many requests from this address.");
     add(operation, "429", told.header("Retry-After", wait).build());
+    add(operation, "408", error("`unavailable`: it was not sent, or done, within 30 s.").build());
 }
 
 fn add_bodies(operation: &mut Operation) {

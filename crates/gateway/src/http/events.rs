@@ -21,17 +21,17 @@ use super::page;
 use super::query::Params;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::log::{Heard, Replay};
+use crate::log::{Heard, Part, Replay};
 use crate::pens::{log_away, refused};
 
 /// Where a client of server-sent events has stopped listening.
-const LAST_EVENT_ID: &str = "last-event-id";
+pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct EventsQuery {
     /// Only events after this `seq`; 0 is the start. Without it, from the first that is kept.
     after: Option<u64>,
-    /// How many at most: 1 to 1000. Not for server-sent events, which do not end.
+    /// How many at most: 1 to 1000; fewer, where they are long. Not for server-sent events, which do not end.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
 }
@@ -42,7 +42,7 @@ pub(super) struct EventsPage {
     /// Each as the channel says it, with the `seq` of the caller's audience. One without an `event` is of the pen.
     #[schema(value_type = Vec<Object>)]
     data: Vec<protocol::Json>,
-    /// Where the next page begins: send it as `after`. Null on the last.
+    /// Where the next page begins: send it as `after`. Null on the last. A page of long events ends with some 1 MiB.
     next_cursor: Option<u64>,
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn events(
         }
     })?;
     let (wants_stream, audience) = (wants_stream(&headers), access.audience);
-    let last = if wants_stream { last_event_id(&headers)? } else { None };
+    let last = if wants_stream { last_event_id(&headers) } else { None };
     let after = match last.or(after) {
         Some(after) => after,
         None => kept(app.pens.log().start(&topic, audience).await)?,
@@ -95,9 +95,10 @@ pub(super) async fn events(
         let listener = Listener::admit(&app, &caller, address)?;
         return listener.begin((topic, audience), after).await;
     }
-    let mut data = page_of(app.pens.log().replay(&topic, (audience, after), limit + 1).await)?;
-    let next_cursor = page::cut(&mut data, limit as usize, |last| last.seq);
-    let data = data.into_iter().map(|heard| heard.payload).collect();
+    let part = Part { events_max: limit, bytes_max: page::BYTES_MAX };
+    let replay = app.pens.log().replay(&topic, (audience, after), part).await;
+    let (heard, next_cursor) = told(replay)?;
+    let data = heard.into_iter().map(|heard| heard.payload).collect();
     Ok(Json(EventsPage { data, next_cursor }).into_response())
 }
 
@@ -105,9 +106,10 @@ fn kept<T>(read: Result<T, StoreError>) -> Result<T, ApiError> {
     read.inspect_err(log_away).map_err(|error| refused(&error).into())
 }
 
-fn page_of(replayed: Result<Replay, StoreError>) -> Result<Vec<Heard>, ApiError> {
+/// Returns what was heard, and after which number there is more.
+fn told(replayed: Result<Replay, StoreError>) -> Result<(Vec<Heard>, Option<u64>), ApiError> {
     match kept(replayed)? {
-        Replay::Heard(heard) => Ok(heard),
+        Replay::Heard { heard, next } => Ok((heard, next)),
         Replay::Reset { last } => {
             let reset = ApiError::from(ErrorCode::ResetRequired);
             Err(reset.with_details(json!({ "last": last })))
@@ -134,14 +136,11 @@ fn quality(headers: &HeaderMap, wanted: &str) -> f32 {
     accepted.flat_map(|list| list.split(',')).map(of).fold(0.0, f32::max)
 }
 
-/// Reads where a client has stopped listening. What is no number at all can never have been told.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+/// Reads where a client has stopped listening. What is no number was never told, as what no topic has got to.
+fn last_event_id(headers: &HeaderMap) -> Option<u64> {
     // An empty one is that of a client to which nothing was told.
-    let given = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty());
-    let Some(id) = given else { return Ok(None) };
-    let text = id.to_str().unwrap_or_default();
-    let number = text.parse().map_err(|_| ApiError::from(ErrorCode::ResetRequired));
-    number.map(Some)
+    let given = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty())?;
+    Some(given.to_str().ok().and_then(|id| id.parse().ok()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -175,10 +174,8 @@ mod tests {
 
     #[test]
     fn empty_last_event_id_is_none() {
-        let read = |values: &[&'static str]| last_event_id(&headers(LAST_EVENT_ID, values)).ok();
-        assert_eq!(read(&[]), Some(None));
-        assert_eq!(read(&[""]), Some(None));
-        assert_eq!(read(&["17"]), Some(Some(17)));
-        assert_eq!((read(&["x"]), read(&["-1"])), (None, None));
+        let read = |values: &[&'static str]| last_event_id(&headers(LAST_EVENT_ID, values));
+        assert_eq!((read(&[]), read(&[""]), read(&["17"])), (None, None, Some(17)));
+        assert_eq!((read(&["x"]), read(&["-1"])), (Some(u64::MAX), Some(u64::MAX)));
     }
 }

@@ -80,14 +80,15 @@ pub(super) fn running() -> ApiError {
 
 /// Returns whether an answer is one that stays right when it is sent again. The others say that nothing was done, and
 /// that the same request may do it later.
-fn is_kept(status: StatusCode) -> bool {
+fn is_kept(status: StatusCode, headers: &HeaderMap) -> bool {
     let passing = [
         StatusCode::UNAUTHORIZED,
         StatusCode::FORBIDDEN,
         StatusCode::REQUEST_TIMEOUT,
         StatusCode::TOO_MANY_REQUESTS,
     ];
-    !status.is_server_error() && !passing.contains(&status)
+    let is_to_wait = headers.contains_key(header::RETRY_AFTER);
+    !(is_to_wait || status.is_server_error() || passing.contains(&status))
 }
 
 /// Answers a POST with a key once. Whatever has no key, or nobody who may be asked, is passed on.
@@ -133,7 +134,7 @@ async fn run(first: Unanswered, request: Request, next: Next) -> Result<Response
     };
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, ANSWER_BYTES_MAX).await.map_err(|_| ErrorCode::Internal)?;
-    let kept = if is_kept(parts.status) {
+    let kept = if is_kept(parts.status, &parts.headers) {
         let text = match parts.extensions.remove() {
             Some(KeptBody(text)) => text,
             None => String::from_utf8_lossy(&body).into_owned(),
@@ -175,6 +176,19 @@ pub(super) fn again(answer: &StoredAnswer) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_is_asked_to_wait_is_not_told_to_wait_for_ever() {
+        let kept = |answer: ApiError| {
+            let response = answer.into_response();
+            is_kept(response.status(), response.headers())
+        };
+        assert!(kept(ErrorCode::InvalidTransition.into()) && kept(differs()));
+        for passing in [running(), ErrorCode::Unavailable.into(), ErrorCode::NotAuthorized.into()] {
+            assert!(!kept(passing.clone()), "{passing:?}");
+        }
+        assert!(is_kept(StatusCode::CREATED, &HeaderMap::new()));
+    }
 
     #[test]
     fn key_is_visible_and_given_once() {

@@ -9,6 +9,10 @@ const LIMIT: u16 = 100;
 /// How many entries a page has at most.
 const LIMIT_MAX: u16 = 1000;
 
+/// A page of entries that may be long ends with the one that makes it so long: whoever asks for it may read it slowly,
+/// and ask for many at once. Unit: bytes.
+pub(super) const BYTES_MAX: usize = 1024 * 1024;
+
 /// Returns how many entries the page that was asked for has.
 pub(super) fn limit<T: From<u16> + PartialOrd>(asked: Option<T>) -> Result<T, ApiError> {
     let limit = asked.unwrap_or_else(|| LIMIT.into());

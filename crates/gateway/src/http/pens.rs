@@ -26,7 +26,7 @@ use super::page;
 use super::query::Params;
 use crate::app::App;
 use crate::auth::{Caller, Capability};
-use crate::log::{Replay, has_pen};
+use crate::log::{Part, Replay, has_pen};
 use crate::pens::asked;
 use crate::pens::{Jwk, Said, log_away, refused, wire};
 use crate::telemetry;
@@ -379,11 +379,11 @@ async fn log_of_public(
 ) -> Result<LogPage, StoreError> {
     let (log, audience) = (app.pens.log(), Audience::Public);
     let after = cursor.max(log.start(topic, audience).await?);
-    let mut heard = match log.replay(topic, (audience, after), limit + 1).await? {
-        Replay::Heard(heard) => heard,
-        Replay::Reset { .. } => Vec::new(),
+    let part = Part { events_max: limit, bytes_max: page::BYTES_MAX };
+    let (heard, next_cursor) = match log.replay(topic, (audience, after), part).await? {
+        Replay::Heard { heard, next } => (heard, next),
+        Replay::Reset { .. } => (Vec::new(), None),
     };
-    let next_cursor = page::cut(&mut heard, limit as usize, |last| last.seq);
     let pens = heard.into_iter().filter(|heard| heard.name == "pen");
     Ok(LogPage { data: pens.map(|heard| heard.payload).collect(), next_cursor })
 }

@@ -6,10 +6,11 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use penholder_protocol::ErrorCode;
+use tokio::time::timeout;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use utoipa::openapi::Server;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -18,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::error::ApiError;
 use super::idempotency::{self, KEY_HEADER, REPLAY_HEADER};
 use super::{
     console, consumers, describe, dev, error, events, health, pens, presence, rates, revocations,
@@ -119,6 +121,7 @@ fn layered(router: Router<App>, app: &App) -> Router<App> {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            HeaderName::from_static(events::LAST_EVENT_ID),
             KEY_HEADER,
             HeaderName::from_static(tickets::FENCE_HEADER),
             HeaderName::from_static("traceparent"),
@@ -128,7 +131,7 @@ fn layered(router: Router<App>, app: &App) -> Router<App> {
         .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, REPLAY_HEADER]);
     router
         .layer(DefaultBodyLimit::max(app.config.limits.http_body_max.bytes()))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))
+        .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn_with_state(app.clone(), rates::bound))
         .layer(cors)
         .layer(middleware::from_fn_with_state((), measure))
@@ -137,6 +140,17 @@ fn layered(router: Router<App>, app: &App) -> Router<App> {
                 .make_span_with(telemetry::request::span)
                 .on_response(telemetry::request::answered),
         )
+}
+
+/// Answers what took too long, to send or to do.
+async fn in_time(request: Request, next: Next) -> Response {
+    let answered = timeout(REQUEST_MAX, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        let late =
+            "The request was not answered in time; send all of its body at once, or try again.";
+        let late = ApiError::new(ErrorCode::Unavailable, late);
+        late.with_status(StatusCode::REQUEST_TIMEOUT).into_response()
+    })
 }
 
 async fn measure(State(()): State<()>, request: Request, next: Next) -> Response {

@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -26,14 +27,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
-use super::page_of;
+use super::told;
 use crate::admission::{NoRoom, Permit};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock;
 use crate::departure::Departure;
 use crate::http::error::ApiError;
-use crate::log::{EVENTS_MAX, Heard, Replay};
+use crate::log::{Heard, Part, Replay};
 use crate::pens::log_away;
 use crate::shard::Outbox;
 use crate::sockets::Entered;
@@ -47,6 +48,12 @@ const WRITE_MAX: Duration = Duration::from_secs(25);
 /// How many pieces wait for the connection.
 const PIECES_MAX: usize = 8;
 
+/// Where a piece ends, but with the event that makes it so long. Unit: bytes.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// What is read of the log at a time.
+const PART: Part = Part { events_max: 200, bytes_max: 512 * 1024 };
+
 /// How long whoever is turned away is asked to wait. Unit: seconds.
 const RETRY_SECS: u64 = 5;
 
@@ -56,12 +63,18 @@ const BATCH_FRAMES: usize = 64;
 /// Somebody who listens, counted among the connections.
 pub(super) struct Listener {
     app: App,
-    outbox: Arc<Outbox>,
     viewer: Viewer,
-    /// When the token ends, in milliseconds since the epoch; never, where there is none.
-    expires_at: Option<u64>,
+    right: Right,
     _entered: Option<Entered>,
     _permit: Permit,
+}
+
+/// For how long a listener may be told anything.
+#[derive(Clone)]
+struct Right {
+    outbox: Arc<Outbox>,
+    /// When the token ends, in milliseconds since the epoch; never, where there is none.
+    expires_at: Option<u64>,
 }
 
 /// Why a listener is done.
@@ -117,8 +130,8 @@ impl Listener {
                 (Viewer { key: Key::from(name.as_str()), kind: Kind::Ai, profile }, None, None)
             }
         };
-        let app = app.clone();
-        Ok(Self { app, outbox, viewer, expires_at, _entered: entered, _permit: permit })
+        let (app, right) = (app.clone(), Right { outbox, expires_at });
+        Ok(Self { app, viewer, right, _entered: entered, _permit: permit })
     }
 
     /// Answers with the stream, once it is known that the log reaches back so far.
@@ -127,13 +140,17 @@ impl Listener {
         (topic, audience): (TopicName, Audience),
         after: u64,
     ) -> Result<Response, ApiError> {
-        let first = self.app.pens.log().replay(&topic, (audience, after), EVENTS_MAX).await;
-        let first = page_of(first)?;
+        let first = self.app.pens.log().replay(&topic, (audience, after), PART).await;
+        let (first, _) = told(first)?;
         let (pieces, mut body) = mpsc::channel::<Bytes>(PIECES_MAX);
-        let tasks = self.app.connections.clone();
+        let (tasks, right) = (self.app.connections.clone(), self.right.clone());
         let stream = Stream { listener: self, topic, audience, told: after, pieces };
         tasks.spawn(stream.run(first));
         let body = futures_util::stream::poll_fn(move |context| {
+            // What waits for a client that reads slowly is not theirs any more either.
+            if right.is_over() {
+                return Poll::Ready(None);
+            }
             body.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>))
         });
         let headers = [
@@ -179,7 +196,7 @@ impl Stream {
             let leave = Input::Leave { member, reference: None };
             // A shard that has stopped knows nobody any more.
             self.listener.app.shards.tell(&self.topic, leave).await.ok();
-            self.listener.outbox.withdraw(member);
+            self.listener.right.outbox.withdraw(member);
             match turn {
                 Turn::Behind => {}
                 Turn::Ended(end) => return end,
@@ -191,12 +208,11 @@ impl Stream {
         loop {
             let heard = (self.audience, self.told);
             let log = self.listener.app.pens.log();
-            let replay = log.replay(&self.topic, heard, EVENTS_MAX).await.inspect_err(log_away);
+            let replay = log.replay(&self.topic, heard, PART).await.inspect_err(log_away);
             // Whoever comes back is told why.
-            let Ok(Replay::Heard(heard)) = replay else { return Err(End::Over) };
-            let is_last = heard.len() < EVENTS_MAX as usize;
+            let Ok(Replay::Heard { heard, next }) = replay else { return Err(End::Over) };
             self.tell(heard).await?;
-            if is_last {
+            if next.is_none() {
                 return Ok(());
             }
         }
@@ -205,14 +221,14 @@ impl Stream {
     /// Joins the topic and tells what happens there.
     async fn listen(&mut self, member: MemberId) -> Turn {
         let join = Box::new(self.join(member).await);
-        let outbox = Arc::clone(&self.listener.outbox);
+        let outbox = Arc::clone(&self.listener.right.outbox);
         if self.listener.app.shards.join(join, Arc::clone(&outbox)).await.is_err() {
             return Turn::Ended(End::Over);
         }
         let drain = self.listener.app.drain.clone();
         let mut draining = pin!(drain.cancelled());
         let Departure { wait, reconnect_after_ms } = self.listener.app.departure();
-        let expiry = self.listener.expiry();
+        let expiry = self.listener.right.expiry();
         let mut heartbeat = tokio::time::interval(HEARTBEAT_EVERY);
         let mut place = Place::Asked(member);
         loop {
@@ -292,13 +308,16 @@ impl Stream {
         for heard in heard {
             self.told = heard.seq;
             write(&mut piece, &heard);
+            if piece.len() >= PIECE_BYTES_MAX {
+                self.send(std::mem::take(&mut piece).into()).await?;
+            }
         }
         if piece.is_empty() { Ok(()) } else { self.send(piece.into()).await }
     }
 
     async fn send(&self, piece: Bytes) -> Result<(), End> {
         // Also while the log is read, which may take as long as the client lets it.
-        if self.listener.outbox.is_cut_off() {
+        if self.listener.right.is_over() {
             return Err(End::Over);
         }
         match timeout(WRITE_MAX, self.pieces.send(piece)).await {
@@ -308,7 +327,12 @@ impl Stream {
     }
 }
 
-impl Listener {
+impl Right {
+    /// Whether nothing more is to be told: the token has ended, was struck, or the client is too slow.
+    fn is_over(&self) -> bool {
+        self.outbox.is_cut_off() || self.expires_at.is_some_and(|at| clock::wall().0 >= at)
+    }
+
     /// When the token ends.
     fn expiry(&self) -> Instant {
         let at = self.expires_at.unwrap_or(u64::MAX);

@@ -38,15 +38,17 @@ pub(super) struct LogEvent {
     event_name: String,
     /// When, ISO 8601.
     occurred_at: String,
-    /// Who did it; absent where the clock did.
+    /// Who did it; absent where nobody was signed in, as for a guest, and where the clock did it.
     #[serde(skip_serializing_if = "Option::is_none")]
     identity_id: Option<String>,
     target: LogTarget,
     /// Which event.
     id: String,
-    /// The topic of what was written; null where it has none of its own.
+    /// The topic of what was written; absent where it has none of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
     topic: Option<String>,
     /// Its number there, for the staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
     /// What has happened to a pen, and why; absent of anything else.
     #[serde(skip_serializing_if = "Option::is_none")]
