@@ -143,7 +143,7 @@ pub use self::renewal::Renewal;
 pub use self::sqlite::Turn;
 pub use self::stream::{Entry, Look, Owned, Position, Stretch};
 pub use self::tickets::{
-    Assigned, Begun, Filter, Key, KnownPerson, Listed, Once, Order, Page, PenChange, PeopleFilter,
-    PeoplePage, Request, Stats, StoredAnswer, TicketError, Tickets, TracedEvent, Unanswered,
-    Updated, Work,
+    Assigned, Begun, Deletion, Filter, Key, KnownPerson, Listed, Once, Order, Page, PenChange,
+    PeopleFilter, PeoplePage, Request, Stats, StoredAnswer, TicketError, Tickets, TracedEvent,
+    Unanswered, Updated, Work,
 };

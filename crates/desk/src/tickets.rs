@@ -2,6 +2,7 @@
 
 mod bulk;
 mod comments;
+mod deletion;
 mod error;
 mod history;
 mod keys;
@@ -19,6 +20,7 @@ use penholder_lease::{PersonId, StoreMs};
 use penholder_ticket::{Assignee, Audience, Comment, CommentId, Rules, Ticket, TicketId, is_staff};
 use tokio::sync::Notify;
 
+pub use self::deletion::Deletion;
 pub use self::error::TicketError;
 use self::keys::Running;
 pub use self::keys::{Begun, Key, StoredAnswer};

@@ -29,8 +29,8 @@ pub(crate) async fn row_written_twice_has_each_time_what_was_before(site: Site) 
     let id = work.create(ticket("t", None)?).await?.id;
     work.update(id, &changes(&json!({ "title": "u" }))?, (None, None)).await?;
     work.assign(id, Some(&"eve".into()), None).await?;
-    work.delete(id, None).await?;
     work.commit().await?;
+    site.delete(id).await?;
     let rows = texts(
         &site.place,
         "SELECT event || ' ' || op || ' ' || coalesce(previous_data, '{}') || '|' || data
