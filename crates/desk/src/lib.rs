@@ -70,6 +70,7 @@
 //! - Fences grow over restarts, crashes and a promotion that lost grants:
 //!   `fences_grow_over_grants_and_restarts`, `nobody_is_granted_anything_while_the_server_is_gone`,
 //!   `fences_grow_although_a_standby_has_lost_grants`.
+//! - No pen of a ticket is begun that there is not: `pen_of_no_ticket_is_never_begun` (in `tests/tickets`), so its row may go in the end.
 //! - No decision falls between the check of a fence and the write under it:
 //!   `no_decision_while_a_write_is_under_way`.
 //! - What was answered has been committed, also when many commands share a commit, of which one fails or

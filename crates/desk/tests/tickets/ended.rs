@@ -155,6 +155,25 @@ pub(crate) async fn pen_ends_with_its_ticket_and_not_before(site: Site) -> Resul
     Ok(())
 }
 
+/// Whoever asks for the pen of a ticket that there never was, or has it taken over, is told that it has ended.
+pub(crate) async fn pen_of_no_ticket_is_never_begun(site: Site) -> Result<()> {
+    let topic = "tickets:01890000-0000-7000-8000-000000000000";
+    for terms in [Terms::default(), waiting()] {
+        let asked = site.pens.acquire(topic, claimant("ada/1"), terms).await?;
+        assert_eq!((&asked.outcome, asked.events.len()), (&Err(Refusal::Ended), 0), "{asked:?}");
+    }
+    let taken = site.pens.take_over(topic, claimant("eve/1"), None).await?;
+    assert!(taken.outcome.is_err() && taken.events.is_empty(), "{taken:?}");
+    let pen = site.pens.pen(topic).await?.pen;
+    assert_eq!((pen.state, pen.fence), (PenState::Free, Fence::NONE));
+    assert!(texts(&site.place, "SELECT topic FROM pens").await?.is_empty());
+    // Any other topic may have one, whatever it is called.
+    for other in ["tickets:01890000", "doc:01890000-0000-7000-8000-000000000000"] {
+        acquire(&site.pens, other, "ada/1").await?.context("not granted")?;
+    }
+    Ok(())
+}
+
 /// People take a pen from each other, and write under it, while the ticket is taken away: that is the last of it.
 pub(crate) async fn deletion_is_the_last_of_a_topic(site: Site) -> Result<()> {
     const WRITERS: usize = 3;

@@ -106,6 +106,7 @@ contract! {
     ended::whoever_deletes_is_counted_before_lines_grow,
 }
 
+    ended::pen_of_no_ticket_is_never_begun,
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract() -> Result<()> {
     let server = PostgresServer::start()?;
