@@ -82,6 +82,7 @@ contract! {
     consumers::what_waits_is_kept_while_the_log_is,
     mending::what_waits_is_tried_at_once_when_it_may_help,
     mending::failure_of_the_old_address_is_no_reason_to_wait,
+    mending::whoever_hastens_waits_for_nobody_who_forgets,
     mending::parked_one_does_not_wait_behind_the_next,
     mending::replaced_secret_signs_for_a_day,
     pens::pen_is_heard_in_line_with_its_ticket,
