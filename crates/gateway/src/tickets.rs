@@ -80,7 +80,7 @@ impl TicketDesk {
                 () = ending.cancelled() => return,
             }
             match self.store().expire(retention).await {
-                Ok(entries) => tracing::debug!(entries, "old events of tickets thrown away"),
+                Ok(entries) => tracing::debug!(entries, "old events thrown away"),
                 Err(error) => log_away(&error),
             }
         }

@@ -9,9 +9,10 @@ use penholder_lease::StoreMs;
 use sqlx::AssertSqlSafe;
 
 use super::body::{Logged, select_logged};
-use super::claim::{begin_again, lock_events};
+use super::claim::begin_again;
 use super::{ConsumerError, ConsumerId, Consumers, EventFilter, find};
 use crate::error::StoreError;
+use crate::events;
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, execute, rows};
 
@@ -173,9 +174,8 @@ async fn enter(
             signed(now.0),
         );
     }
-    let mut ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
-    ids.sort_unstable();
-    lock_events(connection, &ids).await?;
+    let ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
+    events::lock_rows(connection, &ids).await?;
     for row in rows {
         let seq = signed(unsigned(row.seq())?);
         execute!(

@@ -340,15 +340,3 @@ pub(super) const DRAFT: &str = concat!(
     "))
     ORDER BY author = $2 DESC, left_ms DESC LIMIT 1"
 );
-
-pub(super) const EXPIRE_DRAFTS: &str =
-    concat!("DELETE FROM pen_drafts WHERE expires_ms <= ", clock!());
-
-/// Forgets up to $2 events that are as old as $1.
-pub(super) const EXPIRE_LOG: &str = concat!(
-    "DELETE FROM pen_log USING (
-        SELECT topic, seq FROM pen_log WHERE at_ms <= (SELECT ",
-    clock!(),
-    " - $1) ORDER BY at_ms LIMIT $2
-    ) AS old WHERE pen_log.topic = old.topic AND pen_log.seq = old.seq"
-);

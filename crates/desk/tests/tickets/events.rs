@@ -270,7 +270,7 @@ pub(crate) async fn old_and_surplus_events_are_forgotten(site: Site) -> Result<(
     assert_eq!(events(PUBLIC, 6).await?, Replay::Reset { last: 5 }, "it was never so far");
 
     // By age everything goes, and the numbers go on.
-    execute(&site.place, "UPDATE event_topics SET occurred_ms = occurred_ms - 2000").await?;
+    execute(&site.place, "UPDATE event_log SET occurred_ms = occurred_ms - 2000").await?;
     site.tickets.expire(Retention { keep_ms: 1_000, ..keep }).await?;
     assert_eq!(events(STAFF, 9).await?, Replay::Reset { last: 10 });
     assert!(texts(&site.place, "SELECT id FROM event_log").await?.is_empty());

@@ -99,15 +99,19 @@ contract! {
     retention::what_is_owed_of_a_pen_outlives_the_number,
     retention::many_events_of_pens_are_forgotten_in_steps,
     retention::what_is_sent_again_meanwhile_stays,
+    retention::old_events_are_forgotten_whatever_they_are,
+    retention::last_of_a_ticket_takes_its_pen_with_it,
+    retention::whoever_forgets_has_the_counter_first,
+    retention::both_parts_of_the_log_are_locked_in_one_order,
     ended::pen_ends_before_its_ticket,
     ended::nothing_is_written_of_a_pen_that_has_ended,
     ended::pen_ends_with_its_ticket_and_not_before,
+    ended::pen_of_no_ticket_is_never_begun,
     ended::deletion_is_the_last_of_a_topic,
     ended::whoever_deletes_waits_for_the_pen_first,
     ended::whoever_deletes_is_counted_before_lines_grow,
 }
 
-    ended::pen_of_no_ticket_is_never_begun,
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract() -> Result<()> {
     let server = PostgresServer::start()?;
