@@ -356,7 +356,8 @@ macro_rules! history {
         concat!(
             "INSERT INTO ticket_history
                  (ticket_id, position, from_status, to_status, reason, by_person, at_ms)
-             SELECT $1, count(*)", $(", ", $value),+, " FROM ticket_history WHERE ticket_id = $1"
+             SELECT $1, coalesce(max(position) + 1, 0)", $(", ", $value),+,
+            " FROM ticket_history WHERE ticket_id = $1"
         )
     };
 }
