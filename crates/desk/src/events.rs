@@ -111,6 +111,7 @@ const PUBLIC: &str = "
                 WHERE s.topic = $1 AND s.seq_public IS NULL AND s.seq_staff > p.seq
             ), CAST(p.body AS text), CAST(1 AS bigint) FROM pen_log AS p
         WHERE p.topic = $1 AND p.seq > $2 AND p.seq > $4
+            AND p.seq <= $5 + (SELECT staff_only FROM topics WHERE topic = $1)
     ) AS log WHERE seq > $2 AND seq <= $5 ORDER BY seq LIMIT $3";
 
 /// Reads what a topic's audience has heard after a number.
