@@ -20,7 +20,9 @@
 //! delivered or given up. A line is a row while something waits in it. Whoever adds to a line and whoever takes
 //! from it write that row: or the last could be taken while another is added, and nobody would come for that one.
 //! A worker [claims](Consumers::claim) lines for a while by the store's clock; who dies leaves them to the next.
-//! Rows are locked in one order, or two would wait for each other: counters of topics, lines, the log, deliveries.
+//! Rows are locked in one order, or two would wait for each other: pens, tickets, who the consumers are, counters of topics (that of all
+//! tickets last), lines, the log (writes before pens), deliveries; each sort in the order of its keys. Deliveries are locked by whoever
+//! has their row of the log; who has not waits for none of them.
 //!
 //! # Bounds
 //!

@@ -10,13 +10,13 @@
 
 mod append;
 
-use penholder_lease::{Event as PenEvent, StoreMs};
+use penholder_lease::Event as PenEvent;
 use penholder_ticket::{Audience, EventName};
 
-pub(crate) use self::append::{Appended, Source, append, lock_counters};
+pub(crate) use self::append::{Appended, Source, append, lock_counters, lock_to_count};
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
-use crate::statement::{Connection, execute, rows};
+use crate::statement::{Connection, rows};
 
 /// The trace that a request belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,25 +78,6 @@ pub enum Replay {
     },
 }
 
-/// How long the log is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// In milliseconds.
-    pub keep_ms: u64,
-    /// Most events of one topic, those of its pen counted.
-    pub per_topic: u64,
-}
-
-impl Default for Retention {
-    /// 30 days, 10 000 events of a topic.
-    fn default() -> Self {
-        Self { keep_ms: 30 * 24 * 60 * 60 * 1000, per_topic: 10_000 }
-    }
-}
-
-/// Events that are forgotten in one transaction, at most.
-const PRUNE_AT_ONCE: u64 = 500;
-
 /// Puts its number into a payload. The rest of it is the same for all who hear it.
 pub(crate) fn numbered(seq: u64, body: &str) -> String {
     let fields = body.strip_prefix('{').expect("a payload is an object");
@@ -130,6 +111,7 @@ const PUBLIC: &str = "
                 WHERE s.topic = $1 AND s.seq_public IS NULL AND s.seq_staff > p.seq
             ), CAST(p.body AS text), CAST(1 AS bigint) FROM pen_log AS p
         WHERE p.topic = $1 AND p.seq > $2 AND p.seq > $4
+            AND p.seq <= $5 + (SELECT staff_only FROM topics WHERE topic = $1)
     ) AS log WHERE seq > $2 AND seq <= $5 ORDER BY seq LIMIT $3";
 
 /// Reads what a topic's audience has heard after a number.
@@ -155,7 +137,7 @@ pub(crate) async fn replay(
         rows!(connection, fetch_all, sql, topic, signed(after), i64::from(limit), pruned, upto);
     let mut events = Vec::with_capacity(found.len());
     for ((seq, body, pen), expected) in found.into_iter().zip(after.saturating_add(1)..) {
-        // What is missing in between was pruned while this was read, or the pen's log is kept for less long.
+        // What is missing in between was forgotten while this was read.
         if unsigned(seq)? != expected {
             break;
         }
@@ -173,123 +155,18 @@ pub(crate) async fn replay(
     Ok(Replay::Events { events, last })
 }
 
-/// Returns up to `limit` topics behind one in order of which something is to be forgotten, and up to which number.
-pub(crate) async fn overdue(
+/// Locks rows of the log, so that of those who finish with a row one sees that all have: those of writes first, then those
+/// of pens, each by their ids.
+pub(crate) async fn lock_rows(
     connection: &mut Connection<'_>,
-    retention: Retention,
-    now: StoreMs,
-    (after, limit): (&str, u32),
-) -> Result<Vec<(String, i64)>, StoreError> {
-    Ok(rows!(
-        connection,
-        fetch_all,
-        "SELECT topic, max(upto) FROM (
-             SELECT topic, seq - $2 AS upto FROM topics WHERE seq - pruned > $2
-             UNION ALL
-             SELECT topic, max(seq_staff) FROM event_topics WHERE occurred_ms <= $1 GROUP BY topic
-         ) AS due WHERE topic > $3 GROUP BY topic ORDER BY topic LIMIT $4",
-        signed(now.before(retention.keep_ms).0),
-        signed(retention.per_topic),
-        after,
-        i64::from(limit),
-    ))
-}
-
-/// What was forgotten of a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pruned {
-    /// How many events.
-    pub(crate) count: u64,
-    /// Whether that was all.
-    pub(crate) is_done: bool,
-}
-
-/// Forgets a topic's first events, those of its pen among them, as many as one transaction may hold up the writers for,
-/// but none after a number. The writes that no topic has any more go with them. What consumers wait for is gone for the topic,
-/// and stays for them until it is as old as the log may be.
-///
-/// Cost: in proportion to what is forgotten, however much stays.
-pub(crate) async fn prune(
-    connection: &mut Connection<'_>,
-    topic: &str,
-    upto: i64,
-) -> Result<Pruned, StoreError> {
-    let first: Option<(i64, Option<i64>, Option<i64>)> = rows!(
-        connection,
-        fetch_optional,
-        "SELECT h.pruned,
-             (SELECT min(seq_staff) FROM event_topics WHERE topic = $1 AND seq_staff > h.pruned),
-             (SELECT min(seq) FROM pen_log WHERE topic = $1 AND seq > h.pruned)
-         FROM topics AS h WHERE h.topic = $1",
-        topic,
-    );
-    let Some((pruned, told, of_pen)) = first else {
-        return Ok(Pruned { count: 0, is_done: true });
-    };
-    // Numbers have no gaps, so there are as many events at most.
-    let first = told.into_iter().chain(of_pen).min().unwrap_or(upto);
-    let last = first.saturating_add(signed(PRUNE_AT_ONCE) - 1).min(upto);
-    let count = forget(connection, topic, (pruned, last)).await?;
-    // Last, since it keeps all others from writing to the topic.
-    execute!(
-        connection,
-        "UPDATE topics SET pruned = $2 WHERE topic = $1 AND pruned < $2",
-        topic,
-        last,
-    );
-    Ok(Pruned { count, is_done: last >= upto })
-}
-
-/// Forgets the events of a topic after a number and up to another; returns how many.
-async fn forget(
-    connection: &mut Connection<'_>,
-    topic: &str,
-    (after, last): (i64, i64),
-) -> Result<u64, StoreError> {
-    let events: Vec<(String,)> = rows!(
-        connection,
-        fetch_all,
-        "SELECT event_id FROM event_topics WHERE topic = $1 AND seq_staff > $2 AND seq_staff <= $3
-         ORDER BY seq_staff",
-        topic,
-        after,
-        last,
-    );
-    if let Connection::Postgres(connection) = connection {
-        // Whoever sends one of them again has it locked. The statements that follow see what that has entered.
-        let ids: Vec<_> = events.iter().map(|(event,)| event.as_str()).collect();
-        let told = sqlx::query("SELECT FROM event_log WHERE id = ANY($1) ORDER BY id FOR UPDATE");
-        told.bind(ids).execute(&mut **connection).await?;
-        let of_pen = sqlx::query(
-            "SELECT FROM pen_log WHERE topic = $1 AND seq > $2 AND seq <= $3 ORDER BY id FOR UPDATE",
-        );
-        of_pen.bind(topic).bind(after).bind(last).execute(&mut **connection).await?;
+    ids: &[&str],
+) -> Result<(), StoreError> {
+    let Connection::Postgres(connection) = connection else { return Ok(()) };
+    for part in [
+        "SELECT FROM event_log WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+        "SELECT FROM pen_log WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+    ] {
+        sqlx::query(part).bind(ids).execute(&mut **connection).await?;
     }
-    execute!(
-        connection,
-        "DELETE FROM event_topics WHERE topic = $1 AND seq_staff > $2 AND seq_staff <= $3",
-        topic,
-        after,
-        last,
-    );
-    for (event,) in &events {
-        execute!(
-            connection,
-            "DELETE FROM event_log
-             WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM event_topics WHERE event_id = $1)
-                 AND NOT EXISTS (
-                     SELECT 1 FROM deliveries WHERE event_id = $1 AND state <> 'delivered')",
-            event,
-        );
-    }
-    let of_pen = execute!(
-        connection,
-        "DELETE FROM pen_log WHERE topic = $1 AND seq > $2 AND seq <= $3
-             AND NOT EXISTS (
-                 SELECT 1 FROM deliveries WHERE event_id = pen_log.id AND state <> 'delivered')",
-        topic,
-        after,
-        last,
-    );
-    Ok(events.len() as u64 + of_pen)
+    Ok(())
 }

@@ -56,7 +56,7 @@
 //!   time to live.
 //! - *Consumers* are the driver's to serve: [claim](Consumers::claim), deliver, [settle](Consumers::settle), when
 //!   [news](Consumers::news) come and when something [waits](Consumers::waiting).
-//! - *Retention* is the driver's to ask for: [`Pens::expire`], [`Tickets::expire`], now and then.
+//! - *Retention* is the driver's to ask for: [`Tickets::expire`], now and then.
 //! - *Who may do or read what* is for the driver, but for who may write a comment again and who sees a note.
 //! - *Unavailable* means that nobody knows: an acquire is repeated with its request id.
 //!
@@ -70,6 +70,7 @@
 //! - Fences grow over restarts, crashes and a promotion that lost grants:
 //!   `fences_grow_over_grants_and_restarts`, `nobody_is_granted_anything_while_the_server_is_gone`,
 //!   `fences_grow_although_a_standby_has_lost_grants`.
+//! - No pen of a ticket is begun that there is not: `pen_of_no_ticket_is_never_begun` (in `tests/tickets`), so its row may go in the end.
 //! - No decision falls between the check of a fence and the write under it:
 //!   `no_decision_while_a_write_is_under_way`.
 //! - What was answered has been committed, also when many commands share a commit, of which one fails or
@@ -106,6 +107,10 @@
 //! - The public hears the same whether the staff leaves notes or not:
 //!   `public_stream_is_the_same_with_and_without_notes`.
 //! - A write under a stale fence is not written: `stale_fence_writes_nothing`.
+//! - What is forgotten is forgotten by all at once, in order of numbers, and nothing of a ticket that is gone is kept for ever:
+//!   `old_events_are_forgotten_whatever_they_are`, `surplus_events_of_pens_are_forgotten`, `last_of_a_ticket_takes_its_pen_with_it`.
+//! - All have their locks in one order (see `consumers.rs`): `nobody_waits_in_a_ring`, `whoever_deletes_waits_for_the_pen_first`,
+//!   `whoever_forgets_has_the_counter_first`, `both_parts_of_the_log_are_locked_in_one_order`.
 //! - Of those who share a commit on SQLite none is told anything before it, and none that fails or goes away takes
 //!   others with it: `refusal_waits_for_what_it_relies_on`, `one_that_is_undone_takes_none_with_it`,
 //!   `whoever_breaks_off_anywhere_leaves_all_in_order`, `what_the_next_asks_first_fails_for_them_alone`; a commit that fails fails for all of them:
@@ -123,6 +128,7 @@ mod migrate;
 mod pens;
 mod postgres;
 mod renewal;
+mod retention;
 mod row;
 mod sqlite;
 mod statement;
@@ -137,13 +143,14 @@ pub use self::consumers::{
     Replay as ConsumerReplay, Settled, SigningSecret, Waiting,
 };
 pub use self::error::StoreError;
-pub use self::events::{Happened, LoggedEvent, Replay, Retention, Told, Trace};
+pub use self::events::{Happened, LoggedEvent, Replay, Told, Trace};
 pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};
 pub use self::renewal::Renewal;
+pub use self::retention::Retention;
 pub use self::sqlite::Turn;
 pub use self::stream::{Entry, Look, Owned, Position, Stretch};
 pub use self::tickets::{
-    Assigned, Begun, Filter, Key, KnownPerson, Listed, Once, Order, Page, PenChange, PeopleFilter,
-    PeoplePage, Request, Stats, StoredAnswer, TicketError, Tickets, TracedEvent, Unanswered,
-    Updated, Work,
+    Assigned, Begun, Deletion, Filter, Key, KnownPerson, Listed, Once, Order, Page, PenChange,
+    PeopleFilter, PeoplePage, Request, Stats, StoredAnswer, TicketError, Tickets, TracedEvent,
+    Unanswered, Updated, Work,
 };

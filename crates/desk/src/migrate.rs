@@ -12,6 +12,7 @@ const SQLITE: &[(i64, &str, &str)] = &[
     (4, "people", include_str!("../migrations/sqlite/0004_people.sql")),
     (5, "secrets", include_str!("../migrations/sqlite/0005_secrets.sql")),
     (6, "pen events", include_str!("../migrations/sqlite/0006_pen_events.sql")),
+    (7, "retention", include_str!("../migrations/sqlite/0007_retention.sql")),
 ];
 
 const POSTGRES: &[(i64, &str, &str)] = &[
@@ -21,6 +22,7 @@ const POSTGRES: &[(i64, &str, &str)] = &[
     (4, "people", include_str!("../migrations/postgres/0004_people.sql")),
     (5, "secrets", include_str!("../migrations/postgres/0005_secrets.sql")),
     (6, "pen events", include_str!("../migrations/postgres/0006_pen_events.sql")),
+    (7, "retention", include_str!("../migrations/postgres/0007_retention.sql")),
 ];
 
 pub(crate) fn sqlite() -> Migrator {

@@ -22,9 +22,6 @@ use crate::sqlite::{SqliteStore, Turn};
 use self::within::Judged;
 pub(crate) use self::within::{Obeyed, Owes, check_actor};
 
-/// Events that are forgotten in one transaction, at most: others wait for it.
-const EXPIRE_AT_ONCE: u32 = 5_000;
-
 /// The longest draft that is kept, in bytes.
 pub const DRAFT_BYTES_MAX: usize = 64 * 1024;
 
@@ -385,23 +382,6 @@ impl Pens {
         let readers = self.policies.of(topic).draft_readers;
         let next_holder = readers == DraftReaders::AuthorAndNextHolder;
         store!(self.draft(topic, reader.as_str(), next_holder))
-    }
-
-    /// Forgets drafts that have been kept for long enough, and what of the log is older than `log_keep_ms`;
-    /// returns how many rows that was. What consumers are owed of it goes with it.
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`].
-    pub async fn expire(&self, log_keep_ms: u64) -> Result<u64, StoreError> {
-        let mut count = 0;
-        loop {
-            let (drafts, events): (u64, u64) = store!(self.expire(log_keep_ms, EXPIRE_AT_ONCE))?;
-            count += drafts + events;
-            if events < u64::from(EXPIRE_AT_ONCE) {
-                return Ok(count);
-            }
-        }
     }
 
     /// Begins a write under a fence: judges it, in the transaction in which it is to be written if it may be.

@@ -23,6 +23,7 @@ use penholder_lease::{
     Claims, Command, Decision, Event, Policies, Policy, StoreMs, StoreTime, TIMELINE_MAX, Timeline,
     decide,
 };
+use penholder_ticket::ticket_of;
 use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::Json;
@@ -199,7 +200,7 @@ impl PostgresStore {
 /// What a transaction wants a lease for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lock {
-    /// To write it, also where there is no row yet.
+    /// To write it, also where there is no row yet, unless it is of a ticket that there is not.
     Begin,
     /// To write it: nobody else decides.
     Write,
@@ -242,20 +243,13 @@ pub(crate) async fn locked(
     sqlx::query(sql::BEGIN_ROW)
         .bind(topic)
         .bind(Json(Claims::default()))
+        .bind(ticket_of(topic).map(|ticket| ticket.to_string()))
         .execute(&mut *connection)
         .await?;
-    read(sqlx::query_as(statement).bind(topic).fetch_one(connection).await?)
-}
-
-/// Sees to it that there is a row to lock, if there is the ticket, and locks it.
-pub(crate) async fn lock_pen_of(
-    connection: &mut PgConnection,
-    topic: &str,
-    ticket: &str,
-) -> Result<(), StoreError> {
-    let begin = sqlx::query(sql::BEGIN_ROW_OF).bind(topic).bind(Json(Claims::default()));
-    begin.bind(ticket).execute(&mut *connection).await?;
-    locked(connection, topic, Lock::Write).await.map(drop)
+    match sqlx::query_as(statement).bind(topic).fetch_optional(&mut *connection).await? {
+        Some(timed) => read(timed),
+        None => Ok((Row::ended(), time(sqlx::query_as(sql::TIME).fetch_one(connection).await?)?)),
+    }
 }
 
 /// Obeys a command in a transaction.

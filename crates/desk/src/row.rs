@@ -2,7 +2,9 @@
 
 use std::num::TryFromIntError;
 
-use penholder_lease::{Claims, Decision, Event, Fence, Lease, Person, Policy, StoreMs, StoreTime};
+use penholder_lease::{
+    Claims, Decision, Event, Fence, Lease, Person, Policy, State, StoreMs, StoreTime,
+};
 use sqlx::types::Json;
 
 use crate::answer::{Answered, Draft, Due, Logged, Reading};
@@ -45,6 +47,12 @@ impl Row {
             claims,
         };
         Ok(Self { lease, due: due.map(unsigned).transpose()?.map(StoreMs) })
+    }
+
+    /// That of a ticket that is gone, or never was: nobody begins it.
+    pub(crate) fn ended() -> Self {
+        let claims = Claims { state: State::Ended, ..Claims::default() };
+        Self { lease: Lease { claims, ..Lease::default() }, due: None }
     }
 
     /// Reads what there is, where there is anything.

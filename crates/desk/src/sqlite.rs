@@ -277,30 +277,6 @@ impl SqliteStore {
         .await?;
         row.map(Draft::read).transpose()
     }
-
-    /// Returns how many drafts and how many events were forgotten.
-    pub(crate) async fn expire(
-        &self,
-        log_keep_ms: u64,
-        limit: u32,
-    ) -> Result<(u64, u64), StoreError> {
-        let mut transaction = self.begin().await?;
-        let at = self.ground.clock.now();
-        let drafts = sqlx::query("DELETE FROM pen_drafts WHERE expires_ms <= ?")
-            .bind(signed(at.0))
-            .execute(&mut *transaction)
-            .await?;
-        let log = sqlx::query(
-            "DELETE FROM pen_log WHERE (topic, seq) IN (
-                 SELECT topic, seq FROM pen_log WHERE at_ms <= ? ORDER BY at_ms LIMIT ?)",
-        )
-        .bind(signed(at.before(log_keep_ms).0))
-        .bind(limit)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok((drafts.rows_affected(), log.rows_affected()))
-    }
 }
 
 const SELECT: &str =

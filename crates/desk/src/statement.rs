@@ -74,6 +74,14 @@ macro_rules! from_row {
     };
 }
 
+/// Rows of the first parameter, a list of lists in JSON: `value ->> 0` is the first entry of each.
+pub(crate) fn each(connection: &Connection<'_>) -> &'static str {
+    match connection {
+        Connection::Sqlite(_) => "json_each($1)",
+        Connection::Postgres(_) => "json_array_elements(CAST($1 AS json)) AS each (value)",
+    }
+}
+
 /// Puts statements together that are sent as one: their parameters are numbered through.
 pub(crate) fn together<const N: usize>(connection: &Connection<'_>, parts: [&str; N]) -> String {
     match connection {

@@ -111,7 +111,7 @@ const STRETCH: &str = "
             SELECT t.seq_staff AS seq, e.event AS name, coalesce(t.staff_body, e.staff_body) AS staff,
                 t.seq_public AS public_seq, coalesce(t.public_body, e.public_body) AS public
             FROM event_topics AS t JOIN event_log AS e ON e.id = t.event_id
-            WHERE t.topic = $1 AND t.seq_staff > $2
+            WHERE t.topic = $1 AND t.seq_staff > $2 AND t.seq_staff > (SELECT pruned FROM head)
             UNION ALL
             SELECT p.seq, CAST(NULL AS text), CAST(p.body AS text), CAST(NULL AS bigint), CAST(NULL AS text)
             FROM pen_log AS p
@@ -199,7 +199,7 @@ pub(crate) async fn stretch(
     let mut entries = Vec::with_capacity(found.len());
     for (row, expected) in found.into_iter().zip(after.seq + 1..) {
         let (_, _, _, Some(seq), name, Some(staff), public_seq, public) = row else { break };
-        // The pen's log is kept for less long.
+        // Nothing is told past a gap, whoever has made it.
         if unsigned(seq)? != expected {
             break;
         }

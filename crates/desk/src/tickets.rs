@@ -2,6 +2,7 @@
 
 mod bulk;
 mod comments;
+mod deletion;
 mod error;
 mod history;
 mod keys;
@@ -19,7 +20,9 @@ use penholder_lease::{PersonId, StoreMs};
 use penholder_ticket::{Assignee, Audience, Comment, CommentId, Rules, Ticket, TicketId, is_staff};
 use tokio::sync::Notify;
 
+pub use self::deletion::Deletion;
 pub use self::error::TicketError;
+pub(crate) use self::keys::KEEP_MS as ANSWER_KEEP_MS;
 use self::keys::Running;
 pub use self::keys::{Begun, Key, StoredAnswer};
 pub use self::list::{Assigned, Filter, Listed, Order, Page, Stats};
@@ -28,15 +31,11 @@ pub use self::people::{KnownPerson, PeopleFilter, PeoplePage};
 use self::row::{Kept, LOCKED, Locked, role_of, select_comment, select_ticket};
 pub use self::trace::{PenChange, TracedEvent};
 pub use self::work::{Request, Updated, Work};
-use crate::consumers::retention;
 use crate::error::StoreError;
-use crate::events::{self, Replay, Retention};
+use crate::events::{self, Replay};
 use crate::pens::Pens;
 use crate::statement::{Connection, rows};
 use crate::stream::{self, Look, Stretch};
-
-/// Topics that are looked for at a time.
-const TOPICS_AT_ONCE: u32 = 1_000;
 
 /// All tickets, with their comments, and what was told of them.
 ///
@@ -146,48 +145,6 @@ impl Tickets {
         limit: u32,
     ) -> Result<Stretch, StoreError> {
         stream::stretch(&mut self.pens.reader().await?.connection(), topic, after, limit).await
-    }
-
-    /// Forgets what of the log, and of the answers to requests, has been kept for long enough, and what a topic has too
-    /// much of, events of its pen too. Harmless at any time, and from several processes at once. Returns how many
-    /// events of topics that was.
-    ///
-    /// Cost: one transaction for each topic of which something is forgotten, and for every 500 events of it.
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`]. Some may have been forgotten.
-    pub async fn expire(&self, retention: Retention) -> Result<u64, StoreError> {
-        let (mut transaction, now) = self.pens.begin().await?;
-        keys::expire(&mut transaction.connection(), now).await?;
-        transaction.commit().await?;
-        let (mut count, mut after) = (0, String::new());
-        loop {
-            let mut reader = self.pens.reader().await?;
-            let next = (after.as_str(), TOPICS_AT_ONCE);
-            let overdue = events::overdue(&mut reader.connection(), retention, now, next).await?;
-            drop(reader);
-            let Some((last, _)) = overdue.last() else { break };
-            after.clone_from(last);
-            for (topic, upto) in &overdue {
-                count += self.prune(topic, *upto).await?;
-            }
-        }
-        retention::forget(&self.pens, retention.keep_ms).await?;
-        Ok(count)
-    }
-
-    async fn prune(&self, topic: &str, upto: i64) -> Result<u64, StoreError> {
-        let mut count = 0;
-        loop {
-            let mut transaction = self.pens.transaction().await?;
-            let pruned = events::prune(&mut transaction.connection(), topic, upto).await?;
-            transaction.commit().await?;
-            count += pruned.count;
-            if pruned.is_done {
-                return Ok(count);
-            }
-        }
     }
 }
 

@@ -342,11 +342,7 @@ pub(crate) fn has_pen(topic: &TopicName) -> bool {
 
 /// The ticket that a topic is of.
 pub(crate) fn ticket_of(topic: &TopicName) -> Option<TicketId> {
-    let mut segments = topic.segments();
-    match (topic.namespace(), segments.nth(1), segments.next()) {
-        (Namespace::Tickets, Some(id), None) => TicketId::parse(id),
-        _ => None,
-    }
+    penholder_ticket::ticket_of(topic.as_str())
 }
 
 fn recent(ticket: Option<TicketId>, look: Look) -> Recent {
@@ -368,7 +364,7 @@ pub(crate) fn pen_news(Logged { seq, event }: Logged) -> News {
 
 /// What a topic is told of a ticket. With the ticket its own topic ends.
 pub(crate) fn ticket_news(told: Told) -> News {
-    let is_own = told.topic.strip_prefix("tickets:").and_then(TicketId::parse).is_some();
+    let is_own = penholder_ticket::ticket_of(&told.topic).is_some();
     let ends = told.name == EventName::TicketDeleted && is_own;
     News::Ticket(TicketNews {
         seq: told.seq_staff,

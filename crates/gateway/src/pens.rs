@@ -65,7 +65,6 @@ struct Parts {
     shards: OnceLock<Shards>,
     tasks: TaskTracker,
     ending: CancellationToken,
-    log_keep_ms: u64,
 }
 
 /// What came of a command, or why not.
@@ -113,7 +112,6 @@ impl PenDesk {
             shards: OnceLock::new(),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
-            log_keep_ms: config.storage.retention.as_ms(),
         }));
         tokio::spawn(renewals::run(store, renewals));
         Ok(desk)
@@ -125,7 +123,6 @@ impl PenDesk {
         self.0.shards.set(shards.clone()).ok();
         self.0.tasks.spawn(opening::run(self.clone()));
         self.0.tasks.spawn(deadlines::run(self.clone()));
-        self.0.tasks.spawn(deadlines::tidy(self.clone()));
     }
 
     /// Ends when what is under way has been written, and closes the store.

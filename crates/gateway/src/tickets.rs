@@ -12,7 +12,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use penholder_desk::{Logged, Retention, StoreError, StoredAnswer, Tickets, Told, Work};
+use penholder_desk::{Deletion, Logged, Retention, StoreError, StoredAnswer, Tickets, Told, Work};
 use penholder_hub::{Input, News, Source};
 use penholder_protocol::TopicName;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,7 @@ struct Owed {
 
 impl Owed {
     fn of(work: &Work) -> Self {
-        Self { topics: work.topics(), pens: work.pens().to_vec() }
+        Self { topics: work.topics(), pens: Vec::new() }
     }
 }
 
@@ -80,7 +80,7 @@ impl TicketDesk {
                 () = ending.cancelled() => return,
             }
             match self.store().expire(retention).await {
-                Ok(entries) => tracing::debug!(entries, "old events of tickets thrown away"),
+                Ok(entries) => tracing::debug!(entries, "old events thrown away"),
                 Err(error) => log_away(&error),
             }
         }
@@ -106,6 +106,16 @@ impl TicketDesk {
         answer: StoredAnswer,
     ) -> Result<(), StoreError> {
         self.finish(Owed::of(&work), async move { work.commit_answered(&answer).await }).await
+    }
+
+    /// Keeps for good that a ticket is gone, and tells the topics.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub(crate) async fn delete(&self, deletion: Deletion) -> Result<(), StoreError> {
+        let owed = Owed { topics: deletion.topics(), pens: deletion.pens() };
+        self.finish(owed, deletion.commit()).await
     }
 
     /// Commits and tells in a task of its own: whoever asked may go away at any moment.

@@ -60,7 +60,7 @@
 //! # The driver's contract
 //!
 //! - *One row per topic*, locked from before the time is read until the decision is written, and never
-//!   deleted: the fence would start again.
+//!   deleted, unless it has [ended](State::Ended) and nobody begins another: the fence would start again.
 //! - *All of a decision or nothing.* The row, its events in the log, and only then the answer.
 //! - *The time is the store's*, read under the lock; with it the store's timeline.
 //! - *Ticks* are pulled: [`Lease::due`] says when the next has something to do. Early, late or twice is

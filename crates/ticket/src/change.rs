@@ -127,6 +127,12 @@ impl Ticket {
         Write { op: Op::Deleted, ..deleted }.tell(self, occasion)
     }
 
+    /// Returns the topics that hear of [that](Self::delete), whenever it is.
+    #[must_use]
+    pub fn deletion_topics(&self) -> Vec<String> {
+        routes(EventName::TicketDeleted, self, Audience::Public).into_keys().collect()
+    }
+
     fn unchanged(&self) -> Changed {
         Changed { ticket: self.clone(), history: Vec::new(), events: Vec::new() }
     }

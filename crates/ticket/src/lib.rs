@@ -85,7 +85,7 @@ pub use self::moment::Moment;
 pub use self::person::{Actor, Assignee, Audience, Occasion, is_staff};
 pub use self::refusal::{Field, Refusal};
 pub use self::route::{
-    ALL_TOPIC, PERSON_TOPICS, TOPIC_BYTES_MAX, person_of, ticket_topic, user_topic,
+    ALL_TOPIC, PERSON_TOPICS, TOPIC_BYTES_MAX, person_of, ticket_of, ticket_topic, user_topic,
 };
 pub use self::slug::{SLUG_BYTES_MAX, numbered, slug};
 pub use self::status::{Rules, Status, StatusChange};

@@ -12,6 +12,9 @@ use crate::ticket::Ticket;
 /// The topic that has every ticket; for the staff.
 pub const ALL_TOPIC: &str = "tickets:all";
 
+/// What all topics begin with.
+const TOPICS: &str = "tickets:";
+
 /// What the topics of people begin with.
 pub const PERSON_TOPICS: &str = "tickets:user:";
 
@@ -72,7 +75,13 @@ fn digit(letter: u8) -> Option<u8> {
 /// Returns the topic of a ticket.
 #[must_use]
 pub fn ticket_topic(ticket: TicketId) -> String {
-    format!("tickets:{ticket}")
+    format!("{TOPICS}{ticket}")
+}
+
+/// Returns the ticket whose own topic this is; none where it is any other topic.
+#[must_use]
+pub fn ticket_of(topic: &str) -> Option<TicketId> {
+    TicketId::parse(topic.strip_prefix(TOPICS)?)
 }
 
 /// The topics of an event, each once, and who of those there is told.
@@ -119,6 +128,17 @@ mod tests {
         assert_eq!(topic(&"x".repeat(187)).map(|it| it.len()), Some(TOPIC_BYTES_MAX));
         for none in ["", &"x".repeat(188), &"@".repeat(63)] {
             assert_eq!(topic(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn topic_of_a_ticket_names_it_and_no_other_does() {
+        let ticket = TicketId::new(7);
+        assert_eq!(ticket_of(&ticket_topic(ticket)), Some(ticket));
+        let topic = ticket_topic(ticket);
+        for other in [ALL_TOPIC, "tickets:user:ann", "tickets:", &topic[1..], &format!("{topic}:a")]
+        {
+            assert_eq!(ticket_of(other), None, "{other}");
         }
     }
 

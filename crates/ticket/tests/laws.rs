@@ -161,7 +161,10 @@ fn events_go_where_the_table_says() {
     events.extend(note.edit("x".into(), &fresh, now).unwrap().1);
     events.push(open.delete(&fresh, now).unwrap().1);
     events.push(note.delete(&fresh, now).unwrap().1);
-    events.push(fresh.delete(now));
+    let deleted = fresh.delete(now);
+    let topics: Vec<_> = deleted.routes.iter().map(|route| route.topic.clone()).collect();
+    assert_eq!(fresh.deletion_topics(), topics);
+    events.push(deleted);
     let holder = Person { id: "bob".into(), name: "Bob".into(), kind: Kind::Human };
     events.push(collision(&fresh, (&holder, Fence(3)), None, now));
     // Without an owner there is no such topic.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::body::{Logged, select_logged};
 use super::{Consumer, ConsumerId, ConsumerState, Consumers, Destination, Row};
 use crate::error::StoreError;
+use crate::events;
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, execute, rows};
 
@@ -209,9 +210,8 @@ impl Consumers {
                 ours.push(one);
             }
         }
-        let mut events: Vec<_> = ours.iter().map(|one| one.claimed.event.as_str()).collect();
-        events.sort_unstable();
-        lock_events(&mut connection, &events).await?;
+        let ids: Vec<_> = ours.iter().map(|one| one.claimed.event.as_str()).collect();
+        events::lock_rows(&mut connection, &ids).await?;
         for one in &ours {
             keep(&mut connection, one, now).await?;
         }
@@ -268,28 +268,6 @@ async fn lock_line(connection: &mut Connection<'_>, claimed: &Claimed) -> Result
         &claimed.claim,
     );
     Ok(locked == 1)
-}
-
-/// Locks rows of the log, in the order given, so that of those who finish with a row one sees that all have.
-pub(super) async fn lock_events(
-    connection: &mut Connection<'_>,
-    ids: &[&str],
-) -> Result<(), StoreError> {
-    if let Connection::Postgres(connection) = connection {
-        for id in ids {
-            // Of the two parts of the log one has it.
-            for part in [
-                "SELECT 1 FROM event_log WHERE id = $1 FOR UPDATE",
-                "SELECT 1 FROM pen_log WHERE id = $1 FOR UPDATE",
-            ] {
-                let found = sqlx::query(part).bind(*id).fetch_optional(&mut **connection).await?;
-                if found.is_some() {
-                    break;
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 async fn keep(

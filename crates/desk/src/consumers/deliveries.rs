@@ -106,6 +106,22 @@ from_row!(Delivery, |row| {
     })
 });
 
+/// The last $3 deliveries of consumer $1 before event $2, of all or of some.
+macro_rules! select_deliveries {
+    ($of:literal) => {
+        concat!(
+            "SELECT d.event_id, e.entity_type, e.op, e.topic, e.seq, e.occurred_ms, d.state, d.attempts,
+                 d.last_ms, d.next_ms, d.status, d.error
+             FROM (
+                 SELECT * FROM deliveries WHERE consumer_id = $1 AND event_id < $2",
+            $of,
+            " ORDER BY event_id DESC LIMIT $3
+             ) AS d JOIN written AS e ON e.id = d.event_id
+             ORDER BY d.event_id DESC"
+        )
+    };
+}
+
 impl Consumers {
     /// Reads up to `limit` deliveries of a consumer, those of the newest events first, before an event where one is given. They are kept as
     /// long as the event.
@@ -122,22 +138,20 @@ impl Consumers {
         let mut reader = self.pens.reader().await?;
         let mut connection = reader.connection();
         find(&mut connection, consumer).await?;
-        Ok(rows!(
-            &mut connection,
-            fetch_all,
-            "SELECT d.event_id, e.entity_type, e.op, e.topic, e.seq, e.occurred_ms, d.state, d.attempts,
-                 d.last_ms, d.next_ms, d.status, d.error
-             FROM (
-                 SELECT * FROM deliveries
-                 WHERE consumer_id = $1 AND ($2 = '' OR state = $2) AND ($3 = '' OR event_id < $3)
-                 ORDER BY event_id DESC LIMIT $4
-             ) AS d JOIN written AS e ON e.id = d.event_id
-             ORDER BY d.event_id DESC",
-            consumer.as_str(),
-            state.map_or("", DeliveryState::as_str),
-            before.unwrap_or_default(),
-            i64::from(limit),
-        ))
+        let (limit, consumer) = (i64::from(limit), consumer.as_str());
+        // Above all ids.
+        let before = before.unwrap_or("~");
+        Ok(match state {
+            Some(state) => {
+                const SQL: &str = select_deliveries!(" AND state = $4");
+                let state = state.as_str();
+                rows!(&mut connection, fetch_all, SQL, consumer, before, limit, state)
+            }
+            None => {
+                const SQL: &str = select_deliveries!("");
+                rows!(&mut connection, fetch_all, SQL, consumer, before, limit)
+            }
+        })
     }
 
     /// Counts what is owed to all consumers.

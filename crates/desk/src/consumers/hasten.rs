@@ -18,6 +18,20 @@ const NEXT_POSTGRES: &str =
     "SELECT line FROM delivery_lines WHERE consumer_id = $1 AND line > $2 AND next_ms > $3
     ORDER BY line LIMIT $4 FOR UPDATE";
 
+const WAITING_SQLITE: &str = "UPDATE deliveries SET next_ms = $4
+    WHERE consumer_id = $1 AND line > $2 AND line <= $3 AND state = 'pending' AND next_ms > $4";
+
+/// Only lines are locked here, not rows of the log. So what somebody else has locked is left to them: they forget it, or have it
+/// tried anew.
+const WAITING_POSTGRES: &str = "
+    WITH waiting AS MATERIALIZED (
+        SELECT event_id FROM deliveries
+        WHERE consumer_id = $1 AND line > $2 AND line <= $3 AND state = 'pending' AND next_ms > $4
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE deliveries AS d SET next_ms = $4 FROM waiting
+    WHERE d.consumer_id = $1 AND d.event_id = waiting.event_id";
+
 impl Consumers {
     /// Makes due what waits for a consumer to be tried again, and is not being tried just now.
     ///
@@ -31,14 +45,14 @@ impl Consumers {
         loop {
             let (mut transaction, now) = self.pens.begin().await?;
             let mut connection = transaction.connection();
-            let sql = match connection {
-                Connection::Sqlite(_) => NEXT_SQLITE,
-                Connection::Postgres(_) => NEXT_POSTGRES,
+            let (next, waiting) = match connection {
+                Connection::Sqlite(_) => (NEXT_SQLITE, WAITING_SQLITE),
+                Connection::Postgres(_) => (NEXT_POSTGRES, WAITING_POSTGRES),
             };
             let lines: Vec<(String,)> = rows!(
                 &mut connection,
                 fetch_all,
-                sql,
+                next,
                 consumer.as_str(),
                 &after,
                 signed(now.0),
@@ -55,15 +69,7 @@ impl Consumers {
                 signed(now.0),
             );
             // It is listed when each is tried next.
-            execute!(
-                &mut connection,
-                "UPDATE deliveries SET next_ms = $4
-                 WHERE consumer_id = $1 AND line > $2 AND line <= $3 AND state = 'pending' AND next_ms > $4",
-                consumer.as_str(),
-                &after,
-                last,
-                signed(now.0),
-            );
+            execute!(&mut connection, waiting, consumer.as_str(), &after, last, signed(now.0),);
             let is_last = lines.len() < AT_ONCE;
             after.clone_from(last);
             transaction.commit().await?;

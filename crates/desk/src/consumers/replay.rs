@@ -9,9 +9,10 @@ use penholder_lease::StoreMs;
 use sqlx::AssertSqlSafe;
 
 use super::body::{Logged, select_logged};
-use super::claim::{begin_again, lock_events};
+use super::claim::begin_again;
 use super::{ConsumerError, ConsumerId, Consumers, EventFilter, find};
 use crate::error::StoreError;
+use crate::events;
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, execute, rows};
 
@@ -143,9 +144,21 @@ async fn read(
     const OF_TOPIC: &str = select_logged!(
         " FROM written AS e WHERE topic = $1 AND seq >= $2 AND occurred_ms <= $3 ORDER BY seq LIMIT $4"
     );
+    // Each part of the log has its next, as all that follows would be sorted otherwise, at each step.
     const OF_ALL: &str = select_logged!(
-        " FROM written AS e WHERE occurred_ms >= $1 AND (occurred_ms > $1 OR id > $2) AND occurred_ms <= $3
-         ORDER BY occurred_ms, id LIMIT $4"
+        " FROM (
+             SELECT id FROM (
+                 SELECT id, occurred_ms FROM (
+                     SELECT id, occurred_ms FROM event_log
+                     WHERE occurred_ms >= $1 AND (occurred_ms > $1 OR id > $2) AND occurred_ms <= $3
+                     ORDER BY occurred_ms, id LIMIT $4) AS writes
+                 UNION ALL
+                 SELECT id, at_ms FROM (
+                     SELECT id, at_ms FROM pen_log
+                     WHERE at_ms >= $1 AND (at_ms > $1 OR id > $2) AND at_ms <= $3 AND id IS NOT NULL
+                     ORDER BY at_ms, id LIMIT $4) AS pens
+             ) AS both_parts ORDER BY occurred_ms, id LIMIT $4
+         ) AS next JOIN written AS e ON e.id = next.id ORDER BY e.occurred_ms, e.id"
     );
     let limit = i64::from(STEP);
     Ok(match topic {
@@ -173,9 +186,8 @@ async fn enter(
             signed(now.0),
         );
     }
-    let mut ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
-    ids.sort_unstable();
-    lock_events(connection, &ids).await?;
+    let ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
+    events::lock_rows(connection, &ids).await?;
     for row in rows {
         let seq = signed(unsigned(row.seq())?);
         execute!(

@@ -1,19 +1,20 @@
-//! What is forgotten of deliveries, and of rows of the log that stayed for them.
+//! What is forgotten of consumers, and of what was owed to those that are gone.
 
 use penholder_lease::StoreMs;
+use sqlx::AssertSqlSafe;
 
 use super::claim::finish;
 use crate::error::StoreError;
+use crate::events;
 use crate::pens::Pens;
 use crate::row::signed;
-use crate::statement::{execute, rows};
+use crate::statement::{Connection, execute, rows};
 
 /// Rows that are forgotten in one transaction.
 const AT_ONCE: usize = 500;
 
-/// Forgets what was owed to consumers that are gone, and rows of the log that were kept for deliveries only and are
-/// as old as `keep_ms`, whatever came of those, and secrets that sign no more. Returns how many rows of the log.
-pub(crate) async fn forget(pens: &Pens, keep_ms: u64) -> Result<u64, StoreError> {
+/// Forgets what was owed to consumers that are gone, and secrets that sign no more.
+pub(crate) async fn forget(pens: &Pens) -> Result<(), StoreError> {
     forget_secrets(pens).await?;
     loop {
         let (mut transaction, now) = pens.begin().await?;
@@ -23,29 +24,7 @@ pub(crate) async fn forget(pens: &Pens, keep_ms: u64) -> Result<u64, StoreError>
             break;
         }
     }
-    let mut count = 0;
-    loop {
-        let (mut transaction, now) = pens.begin().await?;
-        let mut connection = transaction.connection();
-        let rows: Vec<(String,)> = rows!(
-            &mut connection,
-            fetch_all,
-            "SELECT id FROM event_log AS e WHERE occurred_ms <= $1
-                 AND NOT EXISTS (SELECT 1 FROM event_topics AS t WHERE t.event_id = e.id)
-             ORDER BY id LIMIT $2",
-            signed(now.before(keep_ms).0),
-            signed(AT_ONCE as u64),
-        );
-        for (id,) in &rows {
-            // Its deliveries go with it; who comes for one finds that it is gone.
-            execute!(&mut connection, "DELETE FROM event_log WHERE id = $1", id);
-        }
-        transaction.commit().await?;
-        count += rows.len() as u64;
-        if rows.len() < AT_ONCE {
-            return Ok(count);
-        }
-    }
+    Ok(())
 }
 
 async fn forget_secrets(pens: &Pens) -> Result<(), StoreError> {
@@ -60,10 +39,7 @@ async fn forget_secrets(pens: &Pens) -> Result<(), StoreError> {
 
 /// Forgets some of what was owed to a consumer that is gone, and the consumer itself when that was all; returns whether
 /// none is left.
-async fn forget_removed(
-    connection: &mut crate::statement::Connection<'_>,
-    now: StoreMs,
-) -> Result<bool, StoreError> {
+async fn forget_removed(connection: &mut Connection<'_>, now: StoreMs) -> Result<bool, StoreError> {
     let gone: Option<(String,)> = rows!(
         connection,
         fetch_optional,
@@ -78,21 +54,14 @@ async fn forget_removed(
         signed(AT_ONCE as u64),
     );
     if owed.is_empty() {
-        let lines = execute!(
-            connection,
-            "DELETE FROM delivery_lines WHERE consumer_id = $1 AND line IN (
-                 SELECT line FROM delivery_lines WHERE consumer_id = $1 LIMIT $2)",
-            &consumer,
-            signed(AT_ONCE as u64),
-        );
-        if lines > 0 {
+        if forget_lines(connection, &consumer).await? > 0 {
             return Ok(false);
         }
         execute!(connection, "DELETE FROM consumers WHERE id = $1", &consumer);
         return Ok(false);
     }
     let ids: Vec<_> = owed.iter().map(|(id,)| id.as_str()).collect();
-    super::claim::lock_events(connection, &ids).await?;
+    events::lock_rows(connection, &ids).await?;
     for id in ids {
         execute!(
             connection,
@@ -103,4 +72,17 @@ async fn forget_removed(
         finish(connection, id, now).await?;
     }
     Ok(false)
+}
+
+/// Forgets some of the lines of a consumer, in the order in which all lock them; returns how many.
+async fn forget_lines(connection: &mut Connection<'_>, consumer: &str) -> Result<u64, StoreError> {
+    let lock = match connection {
+        Connection::Sqlite(_) => "",
+        Connection::Postgres(_) => " FOR UPDATE",
+    };
+    let sql = format!(
+        "DELETE FROM delivery_lines WHERE consumer_id = $1 AND line IN (
+             SELECT line FROM delivery_lines WHERE consumer_id = $1 ORDER BY line LIMIT $2{lock})"
+    );
+    Ok(execute!(connection, AssertSqlSafe(sql), consumer, signed(AT_ONCE as u64)))
 }

@@ -82,16 +82,29 @@ pub(crate) async fn append(
     }
 }
 
-/// Locks all that an event is counted on by, in the order of all who count, where its transaction counts something before.
+/// Locks all that events are counted on by, where a transaction counts twice: who the consumers are, and the counters.
+pub(crate) async fn lock_to_count(
+    connection: &mut Connection<'_>,
+    topics: &[String],
+) -> Result<(), StoreError> {
+    if let Connection::Postgres(connection) = connection {
+        sqlx::query("SELECT consumers_roster()").execute(&mut **connection).await?;
+    }
+    lock_counters(connection, topics).await
+}
+
+/// Locks counters of topics, in the order of all who count.
 pub(crate) async fn lock_counters(
     connection: &mut Connection<'_>,
-    event: &Event,
+    topics: &[String],
 ) -> Result<(), StoreError> {
-    match connection {
-        // Nobody else counts meanwhile.
-        Connection::Sqlite(_) => Ok(()),
-        Connection::Postgres(connection) => together::lock_counters(connection, event).await,
+    const LOCK: &str = "SELECT FROM topics WHERE topic = ANY($1)
+        ORDER BY topic = 'tickets:all', topic FOR UPDATE";
+    // On SQLite nobody else counts meanwhile.
+    if let Connection::Postgres(connection) = connection {
+        sqlx::query(LOCK).bind(topics).execute(&mut **connection).await?;
     }
+    Ok(())
 }
 
 impl<'a> Line<'a> {

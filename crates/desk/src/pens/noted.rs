@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub(crate) struct Noted {
     /// The event's id.
     pub(crate) id: String,
-    /// What was done to the pen: `created` with the first event of all, else `updated`. A pen is never deleted.
+    /// What was done to the pen: `created` with the first event of all, else `updated`, also at its end.
     pub(crate) op: &'static str,
     /// The pen right before it; none where it is new.
     pub(crate) previous: Option<Pen>,

@@ -177,7 +177,7 @@ impl Pens {
             Transaction::Sqlite(_) => Ok(()),
             Transaction::Postgres(transaction) => {
                 let topic = ticket_topic(ticket);
-                postgres::lock_pen_of(transaction, &topic, &ticket.to_string()).await
+                postgres::locked(transaction, &topic, postgres::Lock::Begin).await.map(drop)
             }
         }
     }

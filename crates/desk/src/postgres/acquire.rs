@@ -4,6 +4,7 @@ use penholder_lease::{
     Claimant, Command, Fence, Lease, Outcome, Policy, Role, StoreMs, StoreTime, Terms, Timeline,
     decide,
 };
+use penholder_ticket::ticket_of;
 use serde_json::json;
 use sqlx::types::Json;
 
@@ -46,6 +47,7 @@ impl PostgresStore {
             .bind(i64::from(claimant.role != Role::Guest))
             .bind(trace.map(|trace| &trace.trace_id))
             .bind(trace.map(|trace| &trace.traceparent))
+            .bind(ticket_of(topic).map(|ticket| ticket.to_string()))
             .fetch_optional(&self.pool)
             .await?;
         let Some((fence, since, deadline, seq, is_owed)) = row else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Drafts, and what is kept for a time only.
+//! Drafts.
 
 use penholder_lease::{Person, StoreMs};
 use sqlx::types::Json;
@@ -40,17 +40,5 @@ impl PostgresStore {
             .fetch_optional(&self.pool)
             .await?;
         row.map(Draft::read).transpose()
-    }
-
-    /// Returns how many drafts and how many events were forgotten.
-    pub(crate) async fn expire(
-        &self,
-        log_keep_ms: u64,
-        limit: u32,
-    ) -> Result<(u64, u64), StoreError> {
-        let drafts = sqlx::query(sql::EXPIRE_DRAFTS).execute(&self.pool).await?;
-        let log = sqlx::query(sql::EXPIRE_LOG).bind(signed(log_keep_ms)).bind(i64::from(limit));
-        let log = log.execute(&self.pool).await?;
-        Ok((drafts.rows_affected(), log.rows_affected()))
     }
 }

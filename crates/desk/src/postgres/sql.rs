@@ -64,14 +64,10 @@ pub(super) const LOCK_FENCE: &str = concat!(
     " FROM (SELECT * FROM pens WHERE topic = $1 OFFSET 0 FOR SHARE) AS pen"
 );
 
+/// Of a ticket, $3, only while there is one.
 pub(super) const BEGIN_ROW: &str = "
     INSERT INTO pens (topic, fence, since_ms, deadline_ms, active_ms, claims)
-    VALUES ($1, 0, 0, 0, 0, $2) ON CONFLICT (topic) DO NOTHING";
-
-/// The same of a ticket, $3, that there is.
-pub(super) const BEGIN_ROW_OF: &str = "
-    INSERT INTO pens (topic, fence, since_ms, deadline_ms, active_ms, claims)
-    SELECT $1, 0, 0, 0, 0, $2 WHERE EXISTS (SELECT FROM tickets WHERE id = $3)
+    SELECT $1, 0, 0, 0, 0, $2 WHERE $3::text IS NULL OR EXISTS (SELECT FROM tickets WHERE id = $3)
     ON CONFLICT (topic) DO NOTHING";
 
 /// What pens owe to consumers, of the rows of `told`: lines first, as all who lock both do. A line is
@@ -135,8 +131,8 @@ pub(super) const KEEP: &str = concat!(
 );
 
 /// Grants a pen that is free: topic, time to live, holder, claims, the request that must not have been
-/// answered before, the event, its id, whether the holder is no guest, and the trace. What of the event depends
-/// on the clock and the fence is filled in here.
+/// answered before, the event, its id, whether the holder is no guest, the trace, and the ticket, without which no pen of it is
+/// granted. What of the event depends on the clock and the fence is filled in here.
 ///
 /// A row that is free stays so by itself, so no deadline is compared. The clock is read in the branch
 /// that writes, and there after the lock.
@@ -150,6 +146,7 @@ pub(super) const ACQUIRE_FREE: &str = concat!(
     " AS ms, ",
     timeline!(),
     " AS line OFFSET 0) AS time
+        WHERE $11::text IS NULL OR EXISTS (SELECT FROM tickets WHERE id = $11)
         ON CONFLICT (topic) DO UPDATE SET
             (fence, since_ms, deadline_ms, active_ms, due_ms) = (
                 SELECT greatest(pen.fence, (line << 40) | (pen.fence & ((1::bigint << 40) - 1))) + 1,
@@ -342,16 +339,4 @@ pub(super) const DRAFT: &str = concat!(
     statement_clock!(),
     "))
     ORDER BY author = $2 DESC, left_ms DESC LIMIT 1"
-);
-
-pub(super) const EXPIRE_DRAFTS: &str =
-    concat!("DELETE FROM pen_drafts WHERE expires_ms <= ", clock!());
-
-/// Forgets up to $2 events that are as old as $1.
-pub(super) const EXPIRE_LOG: &str = concat!(
-    "DELETE FROM pen_log USING (
-        SELECT topic, seq FROM pen_log WHERE at_ms <= (SELECT ",
-    clock!(),
-    " - $1) ORDER BY at_ms LIMIT $2
-    ) AS old WHERE pen_log.topic = old.topic AND pen_log.seq = old.seq"
 );

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread;
 
 use penholder_lease::{Claims, Command, Policies, Policy, StoreTime, Timeline, decide};
+use penholder_ticket::ticket_of;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 use sqlx::types::Json;
@@ -230,10 +231,11 @@ struct Place {
     is_changed: bool,
 }
 
-/// A topic, the number of its last event, and the columns of its lease.
+/// A topic, the number of its last event, its ticket, and the columns of its lease.
 type PlaceColumns = (
     String,
     Option<i64>,
+    Option<String>,
     Option<i64>,
     Option<i64>,
     Option<i64>,
@@ -243,9 +245,10 @@ type PlaceColumns = (
 );
 
 const READ: &str = "
-    SELECT asked.value, seq, fence, since_ms, deadline_ms, active_ms, due_ms, claims
+    SELECT asked.value, seq, tickets.id, fence, since_ms, deadline_ms, active_ms, due_ms, claims
     FROM json_each($1) AS asked
         LEFT JOIN topics ON topics.topic = asked.value
+        LEFT JOIN tickets ON tickets.id = substr(asked.value, 9)
         LEFT JOIN pens ON pens.topic = asked.value";
 
 /// Pens $1, the numbers of topics $2, events $3, and what consumers are owed of these. One round for all; says
@@ -286,8 +289,11 @@ impl Turns {
         let rows: Vec<PlaceColumns> =
             sqlx::query_as(READ).bind(Json(topics)).fetch_all(connection).await?;
         let mut places = BTreeMap::new();
-        for (topic, seq, fence, since, deadline, active, due, claims) in rows {
-            let row = Row::read_any((fence, since, deadline, active, due, claims))?;
+        for (topic, seq, ticket, fence, since, deadline, active, due, claims) in rows {
+            let row = match (fence, ticket_of(&topic), ticket) {
+                (None, Some(_), None) => Row::ended(),
+                _ => Row::read_any((fence, since, deadline, active, due, claims))?,
+            };
             let seq = unsigned(seq.unwrap_or_default())?;
             places.insert(topic, Place { row, seq, is_changed: false });
         }

@@ -11,10 +11,10 @@ use super::once::UNDER_WAY;
 use super::work::Work;
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
-use crate::statement::{Connection, defer, execute, rows};
+use crate::statement::{Connection, defer, rows};
 
 /// How long an answer is kept, in milliseconds.
-const KEEP_MS: u64 = 24 * 60 * 60 * 1000;
+pub(crate) const KEEP_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How long a request may be under way outside a work, in milliseconds. After that whoever did it is dead.
 const CLAIM_MS: u64 = 60 * 1000;
@@ -195,14 +195,4 @@ impl Claim {
         );
         Ok(())
     }
-}
-
-/// Forgets answers that have been kept for long enough.
-pub(super) async fn expire(
-    connection: &mut Connection<'_>,
-    now: StoreMs,
-) -> Result<(), StoreError> {
-    let upto = signed(now.before(KEEP_MS).0);
-    execute!(connection, "DELETE FROM idempotency_keys WHERE at_ms <= $1", upto);
-    Ok(())
 }

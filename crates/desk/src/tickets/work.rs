@@ -15,7 +15,6 @@ use super::error::TicketError;
 use super::keys::{Begun, Claim, Found, Key, StoredAnswer};
 use super::row::folded;
 use super::{Tickets, find_assignee, find_to_write};
-use crate::answer::Logged;
 use crate::error::StoreError;
 use crate::events::{self, Appended, Source, Told, Trace};
 use crate::pens::{Owes, Transaction, check_actor};
@@ -53,14 +52,10 @@ pub enum Updated {
 pub struct Work {
     pub(super) tickets: Tickets,
     pub(super) transaction: Transaction,
-    request: Request,
+    pub(super) request: Request,
     /// When it is done: read when others are kept from writing, on PostgreSQL with the first statement that can tell.
-    at: Option<StoreMs>,
+    pub(super) at: Option<StoreMs>,
     pub(super) events: Vec<Event>,
-    /// What has happened to pens, which is written already: their topics, and the events with their numbers.
-    pens: Vec<(String, Logged)>,
-    /// Whether consumers are owed any of that.
-    pens_owe: Owes,
     claim: Option<Claim>,
 }
 
@@ -74,8 +69,7 @@ impl Tickets {
         check_actor(&request.actor.person)?;
         let transaction = self.pens.join().await?;
         let tickets = self.clone();
-        let (at, events, pens, pens_owe) = (None, Vec::new(), Vec::new(), Owes::Nothing);
-        Ok(Work { tickets, transaction, request, at, events, pens, pens_owe, claim: None })
+        Ok(Work { tickets, transaction, request, at: None, events: Vec::new(), claim: None })
     }
 
     /// Begins to do something that the caller may ask for again.
@@ -142,14 +136,7 @@ impl Work {
         routes.map(|route| route.topic.clone()).collect()
     }
 
-    /// Returns what has happened to pens by what was done so far: owed to their topics once it is committed, before what
-    /// that returns.
-    #[must_use]
-    pub fn pens(&self) -> &[(String, Logged)] {
-        &self.pens
-    }
-
-    /// Keeps everything for good. What is returned is owed to the topics, after what has happened to [pens](Self::pens).
+    /// Keeps everything for good. What is returned is owed to the topics.
     ///
     /// # Errors
     ///
@@ -161,7 +148,7 @@ impl Work {
     /// The work began as one that may be asked for again: its answer has to be kept with it.
     pub async fn commit(self) -> Result<Vec<Told>, StoreError> {
         assert!(self.claim.is_none(), "the answer is not kept, so it would be done again");
-        self.append_and_commit().await
+        self.append_and_commit(Owes::Nothing).await
     }
 
     /// Keeps everything for good, and the answer for those who ask again.
@@ -176,7 +163,7 @@ impl Work {
         if let (Some(claim), Some(at)) = (&self.claim, self.at) {
             claim.keep(&mut self.transaction.connection(), answer, at).await?;
         }
-        self.append_and_commit().await
+        self.append_and_commit(Owes::Nothing).await
     }
 
     /// Undoes everything, so that whoever asks next finds nothing under way. A work that is dropped is undone as
@@ -189,7 +176,8 @@ impl Work {
         self.transaction.rollback().await
     }
 
-    async fn append_and_commit(mut self) -> Result<Vec<Told>, StoreError> {
+    /// Appends to the log and keeps everything; `before` is what is owed of what was appended before.
+    pub(super) async fn append_and_commit(mut self, before: Owes) -> Result<Vec<Told>, StoreError> {
         let appended = if self.events.is_empty() {
             Appended::default()
         } else {
@@ -200,7 +188,7 @@ impl Work {
             events::append(&mut connection, (&self.events, source), known).await?
         };
         self.transaction.commit().await?;
-        if appended.is_owed || self.pens_owe == Owes::Something {
+        if appended.is_owed || before == Owes::Something {
             self.tickets.news.notify_one();
         }
         Ok(appended.told)
@@ -307,40 +295,6 @@ impl Work {
         self.write(changed).await
     }
 
-    /// Takes a ticket away, with all that belongs to it. Its pen ends before, and its topic closes when that was told.
-    ///
-    /// # Errors
-    ///
-    /// It is not that version any more, or see [`StoreError`].
-    pub async fn delete(&mut self, id: TicketId, version: Option<u64>) -> Result<(), TicketError> {
-        // The row of the pen before that of the ticket, as where a fence is judged.
-        self.tickets.pens.lock_pen_of(&mut self.transaction, id).await?;
-        let ticket = self.ticket(id).await?;
-        check_version(&ticket, version)?;
-        let told = ticket.delete(self.occasion());
-        let mut connection = self.transaction.connection();
-        execute!(&mut connection, "DELETE FROM tickets WHERE id = $1", id.to_string());
-        // Before what the pen owes, as where anybody else is counted and then owes.
-        events::lock_counters(&mut connection, &told).await?;
-        self.end_pen(ticket_topic(id)).await?;
-        self.events.push(ticket.delete(self.occasion()));
-        Ok(())
-    }
-
-    /// Ends the pen of what is gone. This counts its topic on, whose counter is locked.
-    async fn end_pen(&mut self, topic: String) -> Result<(), StoreError> {
-        let Request { actor, trace } = &self.request;
-        let (pens, transaction) = (&self.tickets.pens, &mut self.transaction);
-        let ended = pens.end(transaction, &topic, &actor.person, trace.as_ref()).await?;
-        self.at = self.at.max(Some(ended.answered.at));
-        if ended.written == Some(Owes::Something) {
-            self.pens_owe = Owes::Something;
-        }
-        let events = ended.answered.events.into_iter();
-        self.pens.extend(events.map(|logged| (topic.clone(), logged)));
-        Ok(())
-    }
-
     pub(super) async fn assignee(
         &mut self,
         id: Option<&PersonId>,
@@ -365,7 +319,7 @@ impl Work {
     }
 }
 
-fn check_version(ticket: &Ticket, version: Option<u64>) -> Result<(), TicketError> {
+pub(super) fn check_version(ticket: &Ticket, version: Option<u64>) -> Result<(), TicketError> {
     match version {
         Some(read) if read != ticket.version => {
             Err(TicketError::StaleVersion { version: ticket.version })
@@ -402,7 +356,8 @@ macro_rules! history {
         concat!(
             "INSERT INTO ticket_history
                  (ticket_id, position, from_status, to_status, reason, by_person, at_ms)
-             SELECT $1, count(*)", $(", ", $value),+, " FROM ticket_history WHERE ticket_id = $1"
+             SELECT $1, coalesce(max(position) + 1, 0)", $(", ", $value),+,
+            " FROM ticket_history WHERE ticket_id = $1"
         )
     };
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use penholder_desk::{DRAFT_BYTES_MAX, Pens, Renewal, StoreError};
+use penholder_desk::{DRAFT_BYTES_MAX, Pens, Renewal, Retention, StoreError, Tickets};
 use penholder_lease::{
     Fence, Outcome, PenState, PersonId, Policies, Policy, Refusal, Terms, WriteCheck, WriteClaim,
 };
+use penholder_ticket::Rules;
 use tokio::time::{sleep, timeout};
 
 use crate::Site;
@@ -413,12 +414,10 @@ pub(crate) async fn draft_is_bounded_and_expires(site: Site) -> Result<()> {
     assert!(matches!(long, Err(StoreError::DraftTooLong)));
     sleep(Duration::from_millis(120)).await;
     assert_eq!(pens.draft(topic, &ada.id).await?, None, "its time is over");
-    assert_eq!(pens.expire(60_000).await?, 1);
-    assert_eq!(pens.expire(60_000).await?, 0);
-
     acquire(&pens, topic, "ada/1").await?;
     sleep(Duration::from_millis(20)).await;
-    pens.expire(1).await?;
+    let old = Retention { keep_ms: 1, ..Retention::default() };
+    assert!(Tickets::new(&pens, Rules::default()).expire(old).await? > 0);
     assert_eq!(pens.log(topic, 0, 10).await?, [], "nor is the log kept for ever");
     let next = pens.leave(topic, "ada/1".into()).await?;
     assert_eq!(next.events[0].seq, 2, "but no number comes again");

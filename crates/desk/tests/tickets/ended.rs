@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::consumers::{drain, make};
 use crate::harness::{acquire, claimant, fence, told, waiting};
 use crate::pens::until_blocked;
-use crate::stage::{Site, actor, changes, numbers, texts, ticket};
+use crate::stage::{Site, actor, changes, numbers, request, texts, ticket};
 
 const PUBLIC: Audience = Audience::Public;
 const STAFF: Audience = Audience::Staff;
@@ -35,10 +35,9 @@ pub(crate) async fn pen_ends_before_its_ticket(site: Site) -> Result<()> {
     let held = acquire(&site.pens, &topic, "ada/1").await?.context("not granted")?;
     let _ = site.pens.acquire(&topic, claimant("bob/1"), waiting()).await?;
     let before = site.pens.pen(&topic).await?.pen;
-    let mut work = site.by("eve").await?;
-    work.delete(id, Some(1)).await?;
-    let pens = work.pens().to_vec();
-    let told_of_it = work.commit().await?;
+    let deletion = site.tickets.delete(request("eve"), (id, Some(1))).await?;
+    let pens = deletion.pens();
+    let told_of_it = deletion.commit().await?;
 
     let [(of, logged)] = pens.as_slice() else { bail!("{pens:?}") };
     assert_eq!((of, logged.seq), (&topic, 3));
@@ -84,9 +83,7 @@ pub(crate) async fn nothing_is_written_of_a_pen_that_has_ended(site: Site) -> Re
     let _ = pens.take_over(topic, claimant("eve/1"), None).await?;
     pens.leave_draft(topic, &claimant("ada/1").person, b"not saved").await?;
     pens.leave_draft("tickets:other", &claimant("ada/1").person, b"another").await?;
-    let mut work = site.by("eve").await?;
-    work.delete(id, None).await?;
-    work.commit().await?;
+    site.delete(id).await?;
     let log = pens.log(topic, 0, 99).await?;
     assert_eq!(told(&log).last().map(String::as_str), Some("revoked by deleted"));
 
@@ -133,17 +130,13 @@ pub(crate) async fn pen_ends_with_its_ticket_and_not_before(site: Site) -> Resul
     let (id, topic) = made(&site).await?;
     let held = acquire(&site.pens, &topic, "ada/1").await?.context("not granted")?;
     site.pens.leave_draft(&topic, &claimant("ada/1").person, b"not saved").await?;
-    let mut work = site.by("eve").await?;
-    work.delete(id, None).await?;
-    work.abandon().await?;
-    // Refused; what else there is to do goes on.
-    let mut work = site.by("eve").await?;
-    let refused = work.delete(id, Some(7)).await;
+    drop(site.tickets.delete(request("eve"), (id, None)).await?);
+    let refused = site.tickets.delete(request("eve"), (id, Some(7))).await;
     assert!(matches!(refused, Err(TicketError::StaleVersion { version: 1 })), "{refused:?}");
     let unknown = TicketId::parse("01890000-0000-7000-8000-000000000000").context("no id")?;
-    let missing = work.delete(unknown, None).await;
+    let missing = site.tickets.delete(request("eve"), (unknown, None)).await;
     assert!(matches!(missing, Err(TicketError::NotFound)), "{missing:?}");
-    assert!(work.pens().is_empty());
+    let mut work = site.by("ada").await?;
     work.update(id, &changes(&json!({ "priority": "high" }))?, (None, Some(held))).await?;
     work.commit().await?;
     assert_eq!(site.pens.pen(&topic).await?.pen.fence, held);
@@ -153,13 +146,31 @@ pub(crate) async fn pen_ends_with_its_ticket_and_not_before(site: Site) -> Resul
     assert_eq!(texts(&site.place, "SELECT topic FROM pens").await?.len(), 1, "no other is begun");
 
     let (id, topic) = made(&site).await?;
-    let mut work = site.by("eve").await?;
-    work.delete(id, None).await?;
-    assert!(work.pens().is_empty(), "nobody had it");
-    work.commit().await?;
+    let deletion = site.tickets.delete(request("eve"), (id, None)).await?;
+    assert!(deletion.pens().is_empty(), "nobody had it");
+    deletion.commit().await?;
     let late = site.pens.acquire(&topic, claimant("ada/1"), Terms::default()).await?;
     assert_eq!((late.outcome, late.pen.fence), (Err(Refusal::Ended), Fence::NONE));
     assert_eq!(site.names(&topic, STAFF).await?, ["ticket_created", "ticket_deleted"]);
+    Ok(())
+}
+
+/// Whoever asks for the pen of a ticket that there never was, or has it taken over, is told that it has ended.
+pub(crate) async fn pen_of_no_ticket_is_never_begun(site: Site) -> Result<()> {
+    let topic = "tickets:01890000-0000-7000-8000-000000000000";
+    for terms in [Terms::default(), waiting()] {
+        let asked = site.pens.acquire(topic, claimant("ada/1"), terms).await?;
+        assert_eq!((&asked.outcome, asked.events.len()), (&Err(Refusal::Ended), 0), "{asked:?}");
+    }
+    let taken = site.pens.take_over(topic, claimant("eve/1"), None).await?;
+    assert!(taken.outcome.is_err() && taken.events.is_empty(), "{taken:?}");
+    let pen = site.pens.pen(topic).await?.pen;
+    assert_eq!((pen.state, pen.fence), (PenState::Free, Fence::NONE));
+    assert!(texts(&site.place, "SELECT topic FROM pens").await?.is_empty());
+    // Any other topic may have one, whatever it is called.
+    for other in ["tickets:01890000", "doc:01890000-0000-7000-8000-000000000000"] {
+        acquire(&site.pens, other, "ada/1").await?.context("not granted")?;
+    }
     Ok(())
 }
 
@@ -236,9 +247,8 @@ async fn use_pen(site: &Site, (id, topic): (TicketId, &str), name: &str) -> Resu
 
 async fn delete(site: &Site, id: TicketId) -> Result<()> {
     for attempt in 0.. {
-        let mut work = site.by("eve").await?;
-        let done = match work.delete(id, None).await {
-            Ok(()) => work.commit().await.map(drop).map_err(TicketError::from),
+        let done = match site.tickets.delete(request("eve"), (id, None)).await {
+            Ok(deletion) => deletion.commit().await.map(drop).map_err(TicketError::from),
             Err(error) => Err(error),
         };
         match done {

@@ -29,8 +29,8 @@ pub(crate) async fn row_written_twice_has_each_time_what_was_before(site: Site) 
     let id = work.create(ticket("t", None)?).await?.id;
     work.update(id, &changes(&json!({ "title": "u" }))?, (None, None)).await?;
     work.assign(id, Some(&"eve".into()), None).await?;
-    work.delete(id, None).await?;
     work.commit().await?;
+    site.delete(id).await?;
     let rows = texts(
         &site.place,
         "SELECT event || ' ' || op || ' ' || coalesce(previous_data, '{}') || '|' || data
@@ -270,7 +270,7 @@ pub(crate) async fn old_and_surplus_events_are_forgotten(site: Site) -> Result<(
     assert_eq!(events(PUBLIC, 6).await?, Replay::Reset { last: 5 }, "it was never so far");
 
     // By age everything goes, and the numbers go on.
-    execute(&site.place, "UPDATE event_topics SET occurred_ms = occurred_ms - 2000").await?;
+    execute(&site.place, "UPDATE event_log SET occurred_ms = occurred_ms - 2000").await?;
     site.tickets.expire(Retention { keep_ms: 1_000, ..keep }).await?;
     assert_eq!(events(STAFF, 9).await?, Replay::Reset { last: 10 });
     assert!(texts(&site.place, "SELECT id FROM event_log").await?.is_empty());

@@ -3,9 +3,10 @@
 use anyhow::{Context, Result, bail};
 use penholder_desk::{
     Claimed, Consumer, ConsumerChanges, ConsumerReplay, ConsumerState, Consumers, DeliveryState,
-    Destination, PreviousSecret, Retention, SigningSecret,
+    Destination, PreviousSecret, Retention, SigningSecret, Storage,
 };
 use penholder_lease::StoreMs;
+use sqlx::{Connection, PgConnection};
 
 use crate::consumers::{LEASE_MS, delivered, failed, make, only, story};
 use crate::stage::{Site, execute, texts};
@@ -75,6 +76,25 @@ pub(crate) async fn failure_of_the_old_address_is_no_reason_to_wait(site: Site) 
     consumers.settle(failed(new, FAR_MS)).await?;
     assert!(claim(&consumers, &one).await?.is_empty());
     assert!(consumers.waiting().await?[0].due_in_ms > 0);
+    Ok(())
+}
+
+/// What is hastened may be forgotten at the same moment, by somebody who waits for the next of it.
+pub(crate) async fn whoever_hastens_waits_for_nobody_who_forgets(site: Site) -> Result<()> {
+    let Storage::Postgres { url, .. } = &site.place.0 else {
+        // On SQLite they stand in a line.
+        return Ok(());
+    };
+    let (consumers, one) = make(&site, "one", &["ticket.*"]).await?;
+    story(&site).await?;
+    let head = only(claim(&consumers, &one).await?)?;
+    consumers.settle(failed(head, FAR_MS)).await?;
+    let mut other = PgConnection::connect(url).await?;
+    let mut transaction = other.begin().await?;
+    sqlx::query("SELECT FROM deliveries FOR UPDATE").execute(&mut *transaction).await?;
+    consumers.hasten(&one.id).await?;
+    transaction.rollback().await?;
+    assert_eq!(consumers.waiting().await?[0].due_in_ms, 0);
     Ok(())
 }
 

@@ -99,8 +99,8 @@ pub(crate) async fn owner_is_told_from_everybody_else(site: Site) -> Result<()> 
     for owner in [Some("carl"), Some("dora"), None, Some("carl"), Some("carl")] {
         ids.push(work.create(ticket("t", owner)?).await?.id);
     }
-    work.delete(ids[4], None).await?;
     work.commit().await?;
+    site.delete(ids[4]).await?;
     let nobodys = TicketId::new(7);
     let all: BTreeSet<_> = ids.iter().copied().chain([nobodys]).collect();
     let owned = async |owner: &str| site.tickets.owned(&owner.into(), &all).await;

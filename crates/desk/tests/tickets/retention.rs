@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use penholder_desk::{Entry, Happened, Position, Replay, Retention, Storage, Stretch};
-use penholder_lease::Terms;
+use penholder_lease::{Fence, Refusal, Terms};
 use penholder_ticket::{Audience, ticket_topic};
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
@@ -20,6 +20,10 @@ const LEASE_MS: u64 = 600_000;
 
 fn few(per_topic: u64) -> Retention {
     Retention { per_topic, ..Retention::default() }
+}
+
+fn old(keep_ms: u64) -> Retention {
+    Retention { keep_ms, ..Retention::default() }
 }
 
 /// The numbers of what the table has, of all topics.
@@ -133,7 +137,7 @@ pub(crate) async fn what_is_owed_of_a_pen_outlives_the_number(site: Site) -> Res
     assert_eq!(seqs, (5..=12).collect::<Vec<_>>(), "nothing is lost, and the parked one is passed");
     // As old as the log may be everything goes.
     execute(&site.place, "UPDATE pen_log SET at_ms = at_ms - 5000").await?;
-    assert_eq!(site.pens.expire(3_000).await?, 9);
+    assert_eq!(site.tickets.expire(old(3_000)).await?, 9);
     assert!(texts(&site.place, "SELECT event_id FROM deliveries").await?.is_empty());
     assert_eq!(events(12).await?, Replay::Events { events: Vec::new(), last: 12 });
     assert_eq!(events(11).await?, Replay::Reset { last: 12 });
@@ -159,7 +163,7 @@ pub(crate) async fn many_events_of_pens_are_forgotten_in_steps(site: Site) -> Re
         "UPDATE pen_log SET at_ms = at_ms - 500000 WHERE topic = 'doc:1' AND seq <= 100",
     )
     .await?;
-    assert_eq!(site.pens.expire(250_000).await?, 100);
+    assert_eq!(site.tickets.expire(old(250_000)).await?, 100);
     assert_eq!(site.tickets.expire(few(7)).await?, (EVENTS - 100 - 7) as u64 + 2);
     let pruned = "SELECT topic || ' ' || pruned FROM topics ORDER BY topic";
     assert_eq!(texts(&site.place, pruned).await?, ["doc:1 633", "doc:2 2"]);
@@ -195,5 +199,151 @@ pub(crate) async fn what_is_sent_again_meanwhile_stays(site: Site) -> Result<()>
     forgotten.await?.ok();
     site.tickets.expire(few(1)).await?;
     assert_eq!(kept(&site).await?, ["doc:1 1", "doc:1 3"]);
+    Ok(())
+}
+
+/// More than one transaction takes, of both parts of the log; the topics know how far they are forgotten.
+pub(crate) async fn old_events_are_forgotten_whatever_they_are(site: Site) -> Result<()> {
+    let mut work = site.by("eve").await?;
+    let id = work.create(ticket("t", None)?).await?.id;
+    for _ in 0..600 {
+        work.comment(id, says("hello")?).await?;
+    }
+    work.commit().await?;
+    let topic = ticket_topic(id);
+    pass_around(&site, &topic, 3).await?;
+    pass_around(&site, "doc:1", 2).await?;
+    for sql in [
+        "UPDATE event_log SET occurred_ms = occurred_ms - 500000 WHERE seq <= 600",
+        "UPDATE pen_log SET at_ms = at_ms - 500000 WHERE seq = 1",
+    ] {
+        execute(&site.place, sql).await?;
+    }
+    assert_eq!(site.tickets.expire(old(250_000)).await?, 2 * 600 + 1);
+    assert_eq!(site.tickets.expire(old(250_000)).await?, 0);
+    let pruned =
+        "SELECT topic || ' ' || pruned FROM topics WHERE topic <> 'tickets:all' ORDER BY topic";
+    assert_eq!(texts(&site.place, pruned).await?, ["doc:1 1".to_owned(), format!("{topic} 600")]);
+    for (topic, first, last) in [(topic.as_str(), 600, 604), ("doc:1", 1, 2)] {
+        let events = |after| site.tickets.events((topic, PUBLIC), after, 99);
+        assert_eq!(events(first - 1).await?, Replay::Reset { last }, "{topic}");
+        let Replay::Events { events, .. } = events(first).await? else { bail!("{topic} reset") };
+        let seqs: Vec<_> = events.iter().map(|it| it.seq).collect();
+        assert_eq!(seqs, (first + 1..=last).collect::<Vec<_>>());
+        let stretch = site.tickets.stretch(topic, 0, 99).await?;
+        assert_eq!((stretch.after.seq, stretch.entries.len()), (first, seqs.len()));
+    }
+    Ok(())
+}
+
+/// Nothing of a ticket that is gone is kept for ever; what is kept as long as anything of it is keeps fences apart.
+pub(crate) async fn last_of_a_ticket_takes_its_pen_with_it(site: Site) -> Result<()> {
+    let mut topics = Vec::new();
+    for is_penned in [true, false, true] {
+        let mut work = site.by("eve").await?;
+        let id = work.create(ticket("t", Some("carl"))?).await?.id;
+        work.commit().await?;
+        let topic = ticket_topic(id);
+        if is_penned {
+            pass_around(&site, &topic, 2).await?;
+        }
+        topics.push((id, topic));
+    }
+    for (id, _) in &topics[..2] {
+        site.delete(*id).await?;
+    }
+    pass_around(&site, "doc:1", 1).await?;
+    let [(_, gone), (_, unused), (_, kept)] = topics.as_slice() else { bail!("three") };
+    let pens =
+        async || texts(&site.place, "SELECT topic FROM pens WHERE fence > 0 ORDER BY topic").await;
+    let everywhere =
+        ["SELECT topic FROM pens", "SELECT topic FROM topics", "SELECT topic FROM pen_log"];
+    site.tickets.expire(few(1)).await?;
+    assert_eq!(pens().await?.len(), 3, "the last of each is there");
+
+    for (table, time) in [("event_log", "occurred_ms"), ("pen_log", "at_ms")] {
+        execute(&site.place, &format!("UPDATE {table} SET {time} = {time} - 500000")).await?;
+    }
+    site.tickets.expire(old(250_000)).await?;
+    for sql in everywhere {
+        let left = texts(&site.place, sql).await?;
+        assert!(!left.contains(gone) && !left.contains(unused), "{sql}: {left:?}");
+    }
+    // What is no ticket's, or one's that is there, has its fences and numbers for ever.
+    let mut others = vec!["doc:1".to_owned(), kept.clone()];
+    assert_eq!(pens().await?, others);
+    others.extend(["tickets:all".to_owned(), "tickets:user:carl".to_owned()]);
+    others.sort();
+    assert_eq!(texts(&site.place, "SELECT topic FROM topics ORDER BY topic").await?, others);
+    for topic in [gone, unused] {
+        let late = site.pens.acquire(topic, claimant("ada/x"), Terms::default()).await?;
+        assert_eq!((late.outcome, late.pen.fence), (Err(Refusal::Ended), Fence::NONE));
+        assert_eq!(site.tickets.stretch(topic, 0, 9).await?.after, Position::default());
+    }
+    assert_eq!(pens().await?.len(), 2);
+    Ok(())
+}
+
+/// Whoever writes has the counter before the log, and whoever sends again lines before the log: so does whoever forgets.
+pub(crate) async fn whoever_forgets_has_the_counter_first(site: Site) -> Result<()> {
+    let Storage::Postgres { url, .. } = &site.place.0 else {
+        // On SQLite they stand in a line.
+        return Ok(());
+    };
+    pass_around(&site, "doc:1", 3).await?;
+    execute(&site.place, "UPDATE pen_log SET at_ms = at_ms - 500000 WHERE seq = 1").await?;
+    for retention in [old(250_000), few(1)] {
+        let mut writer = PgConnection::connect(url).await?;
+        let mut transaction = writer.begin().await?;
+        let count = sqlx::query("SELECT FROM topics WHERE topic = 'doc:1' FOR UPDATE");
+        count.fetch_one(&mut *transaction).await?;
+        let other = site.clone();
+        let forgotten = tokio::spawn(async move { other.tickets.expire(retention).await });
+        until_blocked(&site, 1, || forgotten.is_finished()).await?;
+        let row = sqlx::query("SELECT FROM pen_log WHERE seq <= 2 FOR UPDATE NOWAIT");
+        let taken = row.fetch_all(&mut *transaction).await;
+        transaction.rollback().await?;
+        // It may have waited for too long.
+        forgotten.await?.ok();
+        site.tickets.expire(retention).await?;
+        taken.with_context(|| format!("{retention:?}"))?;
+    }
+    assert_eq!(kept(&site).await?, ["doc:1 3"]);
+    Ok(())
+}
+
+/// Rows of the log are locked in one order by all: those of writes before those of pens.
+pub(crate) async fn both_parts_of_the_log_are_locked_in_one_order(site: Site) -> Result<()> {
+    let Storage::Postgres { url, .. } = &site.place.0 else {
+        // On SQLite they stand in a line.
+        return Ok(());
+    };
+    let (consumers, one) = make(&site, "one", &["*"]).await?;
+    // The pen's is the older of the two.
+    pass_around(&site, "doc:1", 1).await?;
+    let mut work = site.by("eve").await?;
+    work.create(ticket("t", None)?).await?;
+    work.commit().await?;
+    let claimed = consumers.claim(&one.id, 16, LEASE_MS).await?;
+    let settled: Vec<_> = claimed.into_iter().flat_map(delivered).collect();
+    assert_eq!(settled.len(), 2);
+    let mut other = PgConnection::connect(url).await?;
+    let mut transaction = other.begin().await?;
+    let write = sqlx::query("SELECT FROM event_log FOR UPDATE");
+    write.fetch_one(&mut *transaction).await?;
+    let again = settled.clone();
+    let settling = tokio::spawn(async move { (consumers.settle(again).await, consumers) });
+    until_blocked(&site, 1, || settling.is_finished()).await?;
+    let pen = sqlx::query("SELECT FROM pen_log FOR UPDATE NOWAIT");
+    let taken = pen.fetch_one(&mut *transaction).await;
+    transaction.rollback().await?;
+    let (first, consumers) = settling.await?;
+    taken?;
+    if first.is_err() {
+        // It has waited for too long.
+        consumers.settle(settled).await?;
+    }
+    let left = "SELECT state FROM deliveries WHERE state <> 'delivered'";
+    assert!(texts(&site.place, left).await?.is_empty());
     Ok(())
 }

@@ -10,7 +10,7 @@ use penholder_ticket::{
 use serde_json::json;
 
 use crate::harness::{claimant, fence};
-use crate::stage::{Site, changes, notes, says, ticket};
+use crate::stage::{Site, changes, notes, request, says, ticket};
 
 const PUBLIC: Audience = Audience::Public;
 const STAFF: Audience = Audience::Staff;
@@ -86,10 +86,11 @@ pub(crate) async fn version_guards_every_write(site: Site) -> Result<()> {
         Some("stale_version")
     );
     assert_eq!(code(work.assign(id, Some(&eve), Some(1)).await), Some("stale_version"));
-    assert_eq!(code(work.delete(id, Some(1)).await), Some("stale_version"));
     // What would be the same is no write.
     work.update(id, &title, (Some(2), None)).await?;
     assert_eq!(work.commit().await?, []);
+    let late = site.tickets.delete(request("eve"), (id, Some(1))).await;
+    assert_eq!(code(late), Some("stale_version"));
     assert_eq!(site.tickets.ticket(id).await?, *second);
     Ok(())
 }
@@ -474,10 +475,8 @@ pub(crate) async fn deleted_ticket_takes_everything_with_it(site: Site) -> Resul
     let id = work.create(ticket("t", Some("carl"))?).await?.id;
     let comment = work.comment(id, says("hello")?).await?.id;
     work.commit().await?;
-    let mut work = site.by("eve").await?;
-    work.delete(id, Some(1)).await?;
-    assert_eq!(code(work.ticket(id).await), Some("not_found"));
-    let told = work.commit().await?;
+    let told = site.tickets.delete(request("eve"), (id, Some(1))).await?.commit().await?;
+    assert_eq!(code(site.tickets.ticket(id).await), Some("not_found"));
     assert!(told.len() == 3 && told.iter().all(|it| it.name.as_str() == "ticket_deleted"));
     assert_eq!(code(site.tickets.comment(comment, STAFF).await), Some("not_found"));
     assert!(site.tickets.history(id, (0, 100)).await?.is_empty());

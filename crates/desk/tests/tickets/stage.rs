@@ -6,7 +6,8 @@ use penholder_desk::{
 };
 use penholder_lease::{Kind, Person, Policies, Role};
 use penholder_ticket::{
-    Actor, Audience, Changes, CommentDraft, NewComment, NewTicket, Rules, TicketDraft, TicketPatch,
+    Actor, Audience, Changes, CommentDraft, NewComment, NewTicket, Rules, TicketDraft, TicketId,
+    TicketPatch,
 };
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, SqliteConnection};
@@ -31,6 +32,11 @@ impl Site {
     /// Begins to do something as somebody.
     pub(crate) async fn by(&self, id: &str) -> Result<Work> {
         Ok(self.tickets.begin(request(id)).await?)
+    }
+
+    /// Takes a ticket away.
+    pub(crate) async fn delete(&self, id: TicketId) -> Result<Vec<Told>> {
+        Ok(self.tickets.delete(request("eve"), (id, None)).await?.commit().await?)
     }
 
     /// Makes the staff known.

@@ -156,9 +156,7 @@ pub(crate) async fn look_has_topic_pen_and_ticket(site: Site) -> Result<()> {
     let _ = site.pens.acquire("doc:1", claimant("eve/1"), Terms::default()).await?;
     let look = site.tickets.look("doc:1", None).await?;
     assert_eq!((look.at.seq, look.ticket), (1, None));
-    let mut work = site.by("eve").await?;
-    work.delete(id, None).await?;
-    work.commit().await?;
+    site.delete(id).await?;
     assert_eq!(site.tickets.look(&own, Some(id)).await?.ticket, None);
     let nothing = site.tickets.look("doc:none", Some(id)).await?;
     assert_eq!((nothing.at, nothing.pen.holder), (Position::default(), None));

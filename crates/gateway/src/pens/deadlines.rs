@@ -30,9 +30,6 @@ const SLEEP_MIN: Duration = Duration::from_millis(2);
 /// How long to wait when the store has failed.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// How often what was kept for long enough is thrown away.
-const TIDY_EVERY: Duration = Duration::from_secs(600);
-
 /// When the store is to be asked what is due, unless there is an earlier deadline.
 #[derive(Debug)]
 pub(super) struct Alarm {
@@ -121,21 +118,6 @@ async fn tick(desk: &PenDesk, topics: &[String]) -> bool {
         are_done &= told.await.is_ok_and(|told| told.is_ok());
     }
     are_done
-}
-
-/// Throws away what was kept for long enough, now and then.
-pub(super) async fn tidy(desk: PenDesk) {
-    let mut every = tokio::time::interval(TIDY_EVERY);
-    loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            () = desk.0.ending.cancelled() => return,
-        }
-        match desk.0.store.expire(desk.0.log_keep_ms).await {
-            Ok(rows) => tracing::debug!(rows, "old events of pens and drafts thrown away"),
-            Err(error) => log_away(&error),
-        }
-    }
 }
 
 #[cfg(test)]

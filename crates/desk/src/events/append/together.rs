@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use penholder_lease::Role;
-use penholder_ticket::{Audience, Event};
+use penholder_ticket::Audience;
 use sqlx::{PgConnection, Postgres};
 
 use super::{Line, Source, kind, numbers};
@@ -88,19 +88,6 @@ fn places<'a>(lines: &[Line<'a>]) -> (Counts<'a>, Vec<Place<'a>>) {
         }
     }
     (counts, places)
-}
-
-/// Locks what [`KEEP`] does, before it.
-pub(super) async fn lock_counters(
-    connection: &mut PgConnection,
-    event: &Event,
-) -> Result<(), StoreError> {
-    const LOCK: &str = "SELECT FROM topics WHERE topic = ANY($1)
-        ORDER BY topic = 'tickets:all', topic FOR UPDATE";
-    sqlx::query("SELECT consumers_roster()").execute(&mut *connection).await?;
-    let topics: Vec<_> = event.routes.iter().map(|route| route.topic.as_str()).collect();
-    sqlx::query(LOCK).bind(topics).execute(connection).await?;
-    Ok(())
 }
 
 /// Keeps all rows, unless the consumers are others than it is thought; then returns who they are. What is told comes with

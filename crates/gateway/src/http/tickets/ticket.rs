@@ -13,7 +13,7 @@ use super::super::body::JsonBody;
 use super::super::describe::{Missing, Refused, Unfit};
 use super::super::error::{ApiError, ErrorBody};
 use super::refused;
-use super::visit::{Begun, Detail, Visit, done, ticket_id, told_ticket};
+use super::visit::{Begun, Detail, Visit, ticket_id, told_ticket};
 
 /// Why somebody may not say something of their ticket.
 const FOR_STAFF: &str = "it is for the staff to say";
@@ -217,7 +217,5 @@ pub(super) async fn delete(
     let version = visit.version()?;
     let id = ticket_id(path)?;
     visit.approach_as_staff(id).await?;
-    let mut work = visit.begin().await?;
-    let gone = work.delete(id, version).await;
-    visit.finish(work, gone.map(|()| done())).await
+    visit.delete((id, version)).await
 }

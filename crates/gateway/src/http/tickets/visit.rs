@@ -255,6 +255,17 @@ impl Visit {
         self.kept(kept).err().unwrap_or(refusal)
     }
 
+    /// Takes a ticket away.
+    pub(super) async fn delete(
+        &self,
+        ticket: (TicketId, Option<u64>),
+    ) -> Result<Response, ApiError> {
+        let deletion = self.store().delete(self.request(), ticket).await;
+        let deletion = deletion.map_err(|error| self.refused(&error))?;
+        self.kept(self.app.tickets.delete(deletion).await)?;
+        Ok(shown(&done()))
+    }
+
     fn kept(&self, kept: Result<(), StoreError>) -> Result<(), ApiError> {
         kept.map_err(|error| self.refused(&error.into()))
     }
