@@ -19,7 +19,7 @@ use penholder_lease::{PersonId, StoreMs};
 use penholder_ticket::{Assignee, Audience, Comment, CommentId, Rules, Ticket, TicketId, is_staff};
 use tokio::sync::Notify;
 
-pub use self::error::TicketError;
+pub use self::error::{RefusedTicket, TicketError, WhyNot};
 use self::keys::Running;
 pub use self::keys::{Begun, Key, StoredAnswer};
 pub use self::list::{Assigned, Filter, Listed, Order, Page, Stats};
