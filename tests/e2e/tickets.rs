@@ -46,6 +46,7 @@ on_every_store! {
     writes::status_goes_by_the_machine,
     writes::only_known_staff_is_assigned,
     writes::bulk_is_all_or_nothing,
+    writes::bulk_is_judged_by_the_pens,
     writes::a_trace_has_what_it_has_caused,
     comments::comments_are_threads_with_files,
     comments::public_never_sees_a_note,

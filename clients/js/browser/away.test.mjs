@@ -288,3 +288,50 @@ test("who comes back with a token that is not accepted any more signs in again, 
   await heading(page, "Refused meanwhile").waitFor();
   assert.equal(await page.getByTestId("composer").inputValue(), "Half a sente");
 });
+
+test("who is refused after a restart with another secret is told so without a reload, and loses nothing", async () => {
+  const { page, signIn } = await production();
+  await page.goto(server.url);
+  await signIn();
+  await createTicket(page, freshTitle("Another secret"));
+  await page.getByTestId("composer").fill("Half a sente");
+  await page.getByTestId("description-field").fill("Half a description");
+  const { secret } = server;
+  await server.kill();
+  await waitForConnection(page, "reconnecting");
+  server.secret = "another secret of the browser tests, 32 bytes or more";
+  await server.start();
+  await page.getByTestId("connection").filter({ hasText: "not accepted any more" }).waitFor();
+  await page.getByTestId("sign-in-again").waitFor();
+  // With the old one back, nobody has to sign in.
+  await server.kill();
+  server.secret = secret;
+  await server.start();
+  await waitForConnection(page, "connected");
+  await page.getByTestId("sign-in-again").waitFor({ state: "detached" });
+  assert.equal(await page.getByTestId("composer").inputValue(), "Half a sente");
+  await waitForValue(page, "description-field", "Half a description");
+});
+
+test("who is refused by a request signs in again without a reload, and finds what they have begun", async () => {
+  const { page, signIn } = await production();
+  await page.goto(server.url);
+  await signIn();
+  await createTicket(page, freshTitle("Refused by a request"));
+  // As when the token is struck while the socket is not heard yet.
+  const refusal = { code: "invalid_token", message: "No." };
+  await page.route("**/v1/**", (route) => route.fulfill({ status: 401, json: refusal }));
+  await page.getByTestId("composer").fill("Half a sente");
+  await page.getByTestId("send").click();
+  await page.getByTestId("connection").filter({ hasText: "not accepted any more" }).waitFor();
+  await page.getByText("Sign in again: what you have written is kept.").waitFor();
+  await waitForConnection(page, "connected");
+  await page.getByTestId("sign-in-again").click();
+  await page.getByText("Sign in again, Zoë Zimmer").waitFor();
+  await page.unroute("**/v1/**");
+  await signIn();
+  await heading(page, "Refused by a request").waitFor();
+  assert.equal(await page.getByTestId("composer").inputValue(), "Half a sente");
+  await page.getByTestId("send").click();
+  await waitForComment(page, "Half a sente");
+});

@@ -24,6 +24,8 @@ export class Server {
   #data;
   #listen = "127.0.0.1:0";
   #process = null;
+  /** What tokens are signed with, beside the server's own of development mode. */
+  secret = SECRET;
   url = "";
 
   static async create() {
@@ -39,7 +41,7 @@ export class Server {
 
   async start() {
     const args = ["run", "--dev", "--listen", this.#listen, "--data", this.#data];
-    const env = { ...process.env, PENHOLDER__AUTH__HS256_SECRET: SECRET };
+    const env = { ...process.env, PENHOLDER__AUTH__HS256_SECRET: this.secret };
     const child = spawn(this.#binary, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     let log = "";

@@ -65,6 +65,11 @@ export class PenholderClient {
       endpoint,
       options.storage === undefined ? pageStorage() : options.storage,
     );
+    this.tickets = new TicketsClient({
+      url: originOf(options.url ?? ""),
+      tokens: this.#tokens,
+      ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+    });
     this.#connection = new Connection({
       endpoint,
       tokens: this.#tokens,
@@ -72,11 +77,7 @@ export class PenholderClient {
       onFrame: (frame) => {
         for (const listener of this.#frameListeners) listener(frame);
       },
-    });
-    this.tickets = new TicketsClient({
-      url: originOf(options.url ?? ""),
-      tokens: this.#tokens,
-      ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+      accepts: (token) => this.tickets.accepts(token),
     });
     this.connection = this.#connection.state;
     const { socket } = this.#connection;

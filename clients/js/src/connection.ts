@@ -22,8 +22,13 @@ export interface ConnectionState {
   readonly lastClose: { readonly code: number; readonly reason: string } | null;
   /** The server said that it is going away or restarting. */
   readonly serverLeaving: boolean;
-  /** Why there is no connection, in words, where that is known. */
+  /** Why there is no connection, or will be none, in words, where that is known. */
   readonly problem: string | null;
+  /**
+   * Whether the server does not take the token any more, and there is no other: it has expired, or was refused, by the
+   * socket or by a request over HTTP. Somebody has to sign in again.
+   */
+  readonly isTokenRefused: boolean;
   /**
    * When the server was heard last, in ms since the epoch: what is known is as of then. Null while connected,
    * and before the first connection.
@@ -36,6 +41,8 @@ export interface ConnectionOptions {
   readonly tokens: TokenSource;
   readonly webSocket: WebSocketClass;
   readonly onFrame: (frame: Frame) => void;
+  /** Whether the server takes a token, which a refused upgrade does not tell; null where it does not say. */
+  readonly accepts: (token: string) => Promise<boolean | null>;
 }
 
 const LEAVING: ReadonlySet<number> = new Set([
@@ -46,7 +53,10 @@ const LEAVING: ReadonlySet<number> = new Set([
 const BACKOFF_MS = [50, 150, 400, 800, 1500, 3000] as const;
 const BACKOFF_MAX_MS = 5000;
 const REFRESH_AGAIN_MS = 30_000;
+/** Once the server has said what it thinks of a token. */
+const JUDGED_AGAIN_MS = 5000;
 const TOKEN_EXPIRED = "The token has expired.";
+const TOKEN_REFUSED = "The token is not accepted any more.";
 
 export class Connection {
   readonly state: Readable<ConnectionState>;
@@ -57,19 +67,27 @@ export class Connection {
     lastClose: null,
     serverLeaving: false,
     problem: null,
+    isTokenRefused: false,
     asOf: null,
   });
   readonly #tokens: TokenSource;
+  readonly #accepts: ConnectionOptions["accepts"];
   #wantedWaitMs: number | null = null;
   #opened = false;
   #heardAt: number | null = null;
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #ended = false;
+  #isAsking = false;
+  #judgedAt = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#tokens = options.tokens;
+    this.#accepts = options.accepts;
     this.state = this.#store;
+    this.#tokens.refused.subscribe(() => {
+      if (!this.#ended) this.#store.patch(this.#tokenProblem());
+    });
     const socketOptions = {
       transport: observed(options.webSocket, {
         frame: (frame) => {
@@ -116,7 +134,7 @@ export class Connection {
 
   /** Says goodbye: the server ends the sessions of this connection at once. */
   close(): void {
-    this.#end(null);
+    this.#end(null, false);
     this.socket.disconnect(undefined, 1000, "goodbye");
   }
 
@@ -131,6 +149,7 @@ export class Connection {
   #nowOpen(): void {
     this.#opened = true;
     this.#heardAt = Date.now();
+    this.#tokens.judged(this.#tokens.current ?? "", true);
     clearTimeout(this.#timer);
     this.#store.set({
       status: "connected",
@@ -138,6 +157,7 @@ export class Connection {
       lastClose: null,
       serverLeaving: false,
       problem: null,
+      isTokenRefused: false,
       asOf: null,
     });
   }
@@ -149,15 +169,15 @@ export class Connection {
     const lastClose = { code, reason: wish.code ?? reason };
     this.#store.patch({
       status: "reconnecting",
-      // Tried again nevertheless: this machine's clock may be wrong, and a refusal looks like a server that is away.
-      problem: this.#tokens.isSpent(Date.now()) ? TOKEN_EXPIRED : null,
+      // Tried again nevertheless: this machine's clock may be wrong, and what was refused may be accepted again.
+      ...this.#tokenProblem(),
       lastClose,
       serverLeaving: LEAVING.has(code),
       asOf: this.#heardAt,
     });
     const final = this.#finalProblem(code);
     if (final !== null) {
-      this.#end(final);
+      this.#end(final, code !== CLOSE_CODES.replaced);
       // Not in the middle of phoenix's own handling of this close.
       queueMicrotask(() => this.socket.disconnect());
     } else if (code === CLOSE_CODES.token_expired || this.#isTokenDoubtful()) {
@@ -165,7 +185,32 @@ export class Connection {
       this.#refreshedAt = Date.now();
       this.#tokens.refresh().catch(() => undefined);
     }
+    if (!this.#opened) void this.#askWhy();
     this.#opened = false;
+  }
+
+  #tokenProblem(): Pick<ConnectionState, "problem" | "isTokenRefused"> {
+    const isSpent = this.#tokens.isSpent(Date.now());
+    const isTokenRefused = isSpent || this.#tokens.refused.getSnapshot();
+    const problem = isSpent ? TOKEN_EXPIRED : isTokenRefused ? TOKEN_REFUSED : null;
+    return { problem, isTokenRefused };
+  }
+
+  /** Asks over HTTP whether a connection that was not opened was refused for its token. */
+  async #askWhy(): Promise<void> {
+    const token = this.#tokens.current;
+    const isJudged = Date.now() - this.#judgedAt < JUDGED_AGAIN_MS;
+    if (this.#ended || this.#isAsking || isJudged || token === null) return;
+    this.#isAsking = true;
+    const isAccepted = await this.#accepts(token);
+    this.#isAsking = false;
+    if (isAccepted === null) return;
+    this.#judgedAt = Date.now();
+    const canRefresh = this.#tokens.canRefresh && Date.now() - this.#refreshedAt > REFRESH_AGAIN_MS;
+    if (isAccepted || this.#ended || !canRefresh) return;
+    // For the next attempt.
+    this.#refreshedAt = Date.now();
+    this.#tokens.refresh().catch(() => undefined);
   }
 
   /**
@@ -207,10 +252,10 @@ export class Connection {
     if (globalThis.document?.visibilityState === "hidden") this.socket.connect();
   }
 
-  #end(problem: string | null): void {
+  #end(problem: string | null, isTokenRefused: boolean): void {
     this.#ended = true;
     clearTimeout(this.#timer);
-    this.#store.patch({ status: "closed", retryAt: null, problem });
+    this.#store.patch({ status: "closed", retryAt: null, problem, isTokenRefused });
   }
 }
 

@@ -17,6 +17,7 @@ export {
 } from "./tickets/http.ts";
 export type { TicketList } from "./tickets/list-fold.ts";
 export type { LiveState } from "./tickets/live-store.ts";
+export { type ManyChanged, refusedOf } from "./tickets/many.ts";
 export {
   type TicketActions,
   type TicketListState,

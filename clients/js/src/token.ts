@@ -1,3 +1,5 @@
+import { type Readable, Store } from "./store.ts";
+
 /** A token, or a function that fetches a fresh one. */
 export type TokenInput = string | (() => string | Promise<string>);
 
@@ -19,6 +21,9 @@ export class TokenSource {
   readonly #input: TokenInput;
   #current: string | null;
   #pending: Promise<string> | null = null;
+  readonly #refused = new Store<boolean>(false);
+  /** The first that was refused, where another may be accepted. */
+  #doubted: string | null = null;
 
   constructor(input: TokenInput) {
     this.#input = input;
@@ -28,6 +33,22 @@ export class TokenSource {
   /** The token last fetched; null before the first. */
   get current(): string | null {
     return this.#current;
+  }
+
+  /**
+   * Whether the server takes no token any more: it has refused the only one, or one and the next that was fetched, and
+   * accepted none since.
+   */
+  get refused(): Readable<boolean> {
+    return this.#refused;
+  }
+
+  /** The server has refused this token, or accepted it; one that is not the current one any more is no matter. */
+  judged(token: string, isAccepted: boolean): void {
+    if (token !== this.#current) return;
+    const isLast = !this.canRefresh || (this.#doubted !== null && this.#doubted !== token);
+    this.#doubted = isAccepted ? null : (this.#doubted ?? token);
+    if (isAccepted || isLast) this.#refused.set(!isAccepted);
   }
 
   /** Whether asking again can give another token. */
@@ -57,6 +78,8 @@ export class TokenSource {
       .then(input)
       .then((token) => {
         this.#current = token;
+        // It is the same, so there is no other.
+        if (token === this.#doubted) this.#refused.set(true);
         return token;
       })
       .finally(() => {

@@ -5,9 +5,19 @@ import { joinReply, meta, person, summary, token } from "./fixtures.ts";
 
 let server: FakeServer;
 let client: PenholderClient;
+/** The status that the server answers a request over HTTP with; null: it cannot be reached. */
+let answered: (token: string) => number | null;
+
+const fakeFetch: typeof fetch = async (_url, init) => {
+  const authorization = new Headers(init?.headers).get("authorization") ?? "";
+  const status = answered(authorization.replace("Bearer ", ""));
+  if (status === null) throw new TypeError("Failed to fetch");
+  return Response.json({ code: "invalid_token", message: "No." }, { status });
+};
 
 beforeEach(() => {
   vi.useFakeTimers();
+  answered = () => null;
   sessionStorage.clear();
   server = new FakeServer();
   server.answer = ([, , , event]) => ({
@@ -26,6 +36,7 @@ async function start(options: Partial<Parameters<typeof connect>[0]> = {}) {
     url: "https://presence.test",
     token: token("ada"),
     webSocket: server.webSocket,
+    fetch: fakeFetch,
     ...options,
   });
   await settle();
@@ -90,6 +101,66 @@ describe("connecting", () => {
     server.accepts = true;
     await vi.advanceTimersByTimeAsync(10_000);
     expect(client.connection.getSnapshot()).toMatchObject({ status: "connected", problem: null });
+  });
+
+  test("says that its token is refused once a reconnect is, and no more when it is accepted", async () => {
+    await start();
+    server.accepts = false;
+    server.connection.end(1006);
+    await vi.advanceTimersByTimeAsync(10_000);
+    // A server that is away is not one that refuses.
+    const away = { status: "reconnecting", isTokenRefused: false, problem: null };
+    expect(client.connection.getSnapshot()).toMatchObject(away);
+    answered = () => 401;
+    await vi.advanceTimersByTimeAsync(10_000);
+    const refused = { isTokenRefused: true, problem: "The token is not accepted any more." };
+    expect(client.connection.getSnapshot()).toMatchObject({ status: "reconnecting", ...refused });
+    server.accepts = true;
+    await vi.advanceTimersByTimeAsync(10_000);
+    const accepted = { status: "connected", isTokenRefused: false, problem: null };
+    expect(client.connection.getSnapshot()).toMatchObject(accepted);
+  });
+
+  test("says so while it is connected, when a request over HTTP is refused", async () => {
+    await start();
+    answered = () => 401;
+    await expect(client.tickets.stats()).rejects.toMatchObject({ status: 401 });
+    const { problem, ...state } = client.connection.getSnapshot();
+    expect(state).toMatchObject({ status: "connected", isTokenRefused: true });
+    expect(problem).toBe("The token is not accepted any more.");
+    answered = () => 503;
+    await expect(client.tickets.stats()).rejects.toMatchObject({ status: 503 });
+    expect(client.connection.getSnapshot().isTokenRefused).toBe(true);
+    answered = () => 200;
+    await client.tickets.stats();
+    expect(client.connection.getSnapshot()).toMatchObject({ isTokenRefused: false, problem: null });
+  });
+
+  test("takes another token before it says so, where there is one", async () => {
+    let count = 0;
+    const fetchToken = vi.fn(async () => token(`ada-${++count}`));
+    await start({ token: fetchToken });
+    const wasRefused = vi.fn();
+    client.connection.subscribe(() => {
+      if (client.connection.getSnapshot().isTokenRefused) wasRefused();
+    });
+    answered = (sent) => (sent === token("ada-1") ? 401 : 200);
+    await client.tickets.stats();
+    expect(fetchToken).toHaveBeenCalledTimes(2);
+    expect(wasRefused).not.toHaveBeenCalled();
+    // None is accepted.
+    answered = () => 401;
+    await expect(client.tickets.stats()).rejects.toMatchObject({ status: 401 });
+    expect(fetchToken).toHaveBeenCalledTimes(3);
+    expect(client.connection.getSnapshot().isTokenRefused).toBe(true);
+  });
+
+  test("says so of a function that has but one token", async () => {
+    const only = token("ada");
+    await start({ token: () => only });
+    answered = () => 401;
+    await expect(client.tickets.stats()).rejects.toMatchObject({ status: 401 });
+    expect(client.connection.getSnapshot().isTokenRefused).toBe(true);
   });
 
   test("gives up when it is refused for good", async () => {

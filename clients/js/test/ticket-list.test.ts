@@ -7,13 +7,14 @@ import {
   withEvent,
   withFirstPage,
   withPage,
+  withTicket,
 } from "../src/tickets/list-fold.ts";
 import type { TicketFilters } from "../src/tickets/ticket.ts";
 import { at, page, publicTicket, ticket, ticketEvent } from "./ticket-fixtures.ts";
 
 /** A list whose first page has come. */
 function loaded(tickets: ReturnType<typeof ticket>[], filters: TicketFilters = {}): TicketList {
-  return withFirstPage(beginFetch(emptyList(filters)), page(tickets));
+  return withFirstPage(beginFetch(emptyList(filters)), page(tickets), 0);
 }
 
 function ids({ rows }: TicketList): string {
@@ -42,9 +43,9 @@ test("an answer that is out of date does not overwrite what a newer event told",
   const asked = beginFetch(loaded([ticket(1)]));
   const told = ticket(1, { version: 4, status: "closed" });
   const during = withEvent(asked, ticketEvent(1, "ticket_status_changed", { ticket: told }));
-  const late = withFirstPage(during, page([ticket(1, { version: 3 })]));
+  const late = withFirstPage(during, page([ticket(1, { version: 3 })]), 0);
   expect(late.rows[0]?.status).toBe("closed");
-  const ahead = withFirstPage(during, page([ticket(1, { version: 5, status: "open" })]));
+  const ahead = withFirstPage(during, page([ticket(1, { version: 5, status: "open" })]), 0);
   expect(ahead.rows[0]?.status).toBe("open");
   // What the answer was ahead of is on its way, and is not taken for news.
   const stale = ticketEvent(2, "ticket_updated", { ticket: ticket(1, { version: 4 }) });
@@ -55,7 +56,11 @@ test("customers have no version: the time of the last change they may know of co
   const asked = beginFetch(loaded([publicTicket(1)]));
   const told = publicTicket(1, { updated_at: at(20), title: "New" });
   const during = withEvent(asked, ticketEvent(1, "ticket_updated", { ticket: told }));
-  const old = withFirstPage(during, page([publicTicket(1, { updated_at: at(19), title: "Old" })]));
+  const old = withFirstPage(
+    during,
+    page([publicTicket(1, { updated_at: at(19), title: "Old" })]),
+    0,
+  );
   expect(old.rows[0]?.title).toBe("New");
   // Two changes in one millisecond: the order of events decides.
   const tie = { ticket: publicTicket(1, { updated_at: at(20), title: "Newer" }) };
@@ -76,14 +81,14 @@ test("a fetch after missed events replaces what was known before it, and keeps w
   const asked = beginFetch(before);
   const during = withEvent(asked, ticketEvent(9, "ticket_created", { ticket: ticket(3) }));
   // Ticket 2 was deleted while nobody could tell.
-  expect(ids(withFirstPage(during, page([ticket(1)])))).toBe("t3 t1");
+  expect(ids(withFirstPage(during, page([ticket(1)]), 0))).toBe("t3 t1");
 });
 
 test("a deleted ticket goes, and an answer from before does not bring it back", () => {
   const asked = beginFetch(loaded([ticket(1), ticket(2)]));
   const gone = withEvent(asked, ticketEvent(1, "ticket_deleted", { ticket: ticket(2) }));
   expect(ids(gone)).toBe("t1");
-  expect(ids(withFirstPage(gone, page([ticket(1), ticket(2)])))).toBe("t1");
+  expect(ids(withFirstPage(gone, page([ticket(1), ticket(2)]), 0))).toBe("t1");
 });
 
 test("a ticket comes and goes with the filters that it passes", () => {
@@ -98,11 +103,11 @@ test("a ticket comes and goes with the filters that it passes", () => {
 
 test("below the last page nothing is shown before its page comes", () => {
   const asked = beginFetch(emptyList({}));
-  const first = withFirstPage(asked, page([ticket(9), ticket(8)], "next"));
+  const first = withFirstPage(asked, page([ticket(9), ticket(8)], "next"), 0);
   const old = ticketEvent(1, "ticket_updated", { ticket: ticket(3, { version: 2, title: "B" }) });
   const told = withEvent(first, old);
   expect(ids(told)).toBe("t9 t8");
-  const whole = withPage(told, page([ticket(5), ticket(3)]));
+  const whole = withPage(told, page([ticket(5), ticket(3)]), 0);
   expect(ids(whole)).toBe("t9 t8 t5 t3");
   expect(whole.rows.at(-1)?.title).toBe("B");
   expect(whole.cursor).toBeNull();
@@ -132,9 +137,34 @@ test("somebody who is renamed is called so on every row, and a row of before doe
   // An answer that is out of date does not either, and one that is asked for now tells the newest name.
   const during = ticketEvent(3, "ticket_updated", { ticket: zoes(1, "Zoë Z.", { version: 3 }) });
   const answer = page([zoes(2, "Zoe"), zoes(1, "Zoe", { version: 2 })]);
-  const late = withFirstPage(withEvent(beginFetch(after), during), answer);
+  const late = withFirstPage(withEvent(beginFetch(after), during), answer, after.seq);
   expect(called(late)).toEqual(["Zoë Z.", "Zoë Z."]);
-  expect(called(withFirstPage(beginFetch(late), answer))).toEqual(["Zoe", "Zoe"]);
+  expect(called(withFirstPage(beginFetch(late), answer, late.seq))).toEqual(["Zoe", "Zoe"]);
+});
+
+test("a further page, or an answer, that was asked for before a renaming undoes neither name nor title", () => {
+  const zoes = (n: number, name: string, fields = {}) =>
+    ticket(n, { assigned_to_id: "zoe", assignee_name: name, ...fields });
+  const first = withFirstPage(beginFetch(emptyList({})), page([zoes(9, "Zoe")], "next"), 0);
+  const asked = first.seq;
+  const told = [
+    ticketEvent(1, "ticket_updated", { ticket: zoes(9, "Zoë Zimmer", { version: 2 }) }),
+    ticketEvent(2, "ticket_updated", { ticket: ticket(4, { version: 2, title: "New" }) }),
+  ].reduce(withEvent, first);
+  const whole = withPage(told, page([zoes(5, "Zoe"), ticket(4, { title: "Old" })]), asked);
+  expect(whole.rows.map(({ assignee_name }) => assignee_name)).toEqual([
+    "Zoë Zimmer",
+    "Zoë Zimmer",
+    null,
+  ]);
+  expect(whole.names.get("zoe")).toBe("Zoë Zimmer");
+  expect(whole.rows.at(-1)?.title).toBe("New");
+  const answered = zoes(5, "Zoe", { version: 2, priority: "high" });
+  const late = withTicket(whole, answered, asked).rows[1];
+  expect(late).toMatchObject({ assignee_name: "Zoë Zimmer", priority: "high" });
+  // One that is asked for now has the last word.
+  const again = withTicket(whole, { ...answered, assignee_name: "Zoë" }, whole.seq);
+  expect(again.rows[0]?.assignee_name).toBe("Zoë");
 });
 
 test("who did what was told is known by name", () => {

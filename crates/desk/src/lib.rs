@@ -151,6 +151,6 @@ pub use self::sqlite::Turn;
 pub use self::stream::{Entry, Look, Owned, Position, Stretch};
 pub use self::tickets::{
     Assigned, Begun, Deletion, Filter, Key, KnownPerson, Listed, Once, Order, Page, PenChange,
-    PeopleFilter, PeoplePage, Request, Stats, StoredAnswer, TicketError, Tickets, TracedEvent,
-    Unanswered, Updated, Work,
+    PeopleFilter, PeoplePage, RefusedTicket, Request, Stats, StoredAnswer, TicketError, Tickets,
+    TracedEvent, Unanswered, Updated, WhyNot, Work,
 };

@@ -21,7 +21,7 @@ use penholder_ticket::{Assignee, Audience, Comment, CommentId, Rules, Ticket, Ti
 use tokio::sync::Notify;
 
 pub use self::deletion::Deletion;
-pub use self::error::TicketError;
+pub use self::error::{RefusedTicket, TicketError, WhyNot};
 pub(crate) use self::keys::KEEP_MS as ANSWER_KEEP_MS;
 use self::keys::Running;
 pub use self::keys::{Begun, Key, StoredAnswer};

@@ -15,7 +15,7 @@ use crate::route::{ALL_TOPIC, ticket_topic, user_topic};
 use crate::status::{Rules, Status};
 use crate::ticket::Ticket;
 
-/// Why nothing was changed.
+/// Why one of many tickets is not changed, and so none of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{ticket}: {refusal}")]
 pub struct BulkRefusal {
@@ -33,21 +33,27 @@ pub struct BulkRefusal {
 ///
 /// # Errors
 ///
-/// The first ticket that does not allow it; then no ticket is different.
+/// All tickets that do not allow it, in their order and never none; then no ticket is different.
 pub fn bulk_update(
     tickets: Vec<Ticket>,
     (changes, assignee): (&BulkChanges, Option<&Assignee>),
     rules: Rules,
     occasion: Occasion<'_>,
-) -> Result<Vec<Changed>, BulkRefusal> {
+) -> Result<Vec<Changed>, Vec<BulkRefusal>> {
     let mut all = Vec::with_capacity(tickets.len());
+    let mut refused = Vec::new();
     for before in tickets {
-        let refused = |refusal| BulkRefusal { ticket: before.id, refusal };
         let change = Change { changes, assignee, rules };
-        let changed = change.make(&before, occasion).map_err(refused)?;
-        if let Some((ticket, history)) = changed {
-            all.push((before, Changed { ticket, history, events: Vec::new() }));
+        match change.make(&before, occasion) {
+            Ok(Some((ticket, history))) => {
+                all.push((before, Changed { ticket, history, events: Vec::new() }));
+            }
+            Ok(None) => {}
+            Err(refusal) => refused.push(BulkRefusal { ticket: before.id, refusal }),
         }
+    }
+    if !refused.is_empty() {
+        return Err(refused);
     }
     let told = Told::new(&all, (changes, assignee), occasion);
     let events: Vec<_> = (0..all.len()).map(|place| told.event(&all, place)).collect();

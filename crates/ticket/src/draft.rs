@@ -8,7 +8,7 @@ use crate::id::{CommentId, TicketId};
 use crate::person::Audience;
 use crate::refusal::{Field, Refusal};
 use crate::status::Status;
-use crate::ticket::{Category, Guest, Priority};
+use crate::ticket::{Category, Guest, Priority, Ticket};
 
 /// Longest title, in characters.
 pub const TITLE_CHARS_MAX: usize = 255;
@@ -222,6 +222,22 @@ pub struct BulkChanges {
     pub(crate) status: Option<Status>,
     /// To whom they are to be assigned; the inner one is none where they are taken away from everybody.
     pub assignee_id: Option<Option<PersonId>>,
+}
+
+impl BulkChanges {
+    /// Whether a field of a ticket would be different that is written under its pen. Status and assignee are not: whoever
+    /// has the pen does not keep others from them.
+    #[must_use]
+    pub fn rewrites(&self, ticket: &Ticket) -> bool {
+        self.category.is_some_and(|it| it != ticket.category)
+            || self.priority.is_some_and(|it| it != ticket.priority)
+    }
+
+    /// Whether there is a field among them that is written under the pen.
+    #[must_use]
+    pub fn need_pen(&self) -> bool {
+        self.category.is_some() || self.priority.is_some()
+    }
 }
 
 impl BulkPatch {

@@ -229,9 +229,12 @@ fn bulk_is_all_or_nothing() {
     let closed = open.transition((Status::Closed, None), Rules::default(), now).unwrap().ticket;
     let patch = BulkPatch { status: Patch::Value("resolved".into()), ..BulkPatch::default() };
     let changes = patch.check().unwrap();
-    let both = vec![open, Ticket { id: ticket(2, None, now).ticket.id, ..closed }];
-    let refused = bulk_update(both.clone(), (&changes, None), Rules::default(), now).unwrap_err();
-    assert_eq!((refused.ticket, refused.refusal.code()), (both[1].id, "invalid_transition"));
+    let with_id = |id| Ticket { id: ticket(id, None, now).ticket.id, ..closed.clone() };
+    let all = vec![open, with_id(2), with_id(3)];
+    let refused = bulk_update(all.clone(), (&changes, None), Rules::default(), now).unwrap_err();
+    let refused: Vec<_> = refused.iter().map(|it| (it.ticket, it.refusal.code())).collect();
+    let code = "invalid_transition";
+    assert_eq!(refused, [(all[1].id, code), (all[2].id, code)], "each of them is named");
 }
 
 #[test]

@@ -190,6 +190,55 @@ pub(super) async fn a_write_without_the_pen_is_flagged_or_refused(options: Optio
     Ok(())
 }
 
+/// Many tickets at once are no way around a pen.
+pub(super) async fn bulk_is_judged_by_the_pens(options: Options) -> Result<()> {
+    let policy = "namespace.tickets.pen.unfenced_writes";
+    let desk = Desk::start(options.clone().set(policy, "refuse")).await?;
+    let (held, free) = (desk.ticket("carl", "t").await?, desk.ticket("carl", "t").await?);
+    pen(&desk, &held).await?;
+    let ids = json!([held["id"], free["id"]]);
+    let headers = [("traceparent", &*traceparent())];
+    let bulk = async |desk: &Desk, by: Who, ids: &Value, changes: Value| {
+        let body = json!({"ids": ids, "changes": changes});
+        desk.ask_with((by, &headers), "POST", "/v1/tickets/bulk", &body).await
+    };
+    let names = async |desk: &Desk| {
+        let events = traced(desk).await?;
+        let names = events.iter().filter_map(|it| it["eventName"].as_str().map(str::to_owned));
+        anyhow::Ok(names.collect::<Vec<_>>())
+    };
+    // What is so already is no write, and whoever has the pen writes.
+    assert_eq!(bulk(&desk, ZOE, &ids, json!({"priority": "medium"})).await?.status, 200);
+    assert_eq!(names(&desk).await?, Vec::<String>::new());
+    let answer = bulk(&desk, ZOE, &ids, json!({"priority": "high"})).await?;
+    assert_eq!(code(&answer), is(409, "pen_held"), "{answer}");
+    let refused = &answer.json()["details"]["refused"];
+    assert_eq!(refused.as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&refused[0]["ticket_id"], &refused[0]["details"]["holder"]["id"]),
+        (&held["id"], &json!("eve"))
+    );
+    assert_eq!(desk.get(EVE, &at(&free)).await?["priority"], "medium", "all or none");
+    assert_eq!(names(&desk).await?, ["collision.created"]);
+    // The status goes on whoever has the pen.
+    assert_eq!(bulk(&desk, ZOE, &ids, json!({"status": "closed"})).await?.status, 200);
+    assert_eq!(bulk(&desk, EVE, &ids, json!({"priority": "high"})).await?.status, 200);
+    drop(desk);
+
+    // The default: it is written, and the staff is told.
+    let desk = Desk::start(options).await?;
+    let (held, free) = (desk.ticket("carl", "t").await?, desk.ticket("carl", "t").await?);
+    pen(&desk, &held).await?;
+    let ids = json!([held["id"], free["id"]]);
+    // A database of PostgreSQL has what was before.
+    let before = names(&desk).await?.len();
+    let answer = bulk(&desk, ZOE, &ids, json!({"priority": "high"})).await?;
+    assert_eq!(answer.json()["data"].as_array().map(Vec::len), Some(2), "{answer}");
+    let told = names(&desk).await?.split_off(before);
+    assert_eq!(told, ["collision.created", "ticket.updated", "ticket.updated"]);
+    Ok(())
+}
+
 /// What a page of somebody hears of a ticket until it is gone: type and rule of what happens to the pen, or the name.
 async fn until_gone(page: &mut RawSocket, topic: &str) -> Result<Vec<String>> {
     let mut heard = Vec::new();
@@ -342,9 +391,22 @@ pub(super) async fn bulk_is_all_or_nothing(options: Options) -> Result<()> {
         .await?;
     let refused = bulk(json!(ids), json!({"priority": "urgent", "status": "resolved"})).await?;
     assert_eq!(code(&refused), is(409, "invalid_transition"));
-    let details = json!({"from": "closed", "to": "resolved", "ticket_id": ids[1]});
-    assert_eq!(refused.json()["details"], details);
+    let told = refused.json();
+    let (from, to, id) = ("closed", "resolved", ids[1]);
+    let alone = json!({
+        "ticket_id": id, "code": "invalid_transition", "message": told["message"],
+        "details": {"from": from, "to": to},
+    });
+    let details = json!({"from": from, "to": to, "ticket_id": id, "refused": [alone]});
+    assert_eq!(told["details"], details);
     let unknown = "019aa5b2-0000-7000-8000-00000000000a";
+    // Each that is refused is named, what is not there too.
+    let both = bulk(json!([ids[0], id, unknown]), json!({"status": "resolved"})).await?;
+    assert_eq!(code(&both), is(404, "not_found"));
+    let named = both.json()["details"]["refused"].clone();
+    let named = |n: usize| (named[n]["ticket_id"].clone(), named[n]["code"].clone());
+    assert_eq!(named(0), (json!(unknown), json!("not_found")));
+    assert_eq!(named(1), (id.clone(), json!("invalid_transition")));
     for wrong in [json!([ids[0], unknown]), json!([ids[0], "x"])] {
         let answer = bulk(wrong, json!({"priority": "urgent"})).await?;
         assert_eq!(code(&answer), is(404, "not_found"));

@@ -9,6 +9,7 @@ import "./styles/topics.css";
 import "./styles/topic.css";
 import "./styles/frames.css";
 import "./styles/desk.css";
+import "./styles/many.css";
 import "./styles/ticket.css";
 
 const root = document.getElementById("root");

@@ -14,6 +14,7 @@ import { type TokenSource, tokenClaims } from "../token.ts";
 import type {
   CommentDraft,
   DeskUser,
+  ManyChanges,
   Page,
   PeopleFilters,
   TicketChanges,
@@ -87,6 +88,7 @@ const PAGES_MAX = 50;
 const TRIES_MAX = 4;
 const WAIT_MS = 400;
 const WAIT_MAX_MS = 5000;
+const UNAUTHORIZED = 401;
 
 export class TicketsClient {
   readonly #options: TicketsOptions;
@@ -133,6 +135,18 @@ export class TicketsClient {
 
   transition(id: string, to: TicketStatus, reason?: string): Promise<Ticket> {
     return this.#post(ticketPath(id, "/transitions"), withoutUndefined({ to, reason }));
+  }
+
+  /**
+   * Changes many tickets, all of them or none; answers those that are different now. A refusal names each that is
+   * refused in `details.refused`, see `refusedOf`.
+   */
+  async updateMany(ids: readonly string[], changes: ManyChanges): Promise<readonly Ticket[]> {
+    const { data } = await this.#post<{ data: readonly Ticket[] }>("/v1/tickets/bulk", {
+      ids,
+      changes,
+    });
+    return data;
   }
 
   /** Assigns it to somebody, or to nobody. */
@@ -212,25 +226,23 @@ export class TicketsClient {
     }
   }
 
-  async #ask<T>(path: string, ask: Ask): Promise<T> {
-    const token = await this.#token();
-    const { url, fetch = globalThis.fetch } = this.#options;
-    const { method = "GET", body, signal } = ask;
-    const headers = withoutUndefined({
-      authorization: `Bearer ${token}`,
-      "content-type": body === undefined ? undefined : "application/json",
-      ...ask.headers,
-    }) as Record<string, string>;
-    const init = { method, headers, signal: signal ?? null };
-    let response: Response;
+  /** Whether the server takes a token; null where it does not say. */
+  async accepts(token: string): Promise<boolean | null> {
     try {
-      response = await fetch(
-        `${url}${path}`,
-        body === undefined ? init : { ...init, body: JSON.stringify(body) },
-      );
-    } catch (error) {
-      if (signal?.aborted) throw error;
-      throw unreachable();
+      const { status } = await this.#fetch("/v1/tickets?limit=1", {}, token);
+      return status >= 500 || status === 429 ? null : status !== UNAUTHORIZED;
+    } catch {
+      return null;
+    }
+  }
+
+  async #ask<T>(path: string, ask: Ask): Promise<T> {
+    const { tokens } = this.#options;
+    const token = await this.#token();
+    let response = await this.#fetch(path, ask, token);
+    if (response.status === UNAUTHORIZED && tokens.canRefresh) {
+      const other = await tokens.refresh().catch(() => token);
+      if (other !== token) response = await this.#fetch(path, ask, other);
     }
     if (!response.ok) throw await refusal(response);
     if (response.status === 204) return undefined as T;
@@ -238,6 +250,27 @@ export class TicketsClient {
       throw unreachable();
     });
     return (text === "" ? undefined : JSON.parse(text)) as T;
+  }
+
+  async #fetch(path: string, { method = "GET", body, signal, ...ask }: Ask, token: string) {
+    const { url, tokens, fetch = globalThis.fetch } = this.#options;
+    const headers = withoutUndefined({
+      authorization: `Bearer ${token}`,
+      "content-type": body === undefined ? undefined : "application/json",
+      ...ask.headers,
+    }) as Record<string, string>;
+    const init = { method, headers, signal: signal ?? null };
+    try {
+      const response = await fetch(
+        `${url}${path}`,
+        body === undefined ? init : { ...init, body: JSON.stringify(body) },
+      );
+      if (response.status < 500) tokens.judged(token, response.status !== UNAUTHORIZED);
+      return response;
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw unreachable();
+    }
   }
 
   async #token(): Promise<string> {

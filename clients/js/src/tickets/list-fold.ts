@@ -2,7 +2,8 @@
  * A list of tickets as a pure fold of answers over HTTP and events of a topic.
  *
  * - An event is applied at most once: one whose `seq` is not above the last is a repetition.
- * - An answer that is out of date does not overwrite what a newer event told.
+ * - An answer that is out of date does not overwrite what a newer event told: of a ticket its version says which is the
+ *   newer, of somebody's name the events that had been applied when the answer was asked for.
  * - Somebody is called what was told last, on all rows: rows that nothing was told of since keep an older name.
  * - The list is whole from the newest ticket down to the last one fetched: what lies below comes with
  *   the next page, not before it.
@@ -30,8 +31,8 @@ export interface TicketList {
   readonly end: Ticket | null;
   /** Who is known by name, by id: assignees, and who did what was told. The last told comes last. */
   readonly names: ReadonlyMap<string, string>;
-  /** While the first page is on its way: of whom events have told since it was asked for. */
-  readonly heard: ReadonlySet<string> | null;
+  /** By which event each of them was named last, by id: no answer that was asked for before it names them. */
+  readonly namedAt: ReadonlyMap<string, number>;
 }
 
 /** A ticket; null when it is gone. */
@@ -52,44 +53,46 @@ export function emptyList(filters: TicketFilters): TicketList {
     fetches: 0,
     end: null,
     names: new Map(),
-    heard: null,
+    namedAt: new Map(),
   };
 }
 
 /** To be called when the first page is asked for: what events tell from here on is newer than the answer. */
 export function beginFetch(list: TicketList): TicketList {
-  return { ...list, fetches: list.fetches + 1, heard: new Set() };
+  return { ...list, fetches: list.fetches + 1 };
 }
 
-/** Takes the first page in place of all that was known before it was asked for. */
-export function withFirstPage(list: TicketList, page: Page<Ticket>): TicketList {
+/**
+ * Takes the first page in place of all that was known before it was asked for. `since` is here, as for all answers, the
+ * `seq` that the list had then.
+ */
+export function withFirstPage(list: TicketList, page: Page<Ticket>, since: number): TicketList {
   const known = new Map([...list.known].filter(([, entry]) => entry.fetch === list.fetches));
-  const whole = withPage({ ...list, known, isLoaded: true, end: null }, page);
-  return { ...whole, heard: null };
+  return withPage({ ...list, known, isLoaded: true, end: null }, page, since);
 }
 
 /** Takes the page after the last one. */
-export function withPage(list: TicketList, page: Page<Ticket>): TicketList {
-  const known = new Map(list.known);
-  const news: Ticket[] = [];
-  for (const answered of page.data) {
-    const entry = known.get(answered.id);
-    if (entry?.known === null || !isAnswerNews(entry?.known, answered)) continue;
-    const ticket = asHeard(list, answered);
-    known.set(ticket.id, { known: { ticket, isLive: false }, fetch: list.fetches });
-    news.push(ticket);
-  }
+export function withPage(list: TicketList, page: Page<Ticket>, since: number): TicketList {
   const end = page.data.at(-1) ?? list.end;
-  return shown(named({ ...list, known, cursor: page.next_cursor, end }, assigneesOf(news)));
+  return withAnswers({ ...list, cursor: page.next_cursor, end }, page.data, since);
 }
 
 /** Takes an answer to a single request: a ticket that was made or changed here. */
-export function withTicket(list: TicketList, ticket: Ticket): TicketList {
-  const entry = list.known.get(ticket.id);
-  if (entry?.known === null || !isAnswerNews(entry?.known, ticket)) return list;
+export function withTicket(list: TicketList, ticket: Ticket, since: number): TicketList {
+  return withAnswers(list, [ticket], since);
+}
+
+function withAnswers(list: TicketList, answers: readonly Ticket[], since: number): TicketList {
   const known = new Map(list.known);
-  known.set(ticket.id, { known: { ticket, isLive: false }, fetch: list.fetches });
-  return shown(named({ ...list, known }, assigneesOf([ticket])));
+  const news: Ticket[] = [];
+  for (const answered of answers) {
+    const entry = known.get(answered.id);
+    if (entry?.known === null || !isAnswerNews(entry?.known, answered)) continue;
+    const ticket = asNamed(list, answered, since);
+    known.set(ticket.id, { known: { ticket, isLive: false }, fetch: list.fetches });
+    news.push(ticket);
+  }
+  return shown(named({ ...list, known }, assigneesOf(news)));
 }
 
 export function withEvent(list: TicketList, event: TicketNews): TicketList {
@@ -110,8 +113,8 @@ export function withEvent(list: TicketList, event: TicketNews): TicketList {
     }
   }
   const names = [...assigneesOf(news), ...actorOf(event)];
-  const heard = list.heard && new Set([...list.heard, ...names.map(([id]) => id)]);
-  const next = { ...list, known: bounded(known, list.rows), seq: event.seq, heard };
+  const namedAt = new Map([...list.namedAt, ...names.map(([id]) => [id, event.seq] as const)]);
+  const next = { ...list, known: bounded(known, list.rows), seq: event.seq, namedAt };
   return shown(named(next, names));
 }
 
@@ -129,9 +132,9 @@ function actorOf({ actor }: TicketNews): readonly Named[] {
 }
 
 /** An answer knows nothing newer of those of whom events have told since it was asked for. */
-function asHeard({ heard, names }: TicketList, answered: Ticket): Ticket {
+function asNamed({ names, namedAt }: TicketList, answered: Ticket, since: number): Ticket {
   const id = answered.assigned_to_id ?? "";
-  const name = heard?.has(id) ? names.get(id) : undefined;
+  const name = (namedAt.get(id) ?? 0) > since ? names.get(id) : undefined;
   return name === undefined ? answered : { ...answered, assignee_name: name };
 }
 
@@ -154,7 +157,9 @@ function named(list: TicketList, told: readonly Named[]): TicketList {
     const ticket = { ...old.ticket, assignee_name: name };
     known.set(id, { known: { ...old, ticket }, fetch });
   }
-  return { ...list, known, names: new Map([...names].slice(-NAMES_MAX)) };
+  const kept = new Map([...names].slice(-NAMES_MAX));
+  const namedAt = new Map([...list.namedAt].filter(([id]) => kept.has(id)));
+  return { ...list, known, names: kept, namedAt };
 }
 
 /** What is not shown is remembered so long only that an answer on its way is not taken for news. */

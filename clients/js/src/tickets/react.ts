@@ -16,6 +16,8 @@ export interface UseTickets extends TicketListState {
   /** Fetches the next page; does nothing where there is none. */
   readonly more: () => Promise<void>;
   readonly reload: () => Promise<void>;
+  /** Changes many of its tickets, as far as each allows it; stable while client and filters stay. */
+  readonly changeMany: TicketListStore["changeMany"];
 }
 
 /** The last list of each client: who comes back to it finds as many rows as there were, and their place. */
@@ -33,7 +35,10 @@ export function useTickets(filters: TicketFilters = {}): UseTickets {
     return fresh;
   }, [client, key]);
   const state = useSyncExternalStore(store.subscribe, store.getSnapshot, store.getSnapshot);
-  return useMemo(() => ({ ...state, more: store.more, reload: store.reload }), [state, store]);
+  return useMemo(() => {
+    const { more, reload, changeMany } = store;
+    return { ...state, more, reload, changeMany };
+  }, [state, store]);
 }
 
 export interface UseTicket extends TicketState {

@@ -10,12 +10,15 @@ import {
   withEvent,
   withFirstPage,
   withPage,
+  withTicket,
 } from "./list-fold.ts";
 import { type LiveState, LiveStore, LOADING } from "./live-store.ts";
+import { changeMany, type ManyChanged } from "./many.ts";
 import {
   type CommentDraft,
   type DeskUser,
   listTopic,
+  type ManyChanges,
   type Page,
   type TicketChanges,
   type TicketFilters,
@@ -62,16 +65,36 @@ export class TicketListStore extends LiveStore<TicketListState> {
     if (list.cursor === null || isLoadingMore) return;
     this.store.patch({ isLoadingMore: true, moreError: null });
     try {
-      const { filters, cursor, fetches } = list;
+      const { filters, cursor, fetches, seq } = list;
       const page = await this.client.tickets.list(filters, { cursor, limit: PAGE_LEN });
       const now = this.getSnapshot().list;
       // Begun anew meanwhile, so that this page follows nothing.
-      if (now.fetches === fetches) this.store.patch({ list: withPage(now, page) });
+      if (now.fetches === fetches) this.store.patch({ list: withPage(now, page, seq) });
     } catch (error) {
       this.store.patch({ moreError: error as PenholderError });
     } finally {
       this.store.patch({ isLoadingMore: false });
     }
+  };
+
+  /**
+   * Changes many of its tickets, as far as each allows it, and shows at once what came of it. Ids of tickets that it
+   * does not have are left out.
+   */
+  readonly changeMany = async (
+    ids: Iterable<string>,
+    changes: ManyChanges,
+  ): Promise<ManyChanged> => {
+    const { rows, seq } = this.getSnapshot().list;
+    const wanted = new Set(ids);
+    const tickets = rows.filter(({ id }) => wanted.has(id));
+    const done = await changeMany(this.client.tickets, tickets, changes);
+    const list = done.changed.reduce(
+      (before, ticket) => withTicket(before, ticket, seq),
+      this.getSnapshot().list,
+    );
+    this.store.patch({ list });
+    return done;
   };
 
   protected topic(user: DeskUser) {
@@ -80,7 +103,7 @@ export class TicketListStore extends LiveStore<TicketListState> {
 
   protected async load(signal: AbortSignal): Promise<void> {
     this.store.patch({ list: beginFetch(this.getSnapshot().list), moreError: null });
-    const { filters, rows } = this.getSnapshot().list;
+    const { filters, rows, seq } = this.getSnapshot().list;
     // As many as were there, so that who has scrolled down stays where they are.
     const wanted = Math.min(Math.max(rows.length, 1), ROWS_AGAIN_MAX);
     const data: Ticket[] = [];
@@ -94,7 +117,7 @@ export class TicketListStore extends LiveStore<TicketListState> {
       cursor = page.data.length === 0 ? null : page.next_cursor;
     }
     const page = { data, next_cursor: cursor ?? null };
-    this.store.patch({ list: withFirstPage(this.getSnapshot().list, page) });
+    this.store.patch({ list: withFirstPage(this.getSnapshot().list, page, seq) });
   }
 
   protected event(event: TicketNews): void {

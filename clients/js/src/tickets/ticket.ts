@@ -93,6 +93,18 @@ export interface TicketChanges extends Partial<Omit<TicketDraft, "attachments">>
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
+/** What is to be different about many tickets at once. What is absent stays. */
+export interface ManyChanges {
+  readonly status?: TicketStatus;
+  readonly category?: TicketCategory;
+  readonly priority?: TicketPriority;
+  /** A person's id; null: nobody. */
+  readonly assigned_to_id?: string | null;
+}
+
+/** The server's bound on the tickets of one change. */
+export const MANY_TICKETS_MAX = 100;
+
 export interface CommentDraft {
   readonly content: string;
   readonly parent_id?: string | null;

@@ -191,12 +191,18 @@ pub(crate) async fn bulk_is_all_or_nothing(site: Site) -> Result<()> {
     let mut work = site.by("eve").await?;
     let resolve = bulk(json!({ "status": "resolved", "priority": "high" }))?;
     let refused = work.update_many(&bulk_ids(&ids)?, &resolve).await;
-    assert!(
-        matches!(&refused, Err(TicketError::RefusedOfMany(it)) if it.ticket == ids[2]),
-        "{refused:?}"
-    );
-    let missing = [ids[0], TicketId::new(1)];
-    assert_eq!(code(work.update_many(&bulk_ids(&missing)?, &resolve).await), Some("not_found"));
+    let Err(TicketError::RefusedOfMany { first, all }) = refused else {
+        anyhow::bail!("{refused:?}")
+    };
+    assert_eq!((first.ticket, all.len()), (ids[2], 1));
+    let missing = [ids[0], ids[2], TicketId::new(1)];
+    let refused = work.update_many(&bulk_ids(&missing)?, &resolve).await;
+    let Err(error @ TicketError::RefusedOfMany { all, .. }) = &refused else {
+        anyhow::bail!("{refused:?}")
+    };
+    assert_eq!(error.code(), "not_found", "what is not there comes first");
+    let named: Vec<_> = all.iter().map(|it| it.ticket).collect();
+    assert_eq!(named, [TicketId::new(1), ids[2]], "each of them, in order");
     assert_eq!(work.commit().await?, []);
     assert_eq!(site.tickets.ticket(ids[0]).await?.version, 1);
 

@@ -32,10 +32,18 @@ pub(crate) struct ErrorBody {
     #[schema(value_type = Option<penholder_protocol::Pen>)]
     pen: Option<protocol::Json>,
     /// What else there is to know: the `field` that is not as it must be and its `rule`, the `version` or the
-    /// `holder` that a write ran into, `from` and `to` of a status, the `ticket_id` of one of many.
+    /// `holder` that a write ran into, `from` and `to` of a status, the `ticket_id` of one of many and all `refused`
+    /// of them, each with its `ticket_id`, `code`, `message` and `details`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     details: Option<Value>,
+}
+
+impl ErrorBody {
+    /// What else there is to know.
+    pub(crate) fn details(&self) -> Option<&Value> {
+        self.details.as_ref()
+    }
 }
 
 impl ApiError {

@@ -8,10 +8,13 @@ import {
 } from "../../../src/react.tsx";
 import { deskHref, NEW_TICKET, navigate, type OpenTicket, replaceRoute } from "../route.ts";
 import { Filters } from "./filters.tsx";
+import { ManyBar } from "./many-bar.tsx";
+import { ManyOutcome } from "./many-outcome.tsx";
 import { useLearnedNames } from "./names.ts";
 import { Problem } from "./problem.tsx";
 import { TicketRow } from "./ticket-row.tsx";
 import { useAnnounced } from "./use-announced.ts";
+import { useMany } from "./use-many.ts";
 import { useThrottled } from "./use-throttled.ts";
 import { useViewer } from "./viewer.ts";
 
@@ -42,6 +45,8 @@ export function TicketList({ filters, open, isDemo, scroller }: TicketListProps)
   useLearnedNames(list.names);
   const heard = useHeard(tickets, filters);
   const { rows, more } = useMore(tickets);
+  const many = useMany(tickets, scroller);
+  const there = useMemo(() => new Set(list.rows.map(({ id }) => id)), [list.rows]);
   const setFilters = (next: TicketFilters) => replaceRoute(deskHref(open, next));
   return (
     <section
@@ -67,28 +72,54 @@ export function TicketList({ filters, open, isDemo, scroller }: TicketListProps)
       <p className="visually-hidden" role="status" data-testid="list-heard">
         {heard}
       </p>
+      <p className="visually-hidden" role="status" data-testid="many-heard">
+        {many.heard}
+      </p>
       {status === "failed" && (
         <Problem error={error} onRetry={tickets.reload} testId="list-problem" />
       )}
-      <ul
-        className="ticket-rows"
-        ref={rows}
-        aria-label="Tickets, the newest first"
-        aria-busy={status === "loading"}
-        data-live={isLive}
-        data-testid="rows"
-      >
-        {list.rows.map((ticket) => (
-          <TicketRow
-            key={ticket.id}
-            ticket={ticket}
-            href={deskHref(ticket.id, filters)}
-            present={present.get(ticketTopic(ticket.id))}
-            asOf={asOf}
-            isOpen={ticket.id === open}
+      <div className="ticket-table">
+        {isStaff && list.rows.length > 0 && (
+          <ManyBar
+            shown={list.rows.length}
+            selected={many.selected}
+            isDemo={isDemo}
+            isBusy={many.isBusy}
+            said={many.outcome?.words ?? null}
+            onSelectAll={many.selectAll}
+            onChange={many.change}
           />
-        ))}
-      </ul>
+        )}
+        {many.outcome !== null && many.outcome.failures.length > 0 && (
+          <ManyOutcome
+            outcome={many.outcome}
+            filters={filters}
+            there={there}
+            onDismiss={many.dismiss}
+          />
+        )}
+        <ul
+          className="ticket-rows"
+          ref={rows}
+          aria-label="Tickets, the newest first"
+          aria-busy={status === "loading"}
+          data-live={isLive}
+          data-testid="rows"
+        >
+          {list.rows.map((ticket) => (
+            <TicketRow
+              key={ticket.id}
+              ticket={ticket}
+              href={deskHref(ticket.id, filters)}
+              present={present.get(ticketTopic(ticket.id))}
+              asOf={asOf}
+              isOpen={ticket.id === open}
+              isSelected={isStaff ? many.ids.has(ticket.id) : null}
+              onSwitch={many.onSwitch}
+            />
+          ))}
+        </ul>
+      </div>
       {status === "ready" && list.rows.length === 0 && (
         <Empty filters={filters} onClear={() => setFilters({})} />
       )}

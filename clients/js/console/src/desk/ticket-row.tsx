@@ -4,6 +4,7 @@ import { follow } from "../route.ts";
 import { Present } from "../topics/present.tsx";
 import { PenMark, PriorityChip, StatusChip } from "./chips.tsx";
 import { useNames } from "./names.ts";
+import type { Switch } from "./selection.ts";
 import { useNow } from "./use-now.ts";
 import { useViewer } from "./viewer.ts";
 import { ago, fullTime } from "./words.ts";
@@ -16,17 +17,33 @@ interface TicketRowProps {
   /** When that was so, if it is not now. */
   readonly asOf: number | null;
   readonly isOpen: boolean;
+  /** Null where nothing can be selected. */
+  readonly isSelected: boolean | null;
+  readonly onSwitch: (change: Switch) => void;
 }
 
 /** A link, so that it opens in another tab too. */
 export const TicketRow = memo(function TicketRow(props: TicketRowProps) {
-  const { ticket, href, present, asOf, isOpen } = props;
+  const { ticket, href, present, asOf, isOpen, isSelected, onSwitch } = props;
   const { isStaff } = useViewer();
   const now = useNow();
   const requester = useRequester(ticket);
   const count = ticket.comment_count;
   return (
-    <li>
+    <li data-selected={isSelected === true}>
+      {isSelected !== null && (
+        <input
+          type="checkbox"
+          className="check row-check"
+          checked={isSelected}
+          onChange={({ target, nativeEvent }) => {
+            const { shiftKey } = nativeEvent as MouseEvent;
+            onSwitch({ id: ticket.id, isOn: target.checked, isRange: shiftKey });
+          }}
+          aria-label={`Select ${ticket.title}`}
+          data-testid={`select-${ticket.id}`}
+        />
+      )}
       <a
         className="ticket-row"
         href={href}

@@ -1,6 +1,5 @@
 import { useEffect, useState } from "react";
 import type { ConnectionState } from "../../../src/index.ts";
-import { CLOSE_CODES } from "../../../src/protocol.ts";
 import { useConnection } from "../../../src/react.tsx";
 import { asOfWords } from "../as-of.ts";
 
@@ -12,13 +11,19 @@ export function ConnectionPill({ onSignIn }: { onSignIn: () => void }) {
   const detail =
     lastClose === null ? undefined : `Last close: ${lastClose.code} ${lastClose.reason}`;
   return (
-    <div className="pill" data-status={state.status} data-testid="connection" title={detail}>
+    <div
+      className="pill"
+      data-status={state.status}
+      data-refused={state.isTokenRefused}
+      data-testid="connection"
+      title={detail}
+    >
       <span className="pill-dot" aria-hidden="true" />
       <span role="status">{describe(state)}</span>
       {state.status === "reconnecting" && (
         <span className="pill-wait">{seconds === null ? "trying…" : `again in ${seconds} s`}</span>
       )}
-      {isRefused(state) && (
+      {mustSignIn(state) && (
         <button
           type="button"
           className="button link"
@@ -32,16 +37,9 @@ export function ConnectionPill({ onSignIn }: { onSignIn: () => void }) {
   );
 }
 
-/**
- * Whether the token is at fault, for which there is another only from the person; or may be, where the server has not
- * answered yet: a refusal looks like one that is away.
- */
-function isRefused({ status, problem, lastClose, asOf }: ConnectionState): boolean {
-  if (lastClose === null) return false;
-  const { code } = lastClose;
-  const isOver = code === CLOSE_CODES.token_expired || code === CLOSE_CODES.forbidden;
-  if (status === "closed") return isOver;
-  return status === "reconnecting" && (problem !== null || asOf === null);
+/** Whether the token is at fault, for which there is another only from the person. */
+function mustSignIn({ status, problem, isTokenRefused }: ConnectionState): boolean {
+  return isTokenRefused || (status === "reconnecting" && problem !== null);
 }
 
 /** While it is lost, all that the page shows is as of when the server was heard last. */
@@ -53,7 +51,7 @@ function describe(state: ConnectionState): string {
 function standing({ status, problem, serverLeaving }: ConnectionState): string {
   switch (status) {
     case "connected":
-      return "Connected";
+      return problem?.replace(/\.$/, "") ?? "Connected";
     case "connecting":
       return "Connecting…";
     case "closed":

@@ -51,7 +51,7 @@ pub(super) async fn assign(
     let version = visit.version()?;
     let AssigneeBody { user_id } = body.read()?;
     let to = person(user_id, Field::Assignee);
-    let to = to.map_err(|refusal| refused::refusal_answer(&refusal, None))?;
+    let to = to.map_err(|refusal| refused::refusal_answer(&refusal))?;
     give(visit, ticket_id(path)?, (Some(&to), version)).await
 }
 

@@ -59,13 +59,13 @@ pub(super) struct BulkUpdated {
     responses(
         (status = 200, body = BulkUpdated),
         Refused, Unfit,
-        (status = 404, body = ErrorBody, description = "One of them is not there."),
-        (status = 409, body = ErrorBody, description = "`invalid_transition`, `reopen_not_allowed` with `details.ticket_id`, `request_in_progress`."),
+        (status = 404, body = ErrorBody, description = "One of them is not there: `details.refused` has each that is refused."),
+        (status = 409, body = ErrorBody, description = "`invalid_transition`, `reopen_not_allowed`, `pen_held` with `details.ticket_id`, and in `details.refused` each that is refused; `request_in_progress`."),
     ),
 )]
 pub(super) async fn update(visit: Visit, body: JsonBody) -> Result<Response, ApiError> {
     let BulkBody { ids, changes } = body.read()?;
-    let refuse = |refusal: Refusal| refused::refusal_answer(&refusal, None);
+    let refuse = |refusal: Refusal| refused::refusal_answer(&refusal);
     let changes = changes.check().map_err(refuse)?;
     // One more than there may be is refused like any number of them.
     let read = ids.iter().take(BULK_LEN_MAX + 1).map(|id| TicketId::parse(id));

@@ -144,7 +144,7 @@ pub(super) async fn create(
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let draft: CommentDraft = body.read()?;
-    let new = draft.check().map_err(|refusal| refused::refusal_answer(&refusal, None))?;
+    let new = draft.check().map_err(|refusal| refused::refusal_answer(&refusal))?;
     let id = ticket_id(path)?;
     if visit.require_staff().is_err() && !may_comment(&visit, &visit.ticket(id).await?) {
         return Err(ErrorCode::NotAuthorized.into());
@@ -187,7 +187,7 @@ pub(super) async fn update(
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let CommentPatchBody { content: text } = body.read()?;
-    let refuse = |refusal: Refusal| refused::refusal_answer(&refusal, None);
+    let refuse = |refusal: Refusal| refused::refusal_answer(&refusal);
     let text = content(text).map_err(refuse)?;
     let id = comment_id(path)?;
     approach(&visit, id).await?;

@@ -182,7 +182,7 @@ struct Asked {
 
 impl Asked {
     fn read(query: &str, audience: Audience) -> Result<Self, ApiError> {
-        let refuse = |refusal: Refusal| refused::refusal_answer(&refusal, None);
+        let refuse = |refusal: Refusal| refused::refusal_answer(&refusal);
         let mut filter = Filter::default();
         let (mut statuses, mut sort) = (BTreeSet::new(), None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -223,7 +223,7 @@ fn assigned(value: &str) -> Result<Assigned, ApiError> {
         return Ok(Assigned::Nobody);
     }
     let agent = person(value.to_owned(), Field::Assignee);
-    agent.map(Assigned::To).map_err(|refusal| refused::refusal_answer(&refusal, None))
+    agent.map(Assigned::To).map_err(|refusal| refused::refusal_answer(&refusal))
 }
 
 /// Reads a text that is looked for.

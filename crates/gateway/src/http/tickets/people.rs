@@ -125,7 +125,7 @@ pub(super) async fn put(
     visit.require_admin()?;
     let Path(id) = path?;
     let asked: PersonBody = body.read()?;
-    let refuse = |refusal: Refusal| refused::refusal_answer(&refusal, None);
+    let refuse = |refusal: Refusal| refused::refusal_answer(&refusal);
     let (id, name) = (person(id, Field::User).map_err(refuse)?, name(asked.name).map_err(refuse)?);
     let kept = visit.store().put_person(&id, &name, asked.role).await;
     kept.map_err(|error| visit.refused(&error.into()))?;

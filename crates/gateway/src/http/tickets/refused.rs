@@ -1,11 +1,11 @@
 //! What callers are told of what does not happen to a ticket.
 
-use penholder_desk::TicketError;
+use penholder_desk::{RefusedTicket, TicketError, WhyNot};
 use penholder_hub::brief;
 use penholder_lease::Person;
 use penholder_protocol::ErrorCode;
-use penholder_ticket::{Audience, BulkRefusal, Field, Refusal};
-use serde_json::{Value, json};
+use penholder_ticket::{Audience, Field, Refusal};
+use serde_json::json;
 
 use super::super::error::ApiError;
 use crate::pens::{log_away, refused};
@@ -23,10 +23,8 @@ pub(super) fn answer(error: &TicketError, audience: Audience) -> ApiError {
         }
         TicketError::StaleFence { holder } => ApiError::from(ErrorCode::StaleFence)
             .with_details(json!({ "holder": holder.as_ref().map(brief) })),
-        TicketError::Refused(refusal) => refusal_answer(refusal, None),
-        TicketError::RefusedOfMany(BulkRefusal { ticket, refusal }) => {
-            refusal_answer(refusal, Some(ticket.to_string()))
-        }
+        TicketError::Refused(refusal) => refusal_answer(refusal),
+        TicketError::RefusedOfMany { first, all } => of_many(first, all),
         TicketError::InvalidPage => ErrorCode::InvalidPage.into(),
         TicketError::Store(error) => {
             log_away(error);
@@ -40,10 +38,33 @@ pub(super) fn held(holder: &Person) -> ApiError {
     ApiError::from(ErrorCode::PenHeld).with_details(json!({ "holder": brief(holder) }))
 }
 
-/// Returns the answer for a refusal; of many tickets, by the one that does not allow it.
-pub(super) fn refusal_answer(refusal: &Refusal, ticket: Option<String>) -> ApiError {
+/// Returns the answer for many tickets of which some are refused: that of the first, and what each would be answered
+/// alone.
+fn of_many(first: &RefusedTicket, all: &[RefusedTicket]) -> ApiError {
+    let error = of_one(&first.why);
+    let named = |it: &RefusedTicket| {
+        let mut body = json!(of_one(&it.why).parts().1);
+        body["ticket_id"] = it.ticket.to_string().into();
+        body
+    };
+    let mut details = error.parts().1.details().cloned().unwrap_or_else(|| json!({}));
+    details["ticket_id"] = first.ticket.to_string().into();
+    details["refused"] = all.iter().map(named).collect();
+    error.with_details(details)
+}
+
+fn of_one(why: &WhyNot) -> ApiError {
+    match why {
+        WhyNot::NotFound => ErrorCode::NotFound.into(),
+        WhyNot::Held { holder } => held(holder),
+        WhyNot::Refused(refusal) => refusal_answer(refusal),
+    }
+}
+
+/// Returns the answer for a refusal.
+pub(super) fn refusal_answer(refusal: &Refusal) -> ApiError {
     let code = refusal.code().parse().unwrap_or(ErrorCode::Internal);
-    let (message, mut details) = match refusal {
+    let (message, details) = match refusal {
         Refusal::Invalid { field, rule } => {
             let field = name(*field);
             (format!("{field}: {rule}"), json!({ "field": field, "rule": rule }))
@@ -52,17 +73,10 @@ pub(super) fn refusal_answer(refusal: &Refusal, ticket: Option<String>) -> ApiEr
             (refusal.to_string(), json!({ "from": from, "to": to }))
         }
         Refusal::ReopenNotAllowed | Refusal::TicketClosed | Refusal::NotAuthorized => {
-            (code.message().to_owned(), json!({}))
+            return ApiError::new(code, code.message());
         }
     };
-    if let Some(ticket) = ticket {
-        details["ticket_id"] = ticket.into();
-    }
-    let error = ApiError::new(code, message);
-    if details.as_object().is_some_and(serde_json::Map::is_empty) {
-        return error;
-    }
-    error.with_details(Value::clone(&details))
+    ApiError::new(code, message).with_details(details)
 }
 
 /// Returns what callers call a field.
@@ -88,17 +102,19 @@ fn name(field: Field) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
     fn every_refusal_has_a_code_of_the_protocol() {
         for field in Field::ALL {
             let refusal = Refusal::Invalid { field: *field, rule: "so" };
-            let (status, _) = refusal_answer(&refusal, None).parts();
+            let (status, _) = refusal_answer(&refusal).parts();
             assert_eq!(status.as_u16(), 422, "{field}");
         }
         for refusal in [Refusal::ReopenNotAllowed, Refusal::TicketClosed] {
-            assert_eq!(refusal_answer(&refusal, None).parts().0.as_u16(), 409, "{refusal}");
+            assert_eq!(refusal_answer(&refusal).parts().0.as_u16(), 409, "{refusal}");
         }
     }
 

@@ -56,7 +56,7 @@ pub(super) async fn transition(
 ) -> Result<Response, ApiError> {
     let version = visit.version()?;
     let asked: TransitionBody = body.read()?;
-    let refuse = |refusal: Refusal| refused::refusal_answer(&refusal, None);
+    let refuse = |refusal: Refusal| refused::refusal_answer(&refusal);
     let to = (status(&asked.to).map_err(refuse)?, reason(asked.reason).map_err(refuse)?);
     let id = ticket_id(path)?;
     visit.approach(id).await?;

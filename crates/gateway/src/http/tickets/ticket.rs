@@ -98,7 +98,7 @@ pub(super) struct TicketPatchBody {
 )]
 pub(super) async fn create(visit: Visit, body: JsonBody) -> Result<Response, ApiError> {
     let draft = owned(&visit, body.read()?)?;
-    let new = draft.check().map_err(|refusal| refused::refusal_answer(&refusal, None))?;
+    let new = draft.check().map_err(|refusal| refused::refusal_answer(&refusal))?;
     let mut work = match visit.begin_once(&body).await? {
         Begun::Work(work) => work,
         Begun::Answered(response) => return Ok(response),
@@ -125,7 +125,7 @@ fn owned(visit: &Visit, draft: TicketDraft) -> Result<TicketDraft, ApiError> {
             ];
             if let Some((_, field, rule)) = staffs.into_iter().find(|(is_said, ..)| *is_said) {
                 let refusal = Refusal::Invalid { field, rule };
-                return Err(refused::refusal_answer(&refusal, None));
+                return Err(refused::refusal_answer(&refusal));
             }
             Ok(TicketDraft { user_id: Some(own), ..draft })
         }
@@ -181,7 +181,7 @@ pub(super) async fn update(
 ) -> Result<Response, ApiError> {
     let condition = (visit.version()?, visit.fence()?);
     let patch: TicketPatch = body.read()?;
-    let changes = patch.check().map_err(|refusal| refused::refusal_answer(&refusal, None))?;
+    let changes = patch.check().map_err(|refusal| refused::refusal_answer(&refusal))?;
     let id = ticket_id(path)?;
     visit.approach_as_staff(id).await?;
     let mut work = visit.begin().await?;

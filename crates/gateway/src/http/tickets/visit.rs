@@ -227,6 +227,11 @@ impl Visit {
             Ok(answer) => (answer, None),
             Err(error) => {
                 let refusal = self.refused(&error);
+                let is_told = matches!(error, TicketError::RefusedOfMany { .. });
+                if !is_kept && is_told && !work.topics().is_empty() {
+                    // The tickets are as they were, and the staff is told of the collisions.
+                    return Err(self.finish_refused(Started { work, is_kept }, refusal).await);
+                }
                 if !is_kept || matches!(error, TicketError::Store(_)) {
                     // Dropped it would be undone as well, but later. Where that fails, what it was refused for may have
                     // come to nothing, too.
