@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use penholder_lease::{Kind, Role, StoreMs};
 use penholder_ticket::{ALL_TOPIC, Actor, Audience, Event, EventId, PERSON_TOPICS};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use self::together::keep_together;
@@ -163,22 +164,34 @@ fn numbers(counted: Vec<(String, i64, i64)>) -> Result<Numbers, StoreError> {
     counted.into_iter().map(number).collect()
 }
 
-/// A row of the log $1 to $18, told to topics $19: the name, whether it is the staff's alone, whether the public hears of
-/// it, and the texts of its own.
-const KEEP_ONE: &str = "
-    INSERT INTO topics (topic, seq, staff_only)
-    SELECT value ->> 0, 1, value ->> 1 FROM json_each($19) WHERE true
-    ON CONFLICT (topic) DO UPDATE SET seq = seq + 1, staff_only = staff_only + excluded.staff_only
-    RETURNING topic, seq, staff_only;
-    INSERT INTO event_log (id, event, entity_type, entity_id, op, data, previous_data, audience, identity_id,
-        actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body, topic, seq, processed_ms,
-        is_signed_in)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-        (SELECT seq FROM topics WHERE topic = $16), $17, $18);
-    INSERT INTO event_topics (topic, seq_staff, seq_public, event_id, occurred_ms, staff_body, public_body)
-    SELECT t.topic, t.seq, CASE WHEN r.value ->> 2 THEN t.seq - t.staff_only END, $1, $13,
-        r.value ->> 3, r.value ->> 4
-    FROM json_each($19) AS r JOIN topics AS t ON t.topic = r.value ->> 0";
+/// A row of the log $1 to $18, told to so many topics, one at least. Each has the next five: the name, whether it is the staff's
+/// alone, whether the public hears of it, and the texts of its own. To read those from JSON takes SQLite longer.
+fn keep_one(topics: usize) -> String {
+    let each = |row: fn([usize; 5]) -> String| {
+        let rows = (0..topics).map(|n| row(std::array::from_fn(|place| 19 + 5 * n + place)));
+        rows.collect::<Vec<_>>().join(", ")
+    };
+    let counted = each(|[topic, staff_only, ..]| format!("(${topic}, 1, ${staff_only})"));
+    let told = each(|[topic, _, is_public, staff, public]| {
+        format!(
+            "(${topic}, (SELECT seq FROM topics WHERE topic = ${topic}),
+            CASE WHEN ${is_public} THEN (SELECT seq - staff_only FROM topics WHERE topic = ${topic}) END,
+            $1, $13, ${staff}, ${public})"
+        )
+    });
+    format!(
+        "INSERT INTO topics (topic, seq, staff_only) VALUES {counted}
+        ON CONFLICT (topic) DO UPDATE SET seq = seq + 1, staff_only = staff_only + excluded.staff_only
+        RETURNING topic, seq, staff_only;
+        INSERT INTO event_log (id, event, entity_type, entity_id, op, data, previous_data, audience, identity_id,
+            actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body, topic, seq, processed_ms,
+            is_signed_in)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+            (SELECT seq FROM topics WHERE topic = $16), $17, $18);
+        INSERT INTO event_topics (topic, seq_staff, seq_public, event_id, occurred_ms, staff_body, public_body)
+        VALUES {told}"
+    )
+}
 
 /// Keeps the rows in their order: nobody else counts meanwhile. Returns what is told, with the place of the row.
 async fn keep_one_by_one(
@@ -190,13 +203,8 @@ async fn keep_one_by_one(
     let mut all = Vec::new();
     for (place, line) in lines.iter().enumerate() {
         let event = line.event;
-        let routes = event.routes.iter().enumerate().map(|(route, to)| {
-            let (is_public, staff, public) = line.texts(route);
-            let staff_only = u8::from(to.audience == Audience::Staff);
-            (to.topic.as_str(), staff_only, is_public, staff, public)
-        });
         let is_last = !is_owed && place + 1 == lines.len();
-        let values = vec![
+        let mut values = vec![
             Value::from(&line.id),
             Value::from(event.name.as_str()),
             Value::from(event.entity.kind()),
@@ -215,9 +223,18 @@ async fn keep_one_by_one(
             Value::from(line.own_topic),
             Value::from(line.processed(source.at)),
             Value::from(i64::from(source.by.role != Role::Guest)),
-            Value::json(&routes.collect::<Vec<_>>())?,
         ];
-        let keep = Statement::new(KEEP_ONE, values);
+        for (route, to) in event.routes.iter().enumerate() {
+            let (is_public, staff, public) = line.texts(route);
+            values.extend([
+                Value::from(&to.topic),
+                Value::from(i64::from(to.audience == Audience::Staff)),
+                Value::from(i64::from(is_public)),
+                Value::from(staff),
+                Value::from(public),
+            ]);
+        }
+        let keep = Statement::new(AssertSqlSafe(keep_one(event.routes.len())), values);
         let counted = if is_last { lite.ask_last(keep).await } else { lite.ask(keep).await };
         let numbers = numbers(counted?.fetch_all()?)?;
         for (route, to) in event.routes.iter().enumerate() {

@@ -1,8 +1,9 @@
 //! Statements for SQLite that may be sent as one, as each way to the thread of the connection and back costs as much as
 //! what it does there.
 
+use std::fmt::Write as _;
+
 use futures_util::TryStreamExt;
-use serde::Serialize;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{
     Arguments as _, AssertSqlSafe, Either, Executor, FromRow, SqlSafeStr, SqlStr, SqliteConnection,
@@ -124,7 +125,7 @@ fn shift(all: &mut String, sql: &str, by: usize) {
         let (number, rest) = part.split_at(end);
         let number: usize = number.parse().expect("parameters are numbered");
         all.push('$');
-        all.push_str(&(number + by).to_string());
+        write!(all, "{}", number + by).expect("a text takes whatever is written");
         all.push_str(rest);
     }
 }
@@ -191,14 +192,6 @@ impl Lite<'_> {
             Self::Free(_) => self.ask(statement).await.map(drop),
             Self::Within(turn) => turn.defer(statement),
         }
-    }
-}
-
-impl Value {
-    /// The text of what is read as JSON.
-    pub(crate) fn json(value: &impl Serialize) -> sqlx::Result<Self> {
-        let text = serde_json::to_string(value);
-        text.map(Self::Text).map_err(|error| sqlx::Error::Encode(Box::new(error)))
     }
 }
 
