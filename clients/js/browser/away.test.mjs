@@ -119,6 +119,35 @@ test("at no width does the page move when the connection goes and comes", async 
   }
 });
 
+test("after a restart who is back is here now, and who is not back yet is as of before, until it is clear that they left", async () => {
+  const ada = await deskOf("ada");
+  const bruno = await deskOf("bruno");
+  const id = await createTicket(ada, freshTitle("Not back yet"));
+  await openTicket(bruno, id);
+  await ada.getByTestId("viewer-bruno").waitFor();
+  await ada.evaluate(() => {
+    window.seen = new Set();
+    const stale = (testId) => document.querySelector(`[data-testid="${testId}"]`)?.dataset.stale;
+    const look = () => {
+      const all = ["viewers", "viewer-ada", "viewer-bruno"].map((it) => stale(it) ?? "gone");
+      window.seen.add(all.join(" "));
+    };
+    const options = { subtree: true, childList: true, attributes: true };
+    new MutationObserver(look).observe(document.body, options);
+  });
+  await server.kill();
+  await waitForConnection(ada, "reconnecting");
+  await waitForStale(ada, '[data-testid="viewers"], .viewer', true);
+  await bruno.context().close();
+  await server.start();
+  await waitForConnection(ada, "connected");
+  await ada.getByTestId("viewer-bruno").waitFor({ state: "detached" });
+  await waitForStale(ada, '[data-testid="viewers"], .viewer', false);
+  const seen = await ada.evaluate(() => [...window.seen]);
+  assert.ok(seen.includes("true true true"), `all as of before: ${seen}`);
+  assert.ok(seen.includes("false false true"), `Ada is here, Bruno not yet: ${seen}`);
+});
+
 test("on a topic the banner says as of when, and who has come meanwhile is there at once", async () => {
   const line = await lineTo();
   const ada = await deskOf("ada", { by: line });

@@ -136,6 +136,9 @@ test("what is not changed is named with why, stays selected, and the others are 
   await ada.getByTestId("many-dismiss").click();
   await outcome.waitFor({ state: "detached" });
   await waitForSelected(ada, [b]);
+  await ada.waitForFunction(() => document.activeElement?.dataset.testid === "select-all");
+  await box(ada, c).click();
+  await ada.getByTestId("many-heard").filter({ hasText: "2 tickets selected." }).waitFor();
 });
 
 test("whoever has the pen keeps others from it, and the result says who", async () => {
@@ -231,4 +234,15 @@ test("on a phone the fields are folded away until they are asked for, and nothin
   await ada.getByTestId("many-change").tap();
   await waitForStatus(ada, ids[2], "Resolved");
   await ada.getByTestId("many-count").filter({ hasText: "2 tickets changed." }).waitFor();
+  // What is not changed is selected still, and the keys go on at what unfolds the fields.
+  await box(ada, ids[1]).tap();
+  await box(ada, ids[2]).tap();
+  await ada.getByTestId("many-toggle").tap();
+  await fields.selectOption("in_progress");
+  await ada.getByTestId("many-change").press("Enter");
+  await ada.getByTestId("many-outcome").waitFor();
+  await waitForSelected(ada, [ids[2]]);
+  assert.equal(await fields.isVisible(), false);
+  await ada.waitForFunction(() => document.activeElement?.dataset.testid === "many-toggle");
+  assert.equal(await overflow(ada), 0);
 });

@@ -91,6 +91,11 @@ export interface TopicState {
    * here are here again, or some seconds later: a server that has started again knows nobody at first.
    */
   readonly asOf: number | null;
+  /**
+   * Keys of those among `members` who were here at `asOf` and may have left since: everybody while the connection is lost,
+   * after it those who are not here again yet. Empty while `asOf` is null.
+   */
+  readonly missing: ReadonlySet<string>;
   /** The newest last; at most 50. */
   readonly events: readonly TopicEvent[];
 }
@@ -117,6 +122,7 @@ export function initialTopicState(topic: string): TopicState {
     pen: null,
     typing: [],
     asOf: null,
+    missing: new Set(),
     events: [],
   };
 }

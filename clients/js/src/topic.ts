@@ -11,6 +11,7 @@ import {
   EMPTY_SET,
   foldDiff,
   foldState,
+  type Member,
   membersOf,
   type PresenceSet,
   RETURN_MS,
@@ -395,9 +396,17 @@ export class TopicChannel {
     this.store.patch({
       ...fields,
       members: sameItems(old.members, members) ? old.members : members,
+      missing: this.#missing(next, members),
       self: members.find((member) => member.key === next.key) ?? null,
       priority: sameFields(old.priority, priority) ? old.priority : priority,
     });
+  }
+
+  /** Of whom it is not known whether they are here still. */
+  #missing({ asOf, missing: old }: TopicState, members: readonly Member[]): ReadonlySet<string> {
+    const everybody = members.map(({ key }) => key);
+    const keys = asOf === null ? [] : [...(this.#before?.keys() ?? everybody)];
+    return sameItems([...old], keys) ? old : new Set(keys);
   }
 
   #sendUpdate(update: PresenceUpdate): void {

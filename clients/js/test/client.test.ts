@@ -320,9 +320,11 @@ describe("a topic", () => {
     server.broadcast("doc:1", "presence_diff", { joins: { mei: { metas: [mei] } }, leaves: {} });
     expect(keys()).toEqual(["ada", "bruno", "mei"]);
     expect(session.getSnapshot().asOf).not.toBeNull();
+    // Who is here again is here now, whoever is still missing.
+    expect([...session.getSnapshot().missing]).toEqual(["bruno"]);
     const back = { bruno: { metas: [meta("bruno", { joined_at: 2000 })] } };
     server.broadcast("doc:1", "presence_diff", { joins: back, leaves: {} });
-    expect(session.getSnapshot().asOf).toBeNull();
+    expect(session.getSnapshot()).toMatchObject({ asOf: null, missing: new Set() });
     expect(keys()).toEqual(["ada", "bruno", "mei"]);
 
     // Lost again in between, nothing is forgotten; who does not come back has left.

@@ -126,6 +126,17 @@ test("what people were called once tells nothing of those of whom newer is known
   expect(nameIn(withNames(now, [["zoe", "Zoë Z."]]))).toBe("Zoë Z.");
 });
 
+test("an answer that was asked for before somebody was renamed does not undo it, whenever it comes", () => {
+  const renamed = withNames(new Map(), [["zoe", "Zoë"]], { nth: 5 });
+  expect(withNames(renamed, [["zoe", "Zoe"]], { nth: 6, asked: 4 })).toBe(renamed);
+  expect(withNames(renamed, [["yan", "Yan"]], { nth: 6, asked: 4 }).get("yan")?.name).toBe("Yan");
+  const asked = withNames(renamed, [["zoe", "Zoë Z."]], { nth: 6, asked: 5 });
+  expect(asked.get("zoe")?.name).toBe("Zoë Z.");
+  // What somebody was called once is no word of now.
+  const old = withOldNames(new Map(), [["zoe", { name: "Zoe", at: at(9) }]]);
+  expect(withNames(old, [["zoe", "Zoë"]], { nth: 1, asked: 0 }).get("zoe")?.name).toBe("Zoë");
+});
+
 test("what is not of now says since when, with the day where that was another", () => {
   const now = new Date(2026, 0, 2, 14, 2).getTime();
   expect(asOfWords(now - 60_000, now)).toMatch(/^as of .*01/);

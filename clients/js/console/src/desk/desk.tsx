@@ -45,7 +45,7 @@ export function Desk({ session, open, filters }: DeskProps) {
                 onClose={() => show(null)}
               />
             )}
-            <EventTail client={session.client} />
+            {viewer.isStaff && <EventTail client={session.client} />}
           </div>
         )}
       </main>
@@ -68,24 +68,42 @@ function useFocusOnOpen(open: OpenTicket) {
   return main;
 }
 
-/** Keeps the place in the list: beside a ticket the list scrolls by itself, and without one with the page. */
+/** Where the page of the list was scrolled to last, for who comes back to it from another page. */
+let listTop = 0;
+
+/**
+ * Keeps the place in the list: beside a ticket the list scrolls by itself, and without one with the page. The browser's
+ * own way back loses it: what it takes for a mark of the place may be what stays in sight wherever that is.
+ */
 function useKeptScroll(open: OpenTicket, list: RefObject<HTMLElement | null>): void {
   const shown = useRef<OpenTicket>(open);
-  const top = useRef(0);
-  useEffect(() => {
+  // Before the page of what comes next is laid out, which may be too short for where this one is scrolled to.
+  useLayoutEffect(() => {
+    history.scrollRestoration = "manual";
+    const restore = () => {
+      history.scrollRestoration = "auto";
+    };
     // Only while the list is all there is: a ticket is another page.
     const note = () => {
-      if (shown.current === null) top.current = scrollY;
+      if (shown.current === null) listTop = scrollY;
     };
     addEventListener("scroll", note, { passive: true });
-    return () => removeEventListener("scroll", note);
+    addEventListener("pagehide", restore);
+    return () => {
+      removeEventListener("scroll", note);
+      removeEventListener("pagehide", restore);
+      restore();
+    };
+  }, []);
+  useLayoutEffect(() => {
+    if (shown.current === null) scrollTo(0, listTop);
   }, []);
   useLayoutEffect(() => {
     const before = shown.current;
     shown.current = open;
     if (open === before) return;
     if (open === null) {
-      scrollTo(0, top.current);
+      scrollTo(0, listTop);
       return;
     }
     scrollTo(0, 0);

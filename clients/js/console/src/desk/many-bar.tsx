@@ -119,8 +119,8 @@ function ManyForm({ selected, isDemo, isBusy, onChange }: ManyBarProps) {
     if (!isReady) return;
     await onChange(changes);
     setOpen(false);
-    // Where the fields are folded away, the button that was pressed goes with them.
-    if (document.activeElement === document.body) toggle.current?.focus();
+    // Where the fields are folded away, the button that was pressed goes with them; elsewhere this one is not shown.
+    toggle.current?.focus();
   };
   return (
     <form className="many-form" aria-label="Change the selected tickets" onSubmit={submit}>

@@ -10,7 +10,7 @@ import {
 import { isAsked } from "../topic/pen-strip.tsx";
 import { Conversation } from "./conversation.tsx";
 import { Files } from "./files.tsx";
-import { useLearnedNames, useOldNames } from "./names.ts";
+import { useLearnedNames, useNamesAsked, useOldNames } from "./names.ts";
 import { Problem } from "./problem.tsx";
 import { TicketEditor } from "./ticket-editor.tsx";
 import { TicketFacts } from "./ticket-facts.tsx";
@@ -32,7 +32,9 @@ export function TicketPanel({ id, isDemo, onClose }: TicketPanelProps) {
   const { record, status, error, isLive } = source;
   const { ticket, deletedBy } = record;
   useOldNames(record.names);
-  useLearnedNames(useAssignee(ticket));
+  const { known, fetches } = record.facts;
+  const asked = useNamesAsked(fetches);
+  useLearnedNames(useAssignee(ticket), known?.isLive ? undefined : asked);
   const failure = status === "failed" && ticket === null ? failureWords(error) : null;
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {

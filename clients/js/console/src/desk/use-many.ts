@@ -28,11 +28,13 @@ export function useMany(
   const selected = useMemo(() => rows.filter(({ id }) => ids.has(id)), [rows, ids]);
   const [isBusy, setBusy] = useState(false);
   const [outcome, setOutcome] = useState<Outcome | null>(null);
-  // That all is well is no news any more once something else is begun.
-  const settle = useCallback(
-    () => setOutcome((before) => (before?.failures.length === 0 ? null : before)),
-    [],
-  );
+  // Whether that is what was done last.
+  const [isNews, setNews] = useState(false);
+  // That all is well goes once something else is begun.
+  const settle = useCallback(() => {
+    setNews(false);
+    setOutcome((before) => (before?.failures.length === 0 ? null : before));
+  }, []);
   const onSwitch = useCallback(
     (change: Switch) => {
       settle();
@@ -44,21 +46,27 @@ export function useMany(
     settle();
     select(isOn ? order : []);
   };
-  useEscape(ids.size > 0 && !isBusy, page, () => select([]));
+  useEscape(ids.size > 0 && !isBusy, page, () => selectAll(false));
   const change = async (changes: ManyChanges) => {
     setBusy(true);
     setOutcome(null);
     const done = await changeMany(ids, changes);
     setBusy(false);
+    setNews(true);
     setOutcome(outcomeOf(done, selected));
     drop(selected.map(({ id }) => id).filter((id) => !done.failed.has(id)));
   };
   const counted = selected.length === 0 ? "" : `${ticketCount(selected.length)} selected.`;
   const heard = isBusy
     ? `Changing ${ticketCount(selected.length)}…`
-    : outcome === null
-      ? counted
-      : spokenOutcome(outcome);
+    : isNews && outcome !== null
+      ? spokenOutcome(outcome)
+      : counted;
+  const dismiss = () => {
+    setOutcome(null);
+    // The button that was pressed goes.
+    page.current?.querySelector<HTMLElement>('[data-testid="select-all"]')?.focus();
+  };
   return {
     ids,
     selected,
@@ -68,7 +76,7 @@ export function useMany(
     onSwitch,
     selectAll,
     change,
-    dismiss: () => setOutcome(null),
+    dismiss,
   };
 }
 

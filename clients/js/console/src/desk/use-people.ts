@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 import { usePenholder } from "../../../src/react.tsx";
-import { learnNames } from "./names.ts";
+import { learnNames, namesAsked } from "./names.ts";
 import type { Choice } from "./person-picker.tsx";
 
 const TEAM = ["agent", "admin"] as const;
@@ -25,10 +25,14 @@ export function usePeople(text: string | null): People {
     const stop = new AbortController();
     const { signal } = stop;
     const ask = async () => {
+      const asked = namesAsked();
       try {
         const page = await tickets.people({ role: TEAM, q }, { limit: LIMIT, signal });
         if (signal.aborted) return;
-        learnNames(page.data.map(({ id, name }) => [id, name]));
+        learnNames(
+          page.data.map(({ id, name }) => [id, name]),
+          asked,
+        );
         const found = page.data.map(({ id, name }) => ({ id, label: name }));
         setPeople({ found, state: page.next_cursor === null ? "found" : "more" });
       } catch {
@@ -52,8 +56,12 @@ export function useUnknownName(id: string | null): void {
   useEffect(() => {
     if (id === null) return;
     const stop = new AbortController();
+    const asked = namesAsked();
     tickets.people({ q: id }, { limit: 100, signal: stop.signal }).then(
-      ({ data }) => learnNames(data.map((person) => [person.id, person.name])),
+      ({ data }) => {
+        const names = data.map((person) => [person.id, person.name] as const);
+        learnNames(names, asked);
+      },
       // They go by their id.
       () => undefined,
     );

@@ -2,13 +2,16 @@ import type { Member, Status, TopicState } from "../../../src/index.ts";
 import { asOfWords } from "../as-of.ts";
 import { Avatar } from "../avatar.tsx";
 
-/** Who looks at the ticket now, and what they do; while the connection is lost, who did when it was there last. */
+/**
+ * Who looks at the ticket now, and what they do; while the connection is lost, who did when it was there last, and after
+ * it who is not back yet.
+ */
 export function Viewers({ state }: { state: TopicState }) {
-  const { members, summary, pen, key, typing, asOf } = state;
+  const { members, summary, pen, key, typing, asOf, missing } = state;
   const rest = Math.max(0, (summary?.count ?? 0) - members.length);
   // Nobody types for as long as a connection is gone.
   const isTyping = ({ activity, key }: Member) =>
-    (activity === "typing" && asOf === null) ||
+    (activity === "typing" && !missing.has(key)) ||
     typing.some((it) => it.key === key && it.audience === undefined);
   const writesNote = ({ key }: Member) =>
     typing.some((it) => it.key === key && it.audience === "staff");
@@ -17,14 +20,11 @@ export function Viewers({ state }: { state: TopicState }) {
     if (writesNote(member)) return " is writing a note…";
     return member.activity === "editing" ? " editing" : "";
   };
-  const label = asOf === null ? "Here now" : `Here ${asOfWords(asOf)}`;
+  const gone = members.filter((member) => missing.has(member.key));
+  const isAway = asOf !== null && gone.length === members.length;
+  const label = isAway ? `Here ${asOfWords(asOf)}` : "Here now";
   return (
-    <section
-      className="viewers"
-      aria-label={label}
-      data-stale={asOf !== null}
-      data-testid="viewers"
-    >
+    <section className="viewers" aria-label={label} data-stale={isAway} data-testid="viewers">
       <ul>
         {members.map((member) => (
           <li
@@ -35,6 +35,7 @@ export function Viewers({ state }: { state: TopicState }) {
             data-typing={isTyping(member)}
             data-note={writesNote(member)}
             data-pen={pen?.holder?.id === member.key}
+            data-stale={missing.has(member.key)}
           >
             <Avatar
               id={member.key}
@@ -46,9 +47,9 @@ export function Viewers({ state }: { state: TopicState }) {
             <span className="viewer-name">
               {member.key === key ? "You" : member.user.name}
               <span className="muted">{doing(member)}</span>
-              {asOf === null && (
-                <span className="visually-hidden">{STATUS_WORDS[member.status]}</span>
-              )}
+              <span className="visually-hidden">
+                {missing.has(member.key) ? "" : STATUS_WORDS[member.status]}
+              </span>
             </span>
           </li>
         ))}
@@ -56,11 +57,16 @@ export function Viewers({ state }: { state: TopicState }) {
       {rest > 0 && <span className="muted small">and {rest} more</span>}
       {asOf !== null && (
         <p className="viewers-as-of" data-testid="viewers-as-of">
-          {label}
+          {isAway ? label : `${namesOf(gone)} ${asOfWords(asOf)}`}
         </p>
       )}
     </section>
   );
+}
+
+function namesOf([first, ...rest]: readonly Member[]): string {
+  const name = first?.user.name ?? "";
+  return rest.length === 0 ? name : `${name} and ${rest.length} more`;
 }
 
 /** What a colour says. */

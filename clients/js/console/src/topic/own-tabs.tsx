@@ -12,7 +12,7 @@ export function OwnTabs({
 }) {
   if (sessions.length < 2) return null;
   const names = tabNames(sessions.map(({ session }) => session));
-  const isStale = state.asOf !== null;
+  const isStale = state.missing.has(state.key ?? "");
   return (
     <section
       className="card"

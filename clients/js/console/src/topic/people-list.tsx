@@ -5,17 +5,19 @@ import { Avatar } from "../avatar.tsx";
 import { clockTime } from "./banner-text.ts";
 
 export function PeopleList({ state }: { state: TopicState }) {
-  const { members, summary, priority, pen, key, asOf } = state;
-  const count = Math.max(summary?.count ?? 0, members.length);
+  const { members, summary, priority, pen, key, asOf, missing } = state;
+  const isAway = asOf !== null && members.every((member) => missing.has(member.key));
+  const count = Math.max(summary?.count ?? 0, members.length - (isAway ? 0 : missing.size));
+  const was = asOf === null || isAway ? "Was here" : `Was here ${asOfWords(asOf)}`;
   return (
     <section
       className="card"
       aria-labelledby="people-title"
-      data-stale={asOf !== null}
+      data-stale={isAway}
       data-testid="people-here"
     >
       <h2 id="people-title" className="card-title">
-        Here {asOf === null ? "now" : asOfWords(asOf)} <span className="count">{count}</span>
+        Here {isAway ? asOfWords(asOf) : "now"} <span className="count">{count}</span>
       </h2>
       {members.length === 0 ? (
         <p className="muted">Nobody is here.</p>
@@ -28,7 +30,7 @@ export function PeopleList({ state }: { state: TopicState }) {
               isSelf={member.key === key}
               isPrior={member.key === priority.prior?.key}
               hasPen={member.key === pen?.holder?.id}
-              isStale={asOf !== null}
+              was={missing.has(member.key) ? was : null}
             />
           ))}
         </ul>
@@ -47,12 +49,12 @@ interface MemberItemProps {
   readonly isSelf: boolean;
   readonly isPrior: boolean;
   readonly hasPen: boolean;
-  /** This was so, and may not be any more. */
-  readonly isStale: boolean;
+  /** What is said of somebody who was here, and may not be any more; null of who is. */
+  readonly was: string | null;
 }
 
 const MemberItem = memo(function MemberItem(props: MemberItemProps) {
-  const { member, isSelf, isPrior, hasPen, isStale } = props;
+  const { member, isSelf, isPrior, hasPen, was } = props;
   const { key, user, status, activity, sessions } = member;
   const isAi = user.kind === "ai";
   return (
@@ -63,6 +65,7 @@ const MemberItem = memo(function MemberItem(props: MemberItemProps) {
       data-activity={activity}
       data-prior={isPrior}
       data-pen={hasPen}
+      data-stale={was !== null}
     >
       <Avatar id={key} name={user.name} isAi={isAi} status={status} />
       <div className="member-text">
@@ -71,8 +74,8 @@ const MemberItem = memo(function MemberItem(props: MemberItemProps) {
           {isSelf && <span className="muted"> (you)</span>}
         </p>
         <p className="member-state">
-          <span>{isStale ? "Was here" : STATUS_TEXT[status]}</span>
-          <ActivityText activity={isStale && activity === "typing" ? "editing" : activity} />
+          <span>{was ?? STATUS_TEXT[status]}</span>
+          <ActivityText activity={was !== null && activity === "typing" ? "editing" : activity} />
           {member.unsaved && <span>unsaved</span>}
         </p>
         <p className="muted small">
