@@ -142,7 +142,8 @@ async fn read(
     until: i64,
 ) -> Result<Vec<Logged>, StoreError> {
     const OF_TOPIC: &str = select_logged!(
-        " FROM written AS e WHERE topic = $1 AND seq >= $2 AND occurred_ms <= $3 ORDER BY seq LIMIT $4"
+        " FROM written AS e WHERE topic = $1 AND seq >= $2 AND occurred_ms <= $3 AND id IS NOT NULL
+         ORDER BY seq LIMIT $4"
     );
     // Each part of the log has its next, as all that follows would be sorted otherwise, at each step.
     const OF_ALL: &str = select_logged!(
