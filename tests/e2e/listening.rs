@@ -102,7 +102,7 @@ async fn pages_of_short_events_are_as_long_as_was_asked() -> Result<()> {
 async fn what_waits_for_a_slow_listener_ends_with_the_token() -> Result<()> {
     let (desk, events) = long().await?;
     let carl = || Token::of("carl").claim("role", "customer");
-    let short = carl().claim("exp", Token::seconds(8)).sign()?;
+    let short = carl().claim("exp", Token::seconds(12)).sign()?;
     let struck = carl().claim("jti", "struck").sign()?;
     let (slow, other) =
         (listen(&desk, &short, &events).await?, listen(&desk, &struck, &events).await?);
@@ -126,7 +126,7 @@ async fn what_waits_for_a_slow_listener_ends_with_the_token() -> Result<()> {
 async fn a_listener_who_has_heard_all_is_let_go_with_the_token() -> Result<()> {
     let (desk, events) = desk("d", "c", 1).await?;
     let carl = || Token::of("carl").claim("role", "customer");
-    let short = carl().claim("exp", Token::seconds(8)).sign()?;
+    let short = carl().claim("exp", Token::seconds(12)).sign()?;
     let struck = carl().claim("jti", "struck").sign()?;
     let (expiring, other) =
         (listen(&desk, &short, &events).await?, listen(&desk, &struck, &events).await?);
