@@ -13,7 +13,7 @@ mod append;
 use penholder_lease::{Event as PenEvent, StoreMs};
 use penholder_ticket::{Audience, EventName};
 
-pub(crate) use self::append::{Appended, Source, append, lock_counters};
+pub(crate) use self::append::{Appended, Batch, append, lock_counters};
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, execute, rows};

@@ -1,6 +1,7 @@
 //! What is done to tickets in one transaction.
 
 use std::collections::BTreeSet;
+use std::mem;
 
 use penholder_lease::{Fence, Person, PersonId, StoreMs, WriteCheck, WriteClaim};
 use penholder_ticket::{
@@ -17,7 +18,7 @@ use super::row::folded;
 use super::{Tickets, find_assignee, find_to_write};
 use crate::answer::Logged;
 use crate::error::StoreError;
-use crate::events::{self, Appended, Source, Told, Trace};
+use crate::events::{self, Batch, Told, Trace};
 use crate::pens::{Owes, Transaction, check_actor};
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, defer, execute, rows, together};
@@ -47,8 +48,8 @@ pub enum Updated {
 /// What one request does to tickets: all of it or nothing. Dropped, it has done nothing, and nobody is told.
 ///
 /// It is short: from what is first asked in it on nobody else writes to SQLite, and PostgreSQL breaks it off when nothing is done in it
-/// for a second. An operation that is refused has changed nothing, and the work can go on. Works on SQLite that wait for
-/// one another are committed together, so each of them waits for those that came meanwhile.
+/// for a second. An operation that is refused has changed nothing, and the work can go on. Works that wait for
+/// one another in one process are committed together, so each of them waits for those that came meanwhile.
 #[derive(Debug)]
 pub struct Work {
     pub(super) tickets: Tickets,
@@ -190,16 +191,14 @@ impl Work {
     }
 
     async fn append_and_commit(mut self) -> Result<Vec<Told>, StoreError> {
-        let appended = if self.events.is_empty() {
-            Appended::default()
+        let batch = if self.events.is_empty() {
+            None
         } else {
-            let Occasion { by, at } = self.occasion();
-            let source = Source { by: &by.clone(), at, trace: self.request.trace.as_ref() };
-            let known = self.tickets.pens.known()?;
-            let mut connection = self.transaction.connection();
-            events::append(&mut connection, (&self.events, source), known).await?
+            let events = mem::take(&mut self.events);
+            let (by, trace) = (self.request.actor.clone(), self.request.trace.clone());
+            Some(Batch { events, by, at: self.occasion().at, trace })
         };
-        self.transaction.commit().await?;
+        let appended = self.transaction.keep(batch, self.tickets.pens.known()?).await?;
         if appended.is_owed || self.pens_owe == Owes::Something {
             self.tickets.news.notify_one();
         }
@@ -313,6 +312,8 @@ impl Work {
     ///
     /// It is not that version any more, or see [`StoreError`].
     pub async fn delete(&mut self, id: TicketId, version: Option<u64>) -> Result<(), TicketError> {
+        // It counts before it has all its rows.
+        self.tickets.pens.set_apart(&mut self.transaction).await?;
         // The row of the pen before that of the ticket, as where a fence is judged.
         self.tickets.pens.lock_pen_of(&mut self.transaction, id).await?;
         let ticket = self.ticket(id).await?;
