@@ -13,7 +13,7 @@ mod append;
 use penholder_lease::Event as PenEvent;
 use penholder_ticket::{Audience, EventName};
 
-pub(crate) use self::append::{Appended, Source, append, lock_counters, lock_to_count};
+pub(crate) use self::append::{Appended, Batch, append, lock_counters, lock_to_count};
 use crate::error::StoreError;
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, rows};

@@ -115,6 +115,9 @@
 //!   others with it: `refusal_waits_for_what_it_relies_on`, `one_that_is_undone_takes_none_with_it`,
 //!   `whoever_breaks_off_anywhere_leaves_all_in_order`, `what_the_next_asks_first_fails_for_them_alone`; a commit that fails fails for all of them:
 //!   `commit_that_fails_is_told_to_everybody`.
+//! - Nor of those who share one on PostgreSQL: `those_who_wait_share_a_commit_on_postgres`,
+//!   `one_that_is_undone_takes_none_with_it_on_postgres`, `commit_that_fails_is_told_to_everybody_on_postgres`. Whoever stalls there
+//!   keeps nobody from writing: `who_stalls_keeps_nobody_from_writing_to_postgres`.
 //! - A request with a key is done once: `key_is_for_one_request_at_a_time`,
 //!   `request_that_was_broken_off_is_done_at_last`. One that is no work may be done twice, a minute after its process
 //!   has died, but never at the same time: `what_is_no_work_is_answered_once_too`,
@@ -145,6 +148,7 @@ pub use self::consumers::{
 pub use self::error::StoreError;
 pub use self::events::{Happened, LoggedEvent, Replay, Told, Trace};
 pub use self::pens::{DRAFT_BYTES_MAX, GuardedWrite, Pens, Storage, Transaction};
+pub use self::postgres::Part;
 pub use self::renewal::Renewal;
 pub use self::retention::Retention;
 pub use self::sqlite::Turn;

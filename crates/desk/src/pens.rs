@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::answer::{Answered, Draft, Due, Logged, Reading};
 use crate::error::StoreError;
 use crate::events::Trace;
-use crate::postgres::PostgresStore;
+use crate::postgres::{Part, PostgresStore};
 use crate::renewal::Renewal;
 use crate::sqlite::{SqliteStore, Turn};
 
@@ -419,7 +419,7 @@ pub enum Transaction {
     /// Nobody else writes until it ends.
     Sqlite(Turn),
     /// Broken off by the server when it is idle for a second.
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    Postgres(Part),
 }
 
 impl Transaction {
@@ -431,7 +431,7 @@ impl Transaction {
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(turn) => turn.commit().await,
-            Self::Postgres(transaction) => Ok(transaction.commit().await?),
+            Self::Postgres(part) => part.commit().await,
         }
     }
 }

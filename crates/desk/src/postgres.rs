@@ -10,6 +10,7 @@
 //!   reads the timeline, which such a promotion changes, and puts it above the count.
 
 mod acquire;
+mod cohort;
 mod draft;
 mod reading;
 mod release;
@@ -25,9 +26,9 @@ use penholder_lease::{
 };
 use penholder_ticket::ticket_of;
 use serde::Serialize;
+use sqlx::PgConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::sync::Notify;
 
 use crate::answer::{Answered, Due, Logged, Reading};
@@ -40,6 +41,8 @@ use crate::pens::{Obeyed, Owes};
 use crate::renewal::Renewal;
 use crate::row::{Kept, Row, answered, logged, signed, unsigned};
 
+use self::cohort::Line;
+pub use self::cohort::Part;
 pub(crate) use self::reading::moment;
 
 /// How long a caller waits for a connection.
@@ -59,6 +62,8 @@ pub(crate) struct PostgresStore {
     pool: PgPool,
     /// Who the consumers are, as this process knows it.
     pub(crate) known: Known,
+    /// Works on tickets.
+    line: Line,
     news: Arc<Notify>,
 }
 
@@ -78,7 +83,9 @@ impl PostgresStore {
         migrate::postgres().run(&setup).await.map_err(StoreError::Schema)?;
         setup.close().await;
         let pool = pool(connections).connect_with(options.options(SESSION)).await?;
-        Ok(Self { pool, known: Known::default(), news })
+        let known = Known::default();
+        let line = Line::new(pool.clone(), known.clone());
+        Ok(Self { pool, known, line, news })
     }
 
     pub(crate) async fn close(&self) {
@@ -123,8 +130,19 @@ impl PostgresStore {
         }
     }
 
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        Ok(self.pool.begin().await?)
+    /// Begins a transaction.
+    pub(crate) async fn begin(&self) -> Result<Part, StoreError> {
+        Part::alone(&self.pool).await
+    }
+
+    /// Begins one that is committed together with others, where any wait.
+    pub(crate) async fn join(&self) -> Result<Part, StoreError> {
+        self.line.join().await
+    }
+
+    /// Lets a transaction lock what others lock in another order.
+    pub(crate) async fn set_apart(&self, part: &mut Part) -> Result<(), StoreError> {
+        part.set_apart(&self.pool).await
     }
 
     pub(crate) async fn renew(

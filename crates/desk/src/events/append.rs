@@ -1,5 +1,5 @@
-//! Appends to the log: all events of a work in one statement, since the counter of a topic that everybody counts on is
-//! locked from there to the commit.
+//! Appends to the log: all events of a work, or of works that share a commit, in one statement, since the counter of a
+//! topic that everybody counts on is locked from there to the commit.
 
 mod together;
 
@@ -17,15 +17,16 @@ use crate::error::StoreError;
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, Lite, Statement, Value};
 
-/// Where writes come from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Source<'a> {
-    pub(crate) by: &'a Actor,
+/// What a work appends, and where it comes from.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) events: Vec<Event>,
+    pub(crate) by: Actor,
     pub(crate) at: StoreMs,
-    pub(crate) trace: Option<&'a Trace>,
+    pub(crate) trace: Option<Trace>,
 }
 
-/// What was appended to the log.
+/// What was appended to the log of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Appended {
     /// What the topics are owed.
@@ -38,6 +39,9 @@ pub(crate) struct Appended {
 #[derive(Debug)]
 struct Line<'a> {
     id: String,
+    /// Which batch it is of.
+    batch: usize,
+    source: &'a Batch,
     event: &'a Event,
     entity_id: String,
     data: String,
@@ -48,39 +52,57 @@ struct Line<'a> {
     consumers: String,
 }
 
+/// Who has caused a row of the log, as it stands there.
+struct Cause<'a> {
+    person: &'a str,
+    kind: &'static str,
+    is_signed_in: i64,
+    trace_id: Option<&'a str>,
+    traceparent: Option<&'a str>,
+}
+
 /// The numbers of topics after everything: for the staff, and how many of them are the staff's alone.
 type Numbers = BTreeMap<String, (u64, u64)>;
 
-/// Appends events to the log, numbers them, and enters what consumers are owed of them. The counters stay locked
-/// until the transaction ends, so this is the last thing that it does.
+/// Appends batches to the log, one after the other, numbers their events, and enters what consumers are owed of them.
+/// The counters stay locked until the transaction ends, so this is the last thing that it does. Returns what came of each.
 pub(crate) async fn append(
     connection: &mut Connection<'_>,
-    (events, source): (&[Event], Source<'_>),
+    batches: &[Batch],
     known: &Known,
-) -> Result<Appended, StoreError> {
+) -> Result<Vec<Appended>, StoreError> {
     let mut roster = known.roster(connection).await?;
     loop {
-        let lines: Vec<_> = events.iter().map(|event| Line::new(event, &roster)).collect();
+        let lines = lines(batches, &roster);
         let is_owed = lines.iter().any(|line| !line.consumers.is_empty());
         let kept = match connection {
-            Connection::Sqlite(lite) => Ok(keep_one_by_one(lite, &lines, source, is_owed).await?),
-            Connection::Postgres(connection) => {
-                keep_together(connection, &lines, source, &roster).await?
-            }
+            Connection::Sqlite(lite) => Ok(keep_one_by_one(lite, &lines, is_owed).await?),
+            Connection::Postgres(connection) => keep_together(connection, &lines, &roster).await?,
         };
         match kept {
             Ok(mut told) => {
-                told.sort_by_key(|(event, _)| *event);
+                told.sort_by_key(|(line, _)| *line);
                 if is_owed {
-                    owe(connection, (&lines, &told), source.at).await?;
+                    owe(connection, &lines, &told).await?;
                 }
-                let told = told.into_iter().map(|(_, told)| told).collect();
-                return Ok(Appended { told, is_owed });
+                let mut all: Vec<_> = batches.iter().map(|_| Appended::default()).collect();
+                for (line, told) in told {
+                    let appended = &mut all[lines[line].batch];
+                    appended.is_owed |= !lines[line].consumers.is_empty();
+                    appended.told.push(told);
+                }
+                return Ok(all);
             }
             // It does not change any more: its lock is had.
             Err(other) => roster = known.learn(other),
         }
     }
+}
+
+fn lines<'a>(batches: &'a [Batch], roster: &Roster) -> Vec<Line<'a>> {
+    let events = |(n, batch): (usize, &'a Batch)| batch.events.iter().map(move |it| (n, batch, it));
+    let all = batches.iter().enumerate().flat_map(events);
+    all.map(|(n, batch, event)| Line::new((n, batch), event, roster)).collect()
 }
 
 /// Locks all that events are counted on by, where a transaction counts twice: who the consumers are, and the counters.
@@ -109,11 +131,13 @@ pub(crate) async fn lock_counters(
 }
 
 impl<'a> Line<'a> {
-    fn new(event: &'a Event, roster: &Roster) -> Self {
+    fn new((batch, source): (usize, &'a Batch), event: &'a Event, roster: &Roster) -> Self {
         let mut topics = event.routes.iter().map(|route| route.topic.as_str());
         let own = |topic: &&str| *topic != ALL_TOPIC && !topic.starts_with(PERSON_TOPICS);
         Self {
             id: EventId::new(Uuid::now_v7().as_u128()).to_string(),
+            batch,
+            source,
             event,
             entity_id: event.entity.id(),
             data: event.row.to_string(),
@@ -124,8 +148,23 @@ impl<'a> Line<'a> {
     }
 
     /// When all consumers are done with it, if none wants it.
-    fn processed(&self, at: StoreMs) -> Option<i64> {
-        self.consumers.is_empty().then(|| signed(at.0))
+    fn processed(&self) -> Option<i64> {
+        self.consumers.is_empty().then(|| signed(self.source.at.0))
+    }
+
+    /// Who has caused it, and in which trace.
+    fn cause(&self) -> Cause<'a> {
+        let Batch { by, trace, .. } = self.source;
+        Cause {
+            person: by.person.id.as_str(),
+            kind: match by.person.kind {
+                Kind::Human => "human",
+                Kind::Ai => "ai",
+            },
+            is_signed_in: i64::from(by.role != Role::Guest),
+            trace_id: trace.as_ref().map(|trace| trace.trace_id.as_str()),
+            traceparent: trace.as_ref().map(|trace| trace.traceparent.as_str()),
+        }
     }
 
     /// What a route is told, and what of that is its own.
@@ -149,13 +188,6 @@ impl<'a> Line<'a> {
         let public = bodies.public.as_deref().filter(|_| route.audience == Audience::Public);
         let own = route.own.as_ref();
         (public.is_some(), own.map(|own| own.staff.as_str()), own.and(public))
-    }
-}
-
-fn kind(by: &Actor) -> &'static str {
-    match by.person.kind {
-        Kind::Human => "human",
-        Kind::Ai => "ai",
     }
 }
 
@@ -197,12 +229,11 @@ fn keep_one(topics: usize) -> String {
 async fn keep_one_by_one(
     lite: &mut Lite<'_>,
     lines: &[Line<'_>],
-    source: Source<'_>,
     is_owed: bool,
 ) -> Result<Vec<(usize, Told)>, StoreError> {
     let mut all = Vec::new();
     for (place, line) in lines.iter().enumerate() {
-        let event = line.event;
+        let (event, cause) = (line.event, line.cause());
         let is_last = !is_owed && place + 1 == lines.len();
         let mut values = vec![
             Value::from(&line.id),
@@ -213,16 +244,16 @@ async fn keep_one_by_one(
             Value::from(&line.data),
             Value::from(line.previous.as_deref()),
             Value::from(event.audience.as_str()),
-            Value::from(source.by.person.id.as_str()),
-            Value::from(kind(source.by)),
-            Value::from(source.trace.map(|trace| trace.trace_id.as_str())),
-            Value::from(source.trace.map(|trace| trace.traceparent.as_str())),
-            Value::from(signed(source.at.0)),
+            Value::from(cause.person),
+            Value::from(cause.kind),
+            Value::from(cause.trace_id),
+            Value::from(cause.traceparent),
+            Value::from(signed(line.source.at.0)),
             Value::from(event.bodies.staff.as_str()),
             Value::from(event.bodies.public.as_deref()),
             Value::from(line.own_topic),
-            Value::from(line.processed(source.at)),
-            Value::from(i64::from(source.by.role != Role::Guest)),
+            Value::from(line.processed()),
+            Value::from(cause.is_signed_in),
         ];
         for (route, to) in event.routes.iter().enumerate() {
             let (is_public, staff, public) = line.texts(route);
@@ -248,10 +279,10 @@ async fn keep_one_by_one(
 /// Enters what consumers are owed.
 async fn owe(
     connection: &mut Connection<'_>,
-    (lines, told): (&[Line<'_>], &[(usize, Told)]),
-    at: StoreMs,
+    lines: &[Line<'_>],
+    told: &[(usize, Told)],
 ) -> Result<(), StoreError> {
-    let mut owed = Owed::default();
+    let (mut owed, mut at) = (Owed::default(), StoreMs(0));
     for (place, line) in lines.iter().enumerate() {
         let own = told
             .iter()
@@ -263,6 +294,7 @@ async fn owe(
             seq: own.map_or(0, |(_, told)| told.seq_staff),
         };
         owed.owe(connection, entry, &line.consumers).await?;
+        at = at.max(line.source.at);
     }
     owed.call(connection, at).await
 }

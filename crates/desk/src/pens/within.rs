@@ -9,7 +9,7 @@ use super::{Pens, Store, Transaction, check_person};
 use crate::answer::Answered;
 use crate::consumers::outbox::Known;
 use crate::error::StoreError;
-use crate::events::Trace;
+use crate::events::{self, Appended, Batch, Trace};
 use crate::postgres;
 use crate::statement::{Connection, Lite, execute};
 
@@ -63,8 +63,27 @@ impl Transaction {
     pub(crate) async fn rollback(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(turn) => turn.rollback().await,
-            Self::Postgres(transaction) => Ok(transaction.rollback().await?),
+            Self::Postgres(part) => part.rollback().await,
         }
+    }
+
+    /// Appends to the log, and keeps all for good.
+    pub(crate) async fn keep(
+        self,
+        batch: Option<Batch>,
+        known: &Known,
+    ) -> Result<Appended, StoreError> {
+        let mut turn = match self {
+            Self::Sqlite(turn) => turn,
+            Self::Postgres(part) => return part.keep(batch, known).await,
+        };
+        let mut appended = Appended::default();
+        if let Some(batch) = batch {
+            let all = events::append(&mut turn.connection(), &[batch], known).await?;
+            appended = all.into_iter().next().unwrap_or_default();
+        }
+        turn.commit().await?;
+        Ok(appended)
     }
 
     pub(crate) fn connection(&mut self) -> Connection<'_> {
@@ -91,12 +110,21 @@ impl Pens {
         Ok((transaction, at))
     }
 
-    /// Begins one that writes events. On SQLite it is committed together with others, and begins with its first statement.
+    /// Begins one that writes events, and is committed together with others. On SQLite it begins with its first statement.
     pub(crate) async fn join(&self) -> Result<Transaction, StoreError> {
         Ok(match self.opened()? {
             Store::Sqlite(store) => Transaction::Sqlite(store.join()),
-            Store::Postgres(store) => Transaction::Postgres(store.begin().await?),
+            Store::Postgres(store) => Transaction::Postgres(store.join().await?),
         })
+    }
+
+    /// Lets a transaction lock several tickets, or counters before it is about to end.
+    pub(crate) async fn set_apart(&self, transaction: &mut Transaction) -> Result<(), StoreError> {
+        match (self.opened()?, transaction) {
+            (Store::Postgres(store), Transaction::Postgres(part)) => store.set_apart(part).await,
+            // Nobody else writes at all.
+            _ => Ok(()),
+        }
     }
 
     /// Reads the clock in a transaction.

@@ -242,8 +242,8 @@ pub(super) const RELEASE: &str = concat!(
 /// Renews the pens of many: topics, sessions, fences, milliseconds since the last input, ids of the events, traces.
 /// Only where it is plain that a decision would do just that; the others are left out of the answer.
 ///
-/// Rows are locked in the order of topics, so that two such statements never wait for each other, and
-/// each row's clock is read after its lock.
+/// What is locked is left out as well, so that nobody waits here with rows that others wait for; each row's clock is read
+/// after its lock.
 pub(super) const RENEW: &str = concat!(
     "WITH asked AS (
         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
@@ -257,7 +257,7 @@ pub(super) const RENEW: &str = concat!(
             SELECT asked.*, (pen.claims #>> '{state,tenure,ttl_ms}')::bigint AS ttl_ms,
                 pen.deadline_ms AS held_until_ms
             FROM pens AS pen JOIN asked ON pen.topic = asked.topic COLLATE \"C\"
-            ORDER BY pen.topic OFFSET 0 FOR UPDATE OF pen
+            ORDER BY pen.topic OFFSET 0 FOR UPDATE OF pen SKIP LOCKED
         ) AS locked
     ), renewed AS (
         UPDATE pens AS pen SET deadline_ms = ms + ttl_ms, due_ms = ms + ttl_ms,

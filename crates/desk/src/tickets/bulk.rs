@@ -33,6 +33,7 @@ impl Work {
         ids: &[TicketId],
         changes: &BulkChanges,
     ) -> Result<Vec<Ticket>, TicketError> {
+        self.tickets.pens.set_apart(&mut self.transaction).await?;
         let to = changes.assignee_id.as_ref().and_then(Option::as_ref);
         let assignee = self.assignee(to).await?;
         let mut tickets = Vec::with_capacity(ids.len());

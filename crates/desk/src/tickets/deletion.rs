@@ -82,6 +82,8 @@ impl Work {
         (id, version): (TicketId, Option<u64>),
     ) -> Result<(Vec<Logged>, Owes), TicketError> {
         let pens = &self.tickets.pens;
+        // It counts before it has all its rows.
+        pens.set_apart(&mut self.transaction).await?;
         // The row of the pen before that of the ticket, as where a fence is judged.
         pens.lock_pen_of(&mut self.transaction, id).await?;
         let ticket = self.ticket(id).await?;

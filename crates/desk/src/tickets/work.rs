@@ -1,6 +1,7 @@
 //! What is done to tickets in one transaction.
 
 use std::collections::BTreeSet;
+use std::mem;
 
 use penholder_lease::{Fence, Person, PersonId, StoreMs, WriteCheck, WriteClaim};
 use penholder_ticket::{
@@ -16,7 +17,7 @@ use super::keys::{Begun, Claim, Found, Key, StoredAnswer};
 use super::row::folded;
 use super::{Tickets, find_assignee, find_to_write};
 use crate::error::StoreError;
-use crate::events::{self, Appended, Source, Told, Trace};
+use crate::events::{Batch, Told, Trace};
 use crate::pens::{Owes, Transaction, check_actor};
 use crate::row::{signed, unsigned};
 use crate::statement::{Connection, defer, execute, rows, together};
@@ -46,8 +47,8 @@ pub enum Updated {
 /// What one request does to tickets: all of it or nothing. Dropped, it has done nothing, and nobody is told.
 ///
 /// It is short: from what is first asked in it on nobody else writes to SQLite, and PostgreSQL breaks it off when nothing is done in it
-/// for a second. An operation that is refused has changed nothing, and the work can go on. Works on SQLite that wait for
-/// one another are committed together, so each of them waits for those that came meanwhile.
+/// for a second. An operation that is refused has changed nothing, and the work can go on. Works that wait for
+/// one another in one process are committed together, so each of them waits for those that came meanwhile.
 #[derive(Debug)]
 pub struct Work {
     pub(super) tickets: Tickets,
@@ -178,16 +179,14 @@ impl Work {
 
     /// Appends to the log and keeps everything; `before` is what is owed of what was appended before.
     pub(super) async fn append_and_commit(mut self, before: Owes) -> Result<Vec<Told>, StoreError> {
-        let appended = if self.events.is_empty() {
-            Appended::default()
+        let batch = if self.events.is_empty() {
+            None
         } else {
-            let Occasion { by, at } = self.occasion();
-            let source = Source { by: &by.clone(), at, trace: self.request.trace.as_ref() };
-            let known = self.tickets.pens.known()?;
-            let mut connection = self.transaction.connection();
-            events::append(&mut connection, (&self.events, source), known).await?
+            let events = mem::take(&mut self.events);
+            let (by, trace) = (self.request.actor.clone(), self.request.trace.clone());
+            Some(Batch { events, by, at: self.occasion().at, trace })
         };
-        self.transaction.commit().await?;
+        let appended = self.transaction.keep(batch, self.tickets.pens.known()?).await?;
         if appended.is_owed || before == Owes::Something {
             self.tickets.news.notify_one();
         }

@@ -18,6 +18,7 @@ mod retention;
 mod rules;
 mod stage;
 mod streams;
+mod together;
 
 use anyhow::{Result, ensure};
 use harness::{Place, holds};

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use penholder_lease::Role;
 use penholder_ticket::Audience;
 use sqlx::{PgConnection, Postgres};
 
-use super::{Line, Source, kind, numbers};
+use super::{Line, numbers};
 use crate::consumers::outbox::Roster;
 use crate::error::StoreError;
 use crate::events::Told;
 use crate::row::signed;
 
-/// Who the consumers are $1. Topics $2, counted on by $3, of which $4 are the staff's alone. By whom and when, $5 to $10.
-/// Rows of the log $11 to $23. What topics are told, $24 to $29. Numbers are given as how many come after them.
+/// Who the consumers are $1. Topics $2, counted on by $3, of which $4 are the staff's alone. Rows of the log $5 to $23. What
+/// topics are told, $24 to $30. Numbers are given as how many come after them.
 ///
 /// Nobody changes the consumers from here to the end of the transaction. That is locked behind the rows of pens and
 /// tickets, and before counters, which are locked in the order of topics, but the one that everybody counts on last.
@@ -34,22 +33,24 @@ const KEEP: &str = r#"
             identity_id, actor_kind, trace_id, traceparent, occurred_ms, staff_body, public_body,
             topic, seq, processed_ms, is_signed_in)
         SELECT e.id, e.event, e.entity_type, e.entity_id, e.op, e.data, e.previous, e.audience,
-            $5, $6, $7, $8, $9, e.staff_body, e.public_body,
-            e.topic, c.seq - e.after, e.processed_ms, $10
-        FROM roster, unnest($11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
-                $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bigint[],
-                $23::bigint[])
-            AS e (id, event, entity_type, entity_id, op, data, previous, audience, staff_body,
-                public_body, topic, after, processed_ms)
+            e.person, e.kind, e.trace_id, e.traceparent, e.at, e.staff_body, e.public_body,
+            e.topic, c.seq - e.after, e.processed_ms, e.is_signed_in
+        FROM roster, unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[],
+                $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
+                $18::text[], $19::text[], $20::text[], $21::text[], $22::bigint[], $23::bigint[])
+            AS e (person, kind, trace_id, traceparent, at, is_signed_in, id, event, entity_type,
+                entity_id, op, data, previous, audience, staff_body, public_body, topic, after,
+                processed_ms)
             LEFT JOIN counted AS c ON c.topic = e.topic COLLATE "C"
         WHERE roster.who = $1
     ), told AS (
         INSERT INTO event_topics (topic, seq_staff, seq_public, event_id, occurred_ms, staff_body,
             public_body)
-        SELECT c.topic, c.seq - e.after, c.seq - c.staff_only - e.after_public, e.event_id, $9,
+        SELECT c.topic, c.seq - e.after, c.seq - c.staff_only - e.after_public, e.event_id, e.at,
             e.staff_body, e.public_body
-        FROM unnest($24::text[], $25::text[], $26::bigint[], $27::bigint[], $28::text[], $29::text[])
-            AS e (topic, event_id, after, after_public, staff_body, public_body)
+        FROM unnest($24::text[], $25::text[], $26::bigint[], $27::bigint[], $28::text[], $29::text[],
+                $30::bigint[])
+            AS e (topic, event_id, after, after_public, staff_body, public_body, at)
             JOIN counted AS c ON c.topic = e.topic COLLATE "C"
     )
     SELECT nullif(who, $1), topic, seq, staff_only FROM roster LEFT JOIN counted ON true"#;
@@ -95,7 +96,6 @@ fn places<'a>(lines: &[Line<'a>]) -> (Counts<'a>, Vec<Place<'a>>) {
 pub(super) async fn keep_together(
     connection: &mut PgConnection,
     lines: &[Line<'_>],
-    source: Source<'_>,
     roster: &Roster,
 ) -> Result<Result<Vec<(usize, Told)>, Roster>, StoreError> {
     let (counts, places) = places(lines);
@@ -103,14 +103,9 @@ pub(super) async fn keep_together(
         .bind(roster.text())
         .bind(counts.keys().copied().collect::<Vec<_>>())
         .bind(counts.values().map(|(all, _)| signed(*all)).collect::<Vec<_>>())
-        .bind(counts.values().map(|(all, public)| signed(all - public)).collect::<Vec<_>>())
-        .bind(source.by.person.id.as_str())
-        .bind(kind(source.by))
-        .bind(source.trace.map(|trace| trace.trace_id.as_str()))
-        .bind(source.trace.map(|trace| trace.traceparent.as_str()))
-        .bind(signed(source.at.0))
-        .bind(i64::from(source.by.role != Role::Guest));
-    let keep = bind_places(bind_lines(keep, (lines, &places), source), (lines, &places));
+        .bind(counts.values().map(|(all, public)| signed(all - public)).collect::<Vec<_>>());
+    let keep = bind_lines(bind_causes(keep, lines), (lines, &places));
+    let keep = bind_places(keep, (lines, &places));
     let mut counted = Vec::new();
     for row in keep.fetch_all(connection).await? {
         match row {
@@ -128,14 +123,20 @@ pub(super) async fn keep_together(
     Ok(Ok(told.collect()))
 }
 
-fn bind_lines<'q>(
-    keep: Keep<'q>,
-    (lines, places): (&'q [Line<'q>], &'q [Place<'q>]),
-    source: Source<'_>,
-) -> Keep<'q> {
-    fn column<'q, T>(lines: &'q [Line<'q>], read: impl Fn(&'q Line<'q>) -> T) -> Vec<T> {
-        lines.iter().map(read).collect()
-    }
+fn column<'q, T>(lines: &'q [Line<'q>], read: impl Fn(&'q Line<'q>) -> T) -> Vec<T> {
+    lines.iter().map(read).collect()
+}
+
+fn bind_causes<'q>(keep: Keep<'q>, lines: &'q [Line<'q>]) -> Keep<'q> {
+    keep.bind(column(lines, |line| line.cause().person))
+        .bind(column(lines, |line| line.cause().kind))
+        .bind(column(lines, |line| line.cause().trace_id))
+        .bind(column(lines, |line| line.cause().traceparent))
+        .bind(column(lines, |line| signed(line.source.at.0)))
+        .bind(column(lines, |line| line.cause().is_signed_in))
+}
+
+fn bind_lines<'q>(keep: Keep<'q>, (lines, places): (&'q [Line<'q>], &'q [Place<'q>])) -> Keep<'q> {
     let after = |line: usize| {
         let own = lines[line].own_topic;
         let own = places.iter().find(|place| place.line == line && Some(place.topic) == own);
@@ -153,7 +154,7 @@ fn bind_lines<'q>(
         .bind(column(lines, |line| line.event.bodies.public.as_deref()))
         .bind(column(lines, |line| line.own_topic))
         .bind((0..lines.len()).map(after).collect::<Vec<_>>())
-        .bind(column(lines, |line| line.processed(source.at)))
+        .bind(column(lines, |line| line.processed()))
 }
 
 fn bind_places<'q>(keep: Keep<'q>, (lines, places): (&'q [Line<'q>], &'q [Place<'q>])) -> Keep<'q> {
@@ -165,4 +166,5 @@ fn bind_places<'q>(keep: Keep<'q>, (lines, places): (&'q [Line<'q>], &'q [Place<
         .bind(places.iter().map(number).collect::<Vec<_>>())
         .bind(places.iter().map(|place| texts(place).1).collect::<Vec<_>>())
         .bind(places.iter().map(|place| texts(place).2).collect::<Vec<_>>())
+        .bind(places.iter().map(|place| signed(lines[place.line].source.at.0)).collect::<Vec<_>>())
 }
