@@ -47,8 +47,8 @@ impl Client {
 
 /// How many statements of a log read a topic, whatever of it.
 fn reads(log: &str) -> usize {
-    // What was kept for long enough, and which pens are due, is asked for at every start.
-    let upkeep = ["occurred_ms <=", "at_ms <=", "due_ms IS NOT NULL"];
+    // What was kept for long enough or is too much, and which pens are due, is asked for at every start.
+    let upkeep = ["occurred_ms <=", "at_ms <=", "seq - pruned >", "due_ms IS NOT NULL"];
     let tables = ["topics", "event_log", "pen_log", "pens", "tickets"];
     let statements = log.lines().filter(|line| line.contains("db.statement"));
     let reads = statements.filter(|line| line.contains("SELECT"));
