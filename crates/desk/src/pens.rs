@@ -19,8 +19,7 @@ use crate::postgres::{Part, PostgresStore};
 use crate::renewal::Renewal;
 use crate::sqlite::{SqliteStore, Turn};
 
-use self::within::Judged;
-pub(crate) use self::within::{Obeyed, Owes, check_actor};
+pub(crate) use self::within::{Judged, Obeyed, Owes, check_actor};
 
 /// The longest draft that is kept, in bytes.
 pub const DRAFT_BYTES_MAX: usize = 64 * 1024;

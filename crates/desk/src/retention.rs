@@ -48,7 +48,7 @@ impl Default for Retention {
 }
 
 /// Rows that are forgotten in one transaction, at most: others wait for it.
-const AT_ONCE: usize = 500;
+pub(crate) const AT_ONCE: usize = 500;
 
 /// Topics that are looked for at a time.
 const TOPICS_AT_ONCE: usize = 1_000;

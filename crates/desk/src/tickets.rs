@@ -5,6 +5,7 @@ mod comments;
 mod deletion;
 mod error;
 mod history;
+mod holder;
 mod keys;
 mod list;
 mod once;

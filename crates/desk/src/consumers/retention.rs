@@ -7,11 +7,9 @@ use super::claim::finish;
 use crate::error::StoreError;
 use crate::events;
 use crate::pens::Pens;
+use crate::retention::AT_ONCE;
 use crate::row::signed;
 use crate::statement::{Connection, execute, rows};
-
-/// Rows that are forgotten in one transaction.
-const AT_ONCE: usize = 500;
 
 /// Forgets what was owed to consumers that are gone, and secrets that sign no more.
 pub(crate) async fn forget(pens: &Pens) -> Result<(), StoreError> {

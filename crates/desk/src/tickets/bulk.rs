@@ -2,21 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use penholder_lease::{Fence, Person, WriteCheck, WriteClaim};
-use penholder_ticket::{
-    BulkChanges, BulkRefusal, Ticket, TicketId, bulk_update, collision, ticket_topic,
-};
+use penholder_ticket::{BulkChanges, BulkRefusal, Ticket, TicketId, bulk_update};
 
 use super::error::{RefusedTicket, TicketError, WhyNot};
+use super::holder::Holder;
 use super::work::Work;
-
-/// Somebody who holds the pen of a ticket that another writes to.
-struct Holder {
-    person: Person,
-    fence: Fence,
-    /// Whether the policy keeps others from writing.
-    keeps: bool,
-}
 
 impl Work {
     /// Changes many tickets, all of them or none. The ids are in order, each once, as
@@ -37,15 +27,16 @@ impl Work {
         let to = changes.assignee_id.as_ref().and_then(Option::as_ref);
         let assignee = self.assignee(to).await?;
         let mut tickets = Vec::with_capacity(ids.len());
-        let mut holders = BTreeMap::new();
+        let mut held = BTreeMap::new();
         let mut refused = Vec::new();
         for id in ids {
             // The row of the pen before that of the ticket, as where one is changed alone.
-            let holder = if changes.need_pen() { self.holder(*id).await? } else { None };
+            let judged = if changes.need_pen() { Some(self.judge(*id, None).await?) } else { None };
             match self.ticket(*id).await {
                 Ok(ticket) => {
-                    let holder = holder.filter(|_| changes.rewrites(&ticket));
-                    holders.extend(holder.map(|it| (*id, it)));
+                    let judged = judged.filter(|_| changes.rewrites(&ticket));
+                    let holder = judged.map(Holder::of).transpose()?.flatten();
+                    held.extend(holder.map(|it| (*id, (ticket.clone(), it))));
                     tickets.push(ticket);
                 }
                 Err(TicketError::NotFound) => {
@@ -56,64 +47,39 @@ impl Work {
         }
         self.moment().await?;
         let (change, rules) = ((changes, assignee.as_ref()), self.tickets.rules);
-        let made = bulk_update(tickets.clone(), change, rules, self.occasion());
+        let made = bulk_update(tickets, change, rules, self.occasion());
         let all = made.unwrap_or_else(|not| {
             refused.extend(not.into_iter().map(RefusedTicket::from));
             Vec::new()
         });
-        self.keep_out(&tickets, &holders, &mut refused);
+        self.keep_out(&held, &mut refused);
         if let Some(error) = TicketError::of_many(refused) {
             return Err(error);
         }
-        let before: BTreeMap<_, _> = tickets.iter().map(|ticket| (ticket.id, ticket)).collect();
         let mut written = Vec::with_capacity(all.len());
         for changed in all {
-            let id = changed.ticket.id;
-            if let Some(holder) = holders.get(&id) {
-                self.collide(before[&id], holder);
+            if let Some((before, holder)) = held.get(&changed.ticket.id) {
+                self.collide(before, holder, None);
             }
             written.push(self.write(changed).await?);
         }
         Ok(written)
     }
 
-    /// Returns who holds the pen of a ticket, if that is somebody else.
-    async fn holder(&mut self, id: TicketId) -> Result<Option<Holder>, TicketError> {
-        let by = self.actor().person.id.clone();
-        let (topic, claim) = (ticket_topic(id), WriteClaim { by: &by, fence: None });
-        let judged = self.tickets.pens.judge(&mut self.transaction, &topic, claim).await?;
-        let (person, keeps) = match judged.check {
-            WriteCheck::Collides { holder, flag: true } => (holder, false),
-            WriteCheck::Unfenced { holder } => (holder, true),
-            // Only a fence can be stale.
-            WriteCheck::Accepted | WriteCheck::Stale { .. } | WriteCheck::Collides { .. } => {
-                return Ok(None);
-            }
-        };
-        Ok(Some(Holder { person, fence: judged.fence, keeps }))
-    }
-
     /// Refuses what the holders of pens keep as it is, and tells them so.
     fn keep_out(
         &mut self,
-        tickets: &[Ticket],
-        holders: &BTreeMap<TicketId, Holder>,
+        held: &BTreeMap<TicketId, (Ticket, Holder)>,
         refused: &mut Vec<RefusedTicket>,
     ) {
-        for ticket in tickets {
-            let is_refused = refused.iter().any(|it| it.ticket == ticket.id);
-            let holder = holders.get(&ticket.id).filter(|it| it.keeps && !is_refused);
-            if let Some(holder) = holder {
-                self.collide(ticket, holder);
+        for (id, (ticket, holder)) in held {
+            let is_refused = refused.iter().any(|it| it.ticket == *id);
+            if holder.keeps && !is_refused {
+                self.collide(ticket, holder, None);
                 let why = WhyNot::Held { holder: holder.person.clone() };
-                refused.push(RefusedTicket { ticket: ticket.id, why });
+                refused.push(RefusedTicket { ticket: *id, why });
             }
         }
-    }
-
-    fn collide(&mut self, ticket: &Ticket, holder: &Holder) {
-        let told = collision(ticket, (&holder.person, holder.fence), None, self.occasion());
-        self.events.push(told);
     }
 }
 

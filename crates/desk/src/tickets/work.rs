@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::mem;
 
-use penholder_lease::{Fence, Person, PersonId, StoreMs, WriteCheck, WriteClaim};
+use penholder_lease::{Fence, Person, PersonId, StoreMs};
 use penholder_ticket::{
     Actor, Assignee, AttachmentId, Changed, Changes, CommentId, Event, File, NewTicket, Occasion,
-    Status, StatusChange, Ticket, TicketId, collision, numbered, slug, ticket_topic,
+    Status, StatusChange, Ticket, TicketId, numbered, slug,
 };
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::error::TicketError;
+use super::holder::Holder;
 use super::keys::{Begun, Claim, Found, Key, StoredAnswer};
 use super::row::folded;
 use super::{Tickets, find_assignee, find_to_write};
@@ -233,27 +234,18 @@ impl Work {
         changes: &Changes,
         (version, fence): (Option<u64>, Option<Fence>),
     ) -> Result<Updated, TicketError> {
-        // The row of the pen before that of the ticket, and both before any counter.
-        let by = self.request.actor.person.id.clone();
-        let claim = WriteClaim { by: &by, fence };
-        let topic = ticket_topic(id);
-        let judged = self.tickets.pens.judge(&mut self.transaction, &topic, claim).await?;
+        let judged = self.judge(id, fence).await?;
         let ticket = self.ticket(id).await?;
-        let (collides_with, held) = match judged.check {
-            WriteCheck::Stale { holder } => return Err(TicketError::StaleFence { holder }),
-            WriteCheck::Accepted | WriteCheck::Collides { flag: false, .. } => (None, false),
-            WriteCheck::Collides { holder, flag: true } => (Some(holder), false),
-            WriteCheck::Unfenced { holder } => (Some(holder), true),
-        };
+        let holder = Holder::of(judged)?;
         check_version(&ticket, version)?;
         let changed = ticket.update(changes, self.tickets.rules, self.occasion())?;
         if changed.events.is_empty() {
             return Ok(Updated::Written(Box::new(changed.ticket)));
         }
-        if let Some(holder) = collides_with {
-            self.events.push(collision(&ticket, (&holder, judged.fence), fence, self.occasion()));
-            if held {
-                return Ok(Updated::Held { holder });
+        if let Some(holder) = holder {
+            self.collide(&ticket, &holder, fence);
+            if holder.keeps {
+                return Ok(Updated::Held { holder: holder.person });
             }
         }
         Ok(Updated::Written(Box::new(self.write(changed).await?)))
